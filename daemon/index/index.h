@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/*
+ * index - what the store holds, in SQLite (WAL), for questions and for a quick start.
+ *
+ * Everything but the journal and the sequence counters is derived from the arena and the packs and can be rebuilt
+ * (ix_begin_sync ... ix_end_sync replaces it in one transaction). The SQL stands in schema/sql/, one statement a
+ * name. Never called between pause and captured. Thread-safe. The only folder that includes sqlite3.h.
+ */
+#ifndef FLIC_DAEMON_INDEX_INDEX_H
+#define FLIC_DAEMON_INDEX_INDEX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "common/uuid.h"
+
+struct ix_index;
+
+/* Opens or creates; a corrupt or newer file is FLIC_E_DAMAGED / FLIC_E_VERSION and the caller decides to move it away. */
+int ix_open(const char *path, struct ix_index **ret_index, struct flic_err *err);
+void ix_close(struct ix_index *ix);     /* accepts NULL */
+
+/* ---- checkpoints (derived) ---- */
+
+enum ix_place { IX_NVRAM = 1, IX_FLASH = 2 };   /* bits */
+
+struct ix_checkpoint {
+    struct flic_uuid guest;
+    uint64_t seq;
+    char name[256];             /* the guest's name at that time */
+    uint64_t taken_ns;          /* CLOCK_REALTIME at pause */
+    uint64_t ram_bytes;         /* pages present x 4096 */
+    uint64_t working_set_bytes; /* captured in the pause */
+    uint32_t places;            /* enum ix_place bits */
+    uint32_t restored;          /* how often */
+    char arch[16];
+};
+int ix_begin_sync(struct ix_index *ix, struct flic_err *err);   /* starts a transaction with the derived tables empty */
+int ix_end_sync(struct ix_index *ix, bool commit, struct flic_err *err);
+int ix_put_checkpoint(struct ix_index *ix, const struct ix_checkpoint *ck, struct flic_err *err);
+int ix_drop_checkpoint(struct ix_index *ix, const struct flic_uuid *guest, uint64_t seq, struct flic_err *err);
+/* Newest first. `guest` NULL: all. A callback's non-zero value ends the walk and is returned. */
+int ix_each_checkpoint(struct ix_index *ix, const struct flic_uuid *guest,
+                       int (*see)(const struct ix_checkpoint *ck, void *arg), void *arg, struct flic_err *err);
+/* The next never-used sequence number of a guest, durable when returned; at least `at_least`. */
+int ix_next_seq(struct ix_index *ix, const struct flic_uuid *guest, uint64_t at_least, uint64_t *ret_seq, struct flic_err *err);
+
+/* ---- packs and their hash runs (derived) ---- */
+
+int ix_put_pack(struct ix_index *ix, uint32_t number, uint64_t bytes, uint32_t objects,
+                const void *run, size_t run_len, struct flic_err *err);
+int ix_drop_pack(struct ix_index *ix, uint32_t number, struct flic_err *err);
+
+/* ---- the journal: what each operation did (not derived) ---- */
+
+struct ix_entry {
+    uint64_t id;                /* given by ix_journal_add() */
+    uint64_t began_ns, took_ns; /* CLOCK_REALTIME; duration */
+    char verb[24];              /* save, restore, destage, forget, recovery ... */
+    char guest_name[256];
+    struct flic_uuid guest;
+    uint64_t seq;               /* 0: none */
+    int code;                   /* 0 or the error */
+    const char *message;        /* the error's sentence, or "" ; borrowed */
+    const char *figures;        /* one JSON object: phases in us, pages by kind, bytes; borrowed */
+};
+int ix_journal_add(struct ix_index *ix, const struct ix_entry *entry, struct flic_err *err);
+/* Newest first, at most `limit` (0: all), only this guest unless NULL. */
+int ix_journal_each(struct ix_index *ix, const struct flic_uuid *guest, uint32_t limit,
+                    int (*see)(const struct ix_entry *entry, void *arg), void *arg, struct flic_err *err);
+
+#endif

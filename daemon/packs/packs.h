@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/*
+ * packs - content-addressed objects on flash, in append-only files.
+ *
+ * A pack holds objects (pages, map leaves, checkpoint roots, tombstones) in compressed frames, then a
+ * footer with the sorted ids. It is at most PK_MAX_BYTES long and immutable once sealed. A pack without a
+ * valid footer is an unfinished one: nothing durable can refer to it, and opening the store removes it.
+ *
+ * A writer belongs to one operation. pk_put() deduplicates against everything sealed and against the writer's own
+ * objects; a hit is byte-compared before it counts, and a content that differs under an equal id is stored under
+ * the next secret's id. What was put is durable and visible to others after pk_seal(), and gone after pk_abort().
+ *
+ * The lookup table in RAM is filled from *runs*, each pack's sorted footer, which the index keeps too; the packs
+ * are the truth. Thread-safe; one writer is used by one thread at a time. Knows no Xen and no SQLite.
+ */
+#ifndef FLIC_DAEMON_PACKS_PACKS_H
+#define FLIC_DAEMON_PACKS_PACKS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "common/id.h"
+
+#define PK_MAX_BYTES (64u << 20)
+#define PK_OBJECT_MAX (8u << 20)
+
+enum pk_kind { PK_PAGE = 1, PK_LEAF = 2, PK_ROOT = 3, PK_TOMBSTONE = 4 };
+
+struct pk_store;
+struct pk_writer;
+
+struct pk_stats {
+    uint64_t packs;
+    uint64_t objects;
+    uint64_t bytes;             /* of all sealed packs */
+    uint64_t table_bytes;       /* RAM of the lookup table */
+    uint32_t quarantined;       /* packs whose footer or trailer is damaged; left in place, not used */
+    uint32_t unfinished;        /* removed at open */
+};
+
+/* Opens (creates) the folder `dir`. The secret is borrowed and must outlive the store. */
+int pk_open(const char *dir, const struct flic_secret *secret, struct pk_store **ret_store, struct flic_err *err);
+void pk_close(struct pk_store *store);      /* accepts NULL */
+void pk_get_stats(struct pk_store *store, struct pk_stats *ret_stats);
+
+/* ---- writing ---- */
+
+struct pk_put_stats {
+    uint64_t objects, new_objects;      /* put; of these stored anew */
+    uint64_t new_bytes;                 /* of new objects before compression */
+    uint64_t flash_bytes;               /* written to pack files, footers included */
+};
+
+int pk_writer_new(struct pk_store *store, struct pk_writer **ret_writer, struct flic_err *err);
+/* Stores `data` unless an equal object is there; *ret_id is its id either way, *ret_new (may be NULL) tells which.
+ * All-zero pages are the caller's business. len <= PK_OBJECT_MAX. FLIC_E_NOSPACE on ENOSPC, with what was needed. */
+int pk_put(struct pk_writer *w, enum pk_kind kind, const void *data, size_t len,
+           struct flic_id *ret_id, bool *ret_new, struct flic_err *err);
+/* As pk_put() for an object whose id under secret 0 the caller already has (no second hash pass). */
+int pk_put_hashed(struct pk_writer *w, enum pk_kind kind, const struct flic_id *id0, const void *data, size_t len,
+                  struct flic_id *ret_id, bool *ret_new, struct flic_err *err);
+/* Makes everything durable: frames, footers, fsync of files, then of the folder. The writer can go on with new packs. */
+int pk_seal(struct pk_writer *w, struct flic_err *err);
+void pk_get_put_stats(const struct pk_writer *w, struct pk_put_stats *ret_stats);
+/* Removes what is not sealed. Accepts NULL. Ends the writer (also the normal end after a seal). */
+void pk_writer_free(struct pk_writer *w);
+
+/* ---- reading ---- */
+
+bool pk_has(struct pk_store *store, const struct flic_id *id);
+/* Where an object lies, for reading in pack order: (pack << 32 | offset) or UINT64_MAX when unknown. */
+uint64_t pk_place(struct pk_store *store, const struct flic_id *id);
+/* Reads and verifies one object: its id is recomputed. *ret_len <= cap. FLIC_E_DAMAGED names pack and offset;
+ * FLIC_E_NOCHECKPOINT never: an unknown id is FLIC_E_DAMAGED ("object ... is in no pack"). */
+int pk_read(struct pk_store *store, const struct flic_id *id, void *buf, size_t cap, size_t *ret_len, struct flic_err *err);
+/* Reads `n` pages in pack order, decoding each frame once, calling back for each page in the order they come; for
+ * restore. `ids` need not be sorted or distinct; `tag` is the index into ids. The page is borrowed during the call. */
+int pk_read_pages(struct pk_store *store, const struct flic_id *ids, size_t n,
+                  int (*got)(size_t tag, const void *page, void *arg), void *arg, struct flic_err *err);
+
+/* Every root and tombstone in the sealed packs, oldest pack first; bytes borrowed during the call. A damaged one is
+ * told with data == NULL. */
+int pk_each_root(struct pk_store *store,
+                 int (*see)(enum pk_kind kind, const struct flic_id *id, const void *data, size_t len, void *arg),
+                 void *arg, struct flic_err *err);
+
+/* For the index: the sealed packs and their runs (16-byte ids, sorted, concatenated; borrowed during the call). */
+struct pk_pack_info {
+    uint32_t number;
+    uint64_t bytes;
+    uint32_t objects;
+    const uint8_t *run;
+    size_t run_len;
+};
+int pk_each_pack(struct pk_store *store, int (*see)(const struct pk_pack_info *pack, void *arg), void *arg);
+
+/* Removes packs none of whose objects is in use: `used` says so for an id. Returns packs removed or an error; *ret_bytes
+ * is what it freed. Called with no writer sealing at the same time (the caller's lock). */
+int pk_collect(struct pk_store *store, bool (*used)(const struct flic_id *id, void *arg), void *arg,
+               uint64_t *ret_bytes, struct flic_err *err);
+
+#endif

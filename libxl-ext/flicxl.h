@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/*
+ * libflicxl - save and restore through FLIC, for programs that use libxl.
+ *
+ * Call these where you would call libxl_domain_suspend() / libxl_domain_create_restore(). They use your libxl_ctx, the stock
+ * libxl, and a running flicd. Not thread-safe with other threads that change the environment: libxl learns of
+ * FLIC's save helper through LIBXL_SAVE_HELPER, which these calls set for their own duration.
+ *
+ * Return: 0, or a libxl error (ERROR_*); `info->code` (a FLIC code) and `info->text` say what happened, to which domain and
+ * what to do next. Every struct has _init; there is nothing to dispose unless said.
+ */
+#ifndef FLICXL_H
+#define FLICXL_H
+
+#include <libxl.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct flicxl_info {            /* out: filled by every call */
+    int code;                   /* 0 or FLIC_E_* / -errno (man flic) */
+    char text[512];             /* one sentence; "" on success */
+    uint64_t seq;               /* the checkpoint's sequence number */
+    uint32_t domid;             /* restore: the new domain */
+    char *figures;              /* JSON object of the journal entry, or NULL; free() */
+};
+
+/* Called from within the call below; phase: "live", "suspend", "capture", "publish", "populate", "pages" ... total 0: unknown. */
+typedef void flicxl_progress(void *user, const char *phase, uint64_t done_bytes, uint64_t total_bytes);
+
+enum flicxl_after {             /* what becomes of the domain after a published checkpoint */
+    FLICXL_AFTER_DESTROY = 0,
+    FLICXL_AFTER_PAUSE,         /* stays suspended and paused (xl save -p) */
+};
+
+struct flicxl_save_params {
+    const char *file;           /* also write a reference there; NULL: none */
+    enum flicxl_after after;
+    uint32_t timeout_s;         /* 0: no limit but libxl's own for the guest's suspend */
+    bool ram_only;              /* do not identify disks */
+    const char *socket;         /* NULL: default */
+    const volatile int *cancel; /* NULL, or becomes non-zero (from a signal handler) to cancel */
+    flicxl_progress *progress;  void *user;
+};
+void flicxl_save_params_init(struct flicxl_save_params *params);
+/* `ao_how` must be NULL: these calls are synchronous (docs/decisions). */
+int flicxl_domain_save(libxl_ctx *ctx, uint32_t domid, const struct flicxl_save_params *params,
+                       struct flicxl_info *info, const libxl_asyncop_how *ao_how);
+
+struct flicxl_restore_params {
+    const char *what;           /* DOMAIN, DOMAIN@N, uuid[@N], or a FILE */
+    bool clone;                 /* a new identity beside the living one */
+    bool ram_only;              /* do not check disks */
+    bool paused;                /* do not unpause */
+    uint32_t timeout_s;
+    const char *socket;
+    const volatile int *cancel;
+    flicxl_progress *progress;  void *user;
+};
+void flicxl_restore_params_init(struct flicxl_restore_params *params);
+int flicxl_domain_restore(libxl_ctx *ctx, const struct flicxl_restore_params *params,
+                          struct flicxl_info *info, const libxl_asyncop_how *ao_how);
+
+/* True when the file's content is a FLIC reference (so that xl knows without --flic). */
+bool flicxl_is_reference_file(const char *path);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

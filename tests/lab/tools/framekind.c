@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/* What the frames of a guest are to Xen and to Dom0. */
+#include "guestmem.h"
+
+#include <string.h>
+
+#include <xen/grant_table.h>
+#include <xen/hvm/params.h>
+
+/* Xen's own header for the arm64 records, from our series; the one in Debian's package is a placeholder. */
+#include <public/arch-arm/hvm/save.h>
+
+/* Where libxl puts the grant table of arm64 guests (GUEST_GNTTAB_BASE in xen/arch-arm.h), 16 MiB. */
+#define GRANT_TABLE_GFN  0x38000
+#define GRANT_TABLE_GFNS 0x1000
+
+#define ENTRIES_PER_FRAME (GUESTMEM_PAGE / sizeof(grant_entry_v1_t))
+
+const char *const frame_kind_names[FRAME_KINDS] = {
+    [FRAME_OTHER] = "other",
+    [FRAME_CONSOLE_RING] = "console-ring",
+    [FRAME_XENSTORE_RING] = "xenstore-ring",
+    [FRAME_SHARED_INFO] = "shared-info",
+    [FRAME_VCPU_INFO] = "vcpu-info",
+    [FRAME_GRANT_TABLE] = "grant-table",
+    [FRAME_GRANT] = "grant-pinned",
+    [FRAME_XEN_MAPPED] = "xen-mapped",
+};
+
+static void classify(const struct guestmem *mem, uint8_t *kind, uint64_t gfn, enum frame_kind as)
+{
+    if (gfn < mem->nr && kind[gfn] == FRAME_OTHER)
+        kind[gfn] = as;
+}
+
+static void classify_rings(const struct guestmem *mem, uint8_t *kind)
+{
+    uint64_t gfn;
+
+    if (!xc_hvm_param_get(mem->xch, mem->domid, HVM_PARAM_CONSOLE_PFN, &gfn))
+        classify(mem, kind, gfn, FRAME_CONSOLE_RING);
+    if (!xc_hvm_param_get(mem->xch, mem->domid, HVM_PARAM_STORE_PFN, &gfn))
+        classify(mem, kind, gfn, FRAME_XENSTORE_RING);
+}
+
+/* A hypervisor without the context half of the series leaves these to FRAME_XEN_MAPPED. */
+static void classify_context(const struct guestmem *mem, uint8_t *kind)
+{
+    struct xen_arm_save_domain domain;
+    struct xen_arm_save_vcpu vcpu;
+
+    if (!xc_domain_hvm_getcontext_partial(mem->xch, mem->domid, XEN_ARM_SAVE_DOMAIN, 0, &domain, sizeof(domain)))
+        classify(mem, kind, domain.shared_info_gfn, FRAME_SHARED_INFO);
+    for (unsigned int i = 0; !xc_domain_hvm_getcontext_partial(mem->xch, mem->domid, XEN_ARM_SAVE_VCPU, i, &vcpu,
+                                                               sizeof(vcpu)); i++)
+        if (vcpu.vcpu_info_gpa != XEN_ARM_SAVE_NONE)
+            classify(mem, kind, vcpu.vcpu_info_gpa / GUESTMEM_PAGE, FRAME_VCPU_INFO);
+}
+
+static void classify_grant_frame(const struct guestmem *mem, uint8_t *kind, const grant_entry_v1_t *entry)
+{
+    for (unsigned int i = 0; i < ENTRIES_PER_FRAME; i++) {
+        uint16_t flags = entry[i].flags;
+
+        if ((flags & GTF_type_mask) == GTF_permit_access && flags & GTF_writing)
+            classify(mem, kind, entry[i].frame, FRAME_GRANT);
+    }
+}
+
+/*
+ * Through the guest's own mapping of its grant table: asking Xen for the table as a resource would make it grow.
+ */
+static void classify_grants(const struct guestmem *mem, uint8_t *kind)
+{
+    for (uint64_t gfn = GRANT_TABLE_GFN; gfn < GRANT_TABLE_GFN + GRANT_TABLE_GFNS && gfn < mem->nr; gfn++) {
+        if (!mem->page[gfn])
+            continue;
+        classify(mem, kind, gfn, FRAME_GRANT_TABLE);
+        classify_grant_frame(mem, kind, (const grant_entry_v1_t *)mem->page[gfn]);
+    }
+}
+
+void guestmem_kinds(const struct guestmem *mem, const uint8_t *pinned, uint8_t *kind)
+{
+    memset(kind, FRAME_OTHER, mem->nr);
+    classify_rings(mem, kind);
+    classify_context(mem, kind);
+    classify_grants(mem, kind);
+    for (uint64_t gfn = 0; pinned && gfn < mem->nr; gfn++)
+        if (guestmem_bit(pinned, gfn))
+            classify(mem, kind, gfn, FRAME_XEN_MAPPED);
+}

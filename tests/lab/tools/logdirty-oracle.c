@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/*
+ * Checks log-dirty against the truth: which pages of a running guest really changed from one CLEAN to the next.
+ *
+ * An epoch: the guest runs, is paused, backends drain; CLEAN; every page is hashed; PEEK. A page whose hash differs
+ * from the epoch before must be in CLEAN's answer. A backend that wrote between CLEAN and the hash is late: its page
+ * is in PEEK's answer, that is, in the next epoch. In neither: missed. With --events, each such epoch is
+ * followed by one in which the guest stays paused and is sent an event: only Xen and backends write then.
+ *
+ * Exit status: 0 nothing missed, 1 something missed, 2 the check could not be made.
+ */
+#include "guestmem.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <xenstore.h>
+
+struct options {
+    unsigned int epochs, run_ms, drain_ms, listed;
+    bool events, remap, json, verbose;
+    const char *label;
+};
+
+struct tally {
+    uint64_t epochs, paused_epochs, changed, dirty, missed, late, faults;
+    uint64_t missed_by_kind[FRAME_KINDS];
+    double clean_ms, clean_ms_max;
+};
+
+struct oracle {
+    struct options opt;
+    struct guestmem mem;
+    struct xs_handle *xs;
+    uint64_t room;              /* gfns that the arrays have room for */
+    uint64_t *before, *after;
+    uint8_t *clean, *peek, *kind;
+    struct tally sum;
+};
+
+static volatile sig_atomic_t stop;
+
+static void on_signal(int unused)
+{
+    (void)unused;
+    stop = 1;
+}
+
+static const char usage[] =
+    "usage: logdirty-oracle [options] DOMID\n"
+    "  --epochs N     how many (20)            --run MS      how long the guest runs in each (300)\n"
+    "  --drain MS     how long backends have after the pause (100)\n"
+    "  --events       after each epoch, one more with the guest paused and an event sent to it\n"
+    "  --remap        map the guest's memory anew in each epoch: for guests that balloon\n"
+    "  --list N       name at most N missed pages (20)\n"
+    "  --json         one line with the result  --label NAME  goes into it    --verbose  a line per epoch\n";
+
+static double now_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1e3 + t.tv_nsec / 1e6;
+}
+
+static void sleep_ms(unsigned int ms)
+{
+    struct timespec t = { ms / 1000, ms % 1000 * 1000000L };
+
+    while (nanosleep(&t, &t) && errno == EINTR && !stop)
+        ;
+}
+
+/* Grows an array from old to count elements; the new ones are zero. */
+static void *resized(void *array, uint64_t old, uint64_t count, size_t size)
+{
+    array = realloc(array, count * size);
+    if (!array)
+        die("out of memory");
+    if (count > old)
+        memset((uint8_t *)array + old * size, 0, (count - old) * size);
+    return array;
+}
+
+/* Room for mem.nr gfns. A gfn that is new counts as one with nothing in it so far. */
+static void make_room(struct oracle *o)
+{
+    uint64_t nr = o->mem.nr, old = o->room;
+
+    o->before = resized(o->before, old, nr, sizeof(*o->before));
+    o->after = resized(o->after, old, nr, sizeof(*o->after));
+    o->clean = resized(o->clean, old ? old / 8 + 1 : 0, nr / 8 + 1, 1);
+    o->peek = resized(o->peek, old ? old / 8 + 1 : 0, nr / 8 + 1, 1);
+    o->kind = resized(o->kind, old, nr, 1);
+    o->room = nr;
+}
+
+static void dirty(struct oracle *o, unsigned int sop, uint8_t *bits, xc_shadow_op_stats_t *stats)
+{
+    int rc = guestmem_dirty(&o->mem, sop, bits, o->mem.nr, stats);
+
+    if (rc)
+        die("log-dirty %s of domain %u: %s", sop == XEN_DOMCTL_SHADOW_OP_CLEAN ? "CLEAN" : "PEEK", o->mem.domid,
+            strerror(-rc));
+}
+
+/* Any write to this node makes xenstored put a watch event on the guest's ring and notify it. */
+static void send_event(struct oracle *o)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), "/local/domain/%u/control/sysrq", o->mem.domid);
+    if (!xs_write(o->xs, XBT_NULL, path, "h", 1))
+        die("the guest cannot be sent an event: %s", strerror(errno));
+}
+
+static void name_missed(struct oracle *o, uint64_t gfn, bool paused)
+{
+    struct tally *sum = &o->sum;
+
+    if (!sum->missed)
+        guestmem_kinds(&o->mem, NULL, o->kind);
+    sum->missed_by_kind[o->kind[gfn]]++;
+    if (sum->missed++ < o->opt.listed)
+        fprintf(stderr, "missed: gfn %#llx (%s) in epoch %llu%s\n", (unsigned long long)gfn,
+                frame_kind_names[o->kind[gfn]], (unsigned long long)sum->epochs, paused ? ", paused" : "");
+}
+
+static void judge(struct oracle *o, bool paused)
+{
+    struct tally *sum = &o->sum;
+    uint64_t changed = 0, set = 0, late = 0, missed = sum->missed;
+
+    for (uint64_t gfn = 0; gfn < o->mem.nr; gfn++) {
+        bool bit = guestmem_bit(o->clean, gfn);
+
+        set += bit;
+        if (o->before[gfn] == o->after[gfn])
+            continue;
+        changed++;
+        if (bit)
+            continue;
+        if (guestmem_bit(o->peek, gfn))
+            late++;
+        else
+            name_missed(o, gfn, paused);
+    }
+    sum->changed += changed;
+    sum->dirty += set;
+    sum->late += late;
+    if (o->opt.verbose)
+        fprintf(stderr, "epoch %llu%s: changed %llu dirty %llu late %llu missed %llu\n",
+                (unsigned long long)sum->epochs, paused ? " paused" : "", (unsigned long long)changed,
+                (unsigned long long)set, (unsigned long long)late, (unsigned long long)(sum->missed - missed));
+}
+
+/* The guest is paused and nothing is left under way: takes the bits, then looks. */
+static void measure(struct oracle *o, bool paused)
+{
+    xc_shadow_op_stats_t stats;
+    double start, took;
+    uint64_t *swap;
+
+    if (o->opt.remap) {
+        guestmem_map(&o->mem);
+        make_room(o);
+    }
+    start = now_ms();
+    dirty(o, XEN_DOMCTL_SHADOW_OP_CLEAN, o->clean, &stats);
+    took = now_ms() - start;
+    o->sum.clean_ms += took;
+    if (took > o->sum.clean_ms_max)
+        o->sum.clean_ms_max = took;
+    o->sum.faults += stats.fault_count;
+    guestmem_hash(&o->mem, o->after);
+    dirty(o, XEN_DOMCTL_SHADOW_OP_PEEK, o->peek, NULL);
+
+    judge(o, paused);
+    swap = o->before;
+    o->before = o->after;
+    o->after = swap;
+    o->sum.epochs++;
+    o->sum.paused_epochs += paused;
+}
+
+static void run_and_pause(struct oracle *o)
+{
+    if (xc_domain_unpause(o->mem.xch, o->mem.domid))
+        die("domain %u cannot be unpaused: %s", o->mem.domid, strerror(errno));
+    sleep_ms(o->opt.run_ms);
+    if (xc_domain_pause(o->mem.xch, o->mem.domid))
+        die("domain %u cannot be paused: %s", o->mem.domid, strerror(errno));
+    sleep_ms(o->opt.drain_ms);
+}
+
+static void watch(struct oracle *o)
+{
+    while (o->sum.epochs - o->sum.paused_epochs < o->opt.epochs && !stop) {
+        run_and_pause(o);
+        measure(o, false);
+        if (!o->opt.events)
+            continue;
+        send_event(o);
+        sleep_ms(o->opt.drain_ms);
+        measure(o, true);
+    }
+}
+
+static void begin(struct oracle *o, uint32_t domid)
+{
+    guestmem_open(&o->mem, domid);
+    make_room(o);
+    o->xs = xs_open(0);
+    if (!o->xs)
+        die("xenstore cannot be opened: %s", strerror(errno));
+    if (xc_domain_pause(o->mem.xch, domid))
+        die("domain %u cannot be paused: %s", domid, strerror(errno));
+    sleep_ms(o->opt.drain_ms);
+    if (xc_shadow_control(o->mem.xch, domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, NULL, 0) < 0) {
+        int error = errno;
+
+        xc_domain_unpause(o->mem.xch, domid);
+        die("log-dirty cannot be turned on for domain %u: %s%s", domid, strerror(error),
+            error == EINVAL ? " (is it on already?)" : "");
+    }
+    /* From here on what changes is to be reported. */
+    guestmem_hash(&o->mem, o->before);
+}
+
+static void end(struct oracle *o)
+{
+    if (xc_shadow_control(o->mem.xch, o->mem.domid, XEN_DOMCTL_SHADOW_OP_OFF, NULL, 0) < 0)
+        fprintf(stderr, "log-dirty cannot be turned off: %s\n", strerror(errno));
+    xc_domain_unpause(o->mem.xch, o->mem.domid);
+    xs_close(o->xs);
+    guestmem_close(&o->mem);
+}
+
+static void print_result(const struct oracle *o)
+{
+    const struct tally *s = &o->sum;
+    double over = s->changed ? 100.0 * ((double)s->dirty - (double)s->changed) / (double)s->changed : 0;
+    const char *comma = "";
+
+    if (!o->opt.json) {
+        printf("%s: %llu epochs (%llu paused), %llu pages changed, %llu dirty (%+.1f %%), %llu faults, late %llu, "
+               "missed %llu; CLEAN %.2f ms, at most %.2f\n", o->opt.label, (unsigned long long)s->epochs,
+               (unsigned long long)s->paused_epochs, (unsigned long long)s->changed, (unsigned long long)s->dirty,
+               over, (unsigned long long)s->faults, (unsigned long long)s->late, (unsigned long long)s->missed,
+               s->clean_ms / (s->epochs ? s->epochs : 1), s->clean_ms_max);
+        return;
+    }
+    printf("{\"name\":\"logdirty-oracle\",\"label\":\"%s\",\"epochs\":%llu,\"paused_epochs\":%llu,\"changed\":%llu,"
+           "\"dirty\":%llu,\"faults\":%llu,\"late\":%llu,\"missed\":%llu,\"over_report_percent\":%.1f,"
+           "\"clean_ms_mean\":%.3f,\"clean_ms_max\":%.3f,\"missed_by_kind\":{", o->opt.label,
+           (unsigned long long)s->epochs, (unsigned long long)s->paused_epochs, (unsigned long long)s->changed,
+           (unsigned long long)s->dirty, (unsigned long long)s->faults, (unsigned long long)s->late,
+           (unsigned long long)s->missed, over, s->clean_ms / (s->epochs ? s->epochs : 1), s->clean_ms_max);
+    for (int k = 0; k < FRAME_KINDS; k++)
+        if (s->missed_by_kind[k]) {
+            printf("%s\"%s\":%llu", comma, frame_kind_names[k], (unsigned long long)s->missed_by_kind[k]);
+            comma = ",";
+        }
+    puts("}}");
+}
+
+static unsigned int number(const char *text)
+{
+    char *rest;
+    unsigned long value = strtoul(text, &rest, 0);
+
+    if (!*text || *rest || value > 1000000)
+        die("'%s' is not a number that makes sense here\n%s", text, usage);
+    return value;
+}
+
+static uint32_t parse(struct options *opt, int argc, char **argv)
+{
+    static const struct option longs[] = {
+        { "epochs", required_argument, NULL, 'n' }, { "run", required_argument, NULL, 'r' },
+        { "drain", required_argument, NULL, 'd' },  { "events", no_argument, NULL, 'e' },
+        { "remap", no_argument, NULL, 'm' },        { "list", required_argument, NULL, 'l' },
+        { "json", no_argument, NULL, 'j' },         { "label", required_argument, NULL, 'b' },
+        { "verbose", no_argument, NULL, 'v' },      { "help", no_argument, NULL, 'h' },
+        { NULL, 0, NULL, 0 }
+    };
+    int c;
+
+    while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1)
+        switch (c) {
+        case 'n': opt->epochs = number(optarg); break;
+        case 'r': opt->run_ms = number(optarg); break;
+        case 'd': opt->drain_ms = number(optarg); break;
+        case 'l': opt->listed = number(optarg); break;
+        case 'e': opt->events = true; break;
+        case 'm': opt->remap = true; break;
+        case 'j': opt->json = true; break;
+        case 'v': opt->verbose = true; break;
+        case 'b': opt->label = optarg; break;
+        case 'h': fputs(usage, stdout); exit(0);
+        default: die("%s", usage);
+        }
+    if (optind + 1 != argc)
+        die("%s", usage);
+    return number(argv[optind]);
+}
+
+int main(int argc, char **argv)
+{
+    struct oracle o = { .opt = { .epochs = 20, .run_ms = 300, .drain_ms = 100, .listed = 20, .label = "guest" } };
+    uint32_t domid = parse(&o.opt, argc, argv);
+
+    signal(SIGINT, on_signal);
+    signal(SIGTERM, on_signal);
+    begin(&o, domid);
+    watch(&o);
+    end(&o);
+    print_result(&o);
+    return o.sum.missed ? 1 : 0;
+}

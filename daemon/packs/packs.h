@@ -4,15 +4,22 @@
  * packs - content-addressed objects on flash, in append-only files.
  *
  * A pack holds objects (pages, map leaves, checkpoint roots, tombstones) in compressed frames, then a
- * footer with the sorted ids. It is at most PK_MAX_BYTES long and immutable once sealed. A pack without a
- * valid footer is an unfinished one: nothing durable can refer to it, and opening the store removes it.
+ * footer with the sorted ids (format.h). It is at most PK_MAX_BYTES long and immutable once sealed. While it
+ * is written its name ends in ".new"; nothing durable can refer to it, and opening the store removes it.
  *
  * A writer belongs to one operation. pk_put() deduplicates against everything sealed and against the writer's own
  * objects; a hit is byte-compared before it counts, and a content that differs under an equal id is stored under
- * the next secret's id. What was put is durable and visible to others after pk_seal(), and gone after pk_abort().
+ * the next secret's id. What was put is durable and visible to others after pk_seal(), and gone after pk_writer_free()
+ * without a seal. After any error of pk_put() or pk_seal() the writer's unsealed files are removed at once and every
+ * later call on it fails: free it.
+ *
+ * A sealed pack is all there or not there; of several packs in one seal the last becomes durable last. So a root
+ * that is put last never outlives, in a power cut, what was put before it.
  *
  * The lookup table in RAM is filled from *runs*, each pack's sorted footer, which the index keeps too; the packs
- * are the truth. Thread-safe; one writer is used by one thread at a time. Knows no Xen and no SQLite.
+ * are the truth. An object may lie in more than one pack (two writers at once); a read takes the copy that verifies.
+ * Thread-safe; one writer is used by one thread at a time. One process opens a folder at a time (FLIC_E_BUSY).
+ * Knows no Xen and no SQLite.
  */
 #ifndef FLIC_DAEMON_PACKS_PACKS_H
 #define FLIC_DAEMON_PACKS_PACKS_H
@@ -37,11 +44,13 @@ struct pk_stats {
     uint64_t objects;
     uint64_t bytes;             /* of all sealed packs */
     uint64_t table_bytes;       /* RAM of the lookup table */
-    uint32_t quarantined;       /* packs whose footer or trailer is damaged; left in place, not used */
+    uint32_t quarantined;       /* packs whose header, footer or trailer is damaged; left in place, not used */
+    uint32_t foreign;           /* whole packs of another store's secret; left in place, not used */
     uint32_t unfinished;        /* removed at open */
 };
 
-/* Opens (creates) the folder `dir`. The secret is borrowed and must outlive the store. */
+/* Opens (creates) the folder `dir`. The secret is borrowed and must outlive the store. A damaged or foreign pack does not
+ * stop it (see the stats); a pack of a newer format does: FLIC_E_VERSION. */
 int pk_open(const char *dir, const struct flic_secret *secret, struct pk_store **ret_store, struct flic_err *err);
 void pk_close(struct pk_store *store);      /* accepts NULL */
 void pk_get_stats(struct pk_store *store, struct pk_stats *ret_stats);
@@ -55,8 +64,10 @@ struct pk_put_stats {
 };
 
 int pk_writer_new(struct pk_store *store, struct pk_writer **ret_writer, struct flic_err *err);
-/* Stores `data` unless an equal object is there; *ret_id is its id either way, *ret_new (may be NULL) tells which.
- * All-zero pages are the caller's business. len <= PK_OBJECT_MAX. FLIC_E_NOSPACE on ENOSPC, with what was needed. */
+/* Stores `data` unless an equal object of this kind is there; *ret_id is its id either way, *ret_new (may be NULL)
+ * tells which. All-zero pages are the caller's business. 0 < len <= PK_OBJECT_MAX. FLIC_E_NOSPACE on ENOSPC, with what
+ * was needed. FLIC_E_REFUSED when all FLIC_ID_TRIES ids are taken by other contents; the writer stays usable then.
+ * A pack that a hit lies in is not collected before pk_writer_free(). */
 int pk_put(struct pk_writer *w, enum pk_kind kind, const void *data, size_t len,
            struct flic_id *ret_id, bool *ret_new, struct flic_err *err);
 /* As pk_put() for an object whose id under secret 0 the caller already has (no second hash pass). */
@@ -65,11 +76,13 @@ int pk_put_hashed(struct pk_writer *w, enum pk_kind kind, const struct flic_id *
 /* Makes everything durable: frames, footers, fsync of files, then of the folder. The writer can go on with new packs. */
 int pk_seal(struct pk_writer *w, struct flic_err *err);
 void pk_get_put_stats(const struct pk_writer *w, struct pk_put_stats *ret_stats);
-/* Removes what is not sealed. Accepts NULL. Ends the writer (also the normal end after a seal). */
+/* Removes what is not sealed. Accepts NULL. Ends the writer (also the normal end after a seal). Call it after the root
+ * that refers to the writer's objects is durable: until then pk_collect() leaves what it sealed or hit alone. */
 void pk_writer_free(struct pk_writer *w);
 
 /* ---- reading ---- */
 
+/* By 76 of the id's 128 bits, without touching flash; reads are exact. */
 bool pk_has(struct pk_store *store, const struct flic_id *id);
 /* Where an object lies, for reading in pack order: (pack << 32 | offset) or UINT64_MAX when unknown. */
 uint64_t pk_place(struct pk_store *store, const struct flic_id *id);
@@ -81,7 +94,7 @@ int pk_read(struct pk_store *store, const struct flic_id *id, void *buf, size_t 
 int pk_read_pages(struct pk_store *store, const struct flic_id *ids, size_t n,
                   int (*got)(size_t tag, const void *page, void *arg), void *arg, struct flic_err *err);
 
-/* Every root and tombstone in the sealed packs, oldest pack first; bytes borrowed during the call. A damaged one is
+/* Every root and tombstone in the sealed packs, oldest first; bytes borrowed during the call. A damaged one is
  * told with data == NULL. */
 int pk_each_root(struct pk_store *store,
                  int (*see)(enum pk_kind kind, const struct flic_id *id, const void *data, size_t len, void *arg),
@@ -97,8 +110,9 @@ struct pk_pack_info {
 };
 int pk_each_pack(struct pk_store *store, int (*see)(const struct pk_pack_info *pack, void *arg), void *arg);
 
-/* Removes packs none of whose objects is in use: `used` says so for an id. Returns packs removed or an error; *ret_bytes
- * is what it freed. Called with no writer sealing at the same time (the caller's lock). */
+/* Removes packs none of whose objects is in use: `used` says so for an id, roots and tombstones included. Packs that a
+ * live writer sealed or hit stay. `used` must not seal or collect. Returns packs removed or an error; *ret_bytes is what it freed (set in both cases).
+ * Writers may put meanwhile; a seal waits. */
 int pk_collect(struct pk_store *store, bool (*used)(const struct flic_id *id, void *arg), void *arg,
                uint64_t *ret_bytes, struct flic_err *err);
 

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/*
+ * store - what the files of this folder share: the open store, its packs and the lookup. Private to daemon/packs.
+ *
+ * Locks, in this order: `seal` (one seal or collection at a time), `lock` (table, packs, counters; held for memory
+ * work only, never across I/O), and the frame cache's own.
+ */
+#ifndef FLIC_DAEMON_PACKS_STORE_H
+#define FLIC_DAEMON_PACKS_STORE_H
+
+#include <pthread.h>
+
+#include "daemon/packs/format.h"
+#include "daemon/packs/frame.h"
+#include "daemon/packs/table.h"
+
+#define PK_COPIES 8     /* places tried for one id */
+#define PK_NAME 24      /* "0000002a.pack.new" */
+
+struct pk_pack {
+    uint32_t number;
+    uint32_t footer_offset;
+    uint32_t objects;
+    uint32_t roots;
+    uint64_t bytes;
+    uint32_t pins;              /* live writers that sealed it or hit an object in it */
+};
+
+struct pk_store {
+    char *dir;
+    int dir_fd;                 /* also holds the flock */
+    const struct flic_secret *secret;
+    struct flic_id mark;
+    pthread_mutex_t seal;
+    pthread_mutex_t lock;
+    struct pk_table table;
+    struct pk_pack **packs;     /* by slot, in the order of their numbers; NULL once collected, a slot is never reused */
+    uint32_t n_packs, room_packs;
+    uint32_t next_number;
+    struct pk_stats stats;
+    struct pk_cache cache;
+};
+
+void pk_name(char out[PK_NAME], uint32_t number, bool sealed);
+
+/* Where a found object lies. */
+struct pk_spot {
+    struct pk_file file;
+    uint64_t place;
+    uint32_t offset, index;
+};
+
+/* Resolves up to PK_COPIES sealed places for an id. */
+size_t pk_find(struct pk_store *store, const struct flic_id *id, struct pk_spot spots[PK_COPIES]);
+size_t pk_find_slot(struct pk_store *store, const struct pk_slot *key, struct pk_spot spots[PK_COPIES]);
+
+/* The first place for an id, 0 when unknown; and the file that a place is in (false: collected meanwhile). */
+uint64_t pk_first_place(struct pk_store *store, const struct flic_id *id);
+bool pk_file_of(struct pk_store *store, uint64_t place, struct pk_file *ret_file);
+
+/* Room for `packs` more packs and `objects` more slots; call with `lock` held. */
+int pk_reserve(struct pk_store *store, uint32_t packs, size_t objects, struct flic_err *err);
+
+/* The packs at this moment, as a copy; gives an array (free()), NULL without memory. */
+struct pk_pack *pk_snapshot(struct pk_store *store, uint32_t *ret_n);
+
+struct pk_footer {
+    struct pk_disk_trailer trailer;     /* host order */
+    struct pk_disk_entry *entries;      /* gives (free()) */
+    uint64_t size;                      /* of the file */
+};
+
+/* Reads and checks header, trailer and entries of a sealed pack. Errors of pk_header_check(), FLIC_E_DAMAGED, -errno. */
+int pk_load_footer(struct pk_store *store, uint32_t number, struct pk_footer *ret_footer, struct flic_err *err);
+
+/* -ENOSPC and -EDQUOT become FLIC_E_NOSPACE with advice; else the system error. `what` is the step. */
+int pk_io_error(struct flic_err *err, int rc, const struct pk_store *store, const char *what, uint32_t number,
+                uint64_t len);
+
+#endif

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/*
+ * capture - the pause: from the last bitmap to the switch.
+ *
+ * Nothing here writes flash (but the spill), compresses, deduplicates or asks SQLite. A page is read once: streamed to its
+ * frame, hashed on the way.
+ */
+#include "daemon/checkpoint/save_priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static uint64_t lap(uint64_t *mark)
+{
+    uint64_t now = ck_now_us(), took = now - *mark;
+
+    *mark = now;
+    return took;
+}
+
+/* ---- one window of dirty pages ---- */
+
+struct window {
+    struct ck_save *save;
+    const uint64_t *gfns;
+    const uint8_t *base;
+    const uint8_t *kind;
+    uint32_t frame[CK_WINDOW];  /* where page i goes, or CK_NO_FRAME */
+    struct flic_id id[CK_WINDOW];
+};
+
+static void copy_one(size_t i, void *arg)
+{
+    struct window *w = arg;
+
+    if (w->frame[i] != CK_NO_FRAME)
+        w->id[i] = nv_txn_copy_page(w->save->txn, w->frame[i], w->base + i * FLIC_PAGE_SIZE, ck_secret(w->save->store));
+}
+
+/* Gives each page that needs one the next frame; zero pages, rings and holes need none. Pages beyond `room` spill. */
+static void assign_frames(struct window *w, size_t n, uint32_t *next, uint32_t room)
+{
+    for (size_t i = 0; i < n; i++) {
+        const uint8_t *page = w->base + i * FLIC_PAGE_SIZE;
+
+        w->frame[i] = CK_NO_FRAME;
+        w->id[i] = w->kind[i] == FLX_PAGE_RING ? FLIC_ID_ZERO : FLIC_ID_HOLE;
+        if (w->kind[i] != FLX_PAGE_RAM)
+            continue;
+        w->id[i] = FLIC_ID_ZERO;
+        if (flic_is_zero(page, FLIC_PAGE_SIZE))
+            continue;
+        if (*next < room)
+            w->frame[i] = (*next)++;
+    }
+}
+
+static int spill_window(struct window *w, size_t n, struct flic_err *err)
+{
+    struct ck_save *save = w->save;
+    int rc = 0;
+
+    for (size_t i = 0; !rc && i < n; i++) {
+        const uint8_t *page = w->base + i * FLIC_PAGE_SIZE;
+
+        if (w->kind[i] != FLX_PAGE_RAM || w->frame[i] != CK_NO_FRAME || flic_is_zero(page, FLIC_PAGE_SIZE))
+            continue;
+        rc = pk_put(save->writer, PK_PAGE, page, FLIC_PAGE_SIZE, &w->id[i], NULL, err);
+        save->figures.spilled_pages++;
+    }
+    return rc;
+}
+
+static int note_delta(struct window *w, size_t n, struct flic_err *err)
+{
+    struct ck_save *save = w->save;
+
+    for (size_t i = 0; i < n; i++) {
+        struct ck_delta entry = { .gfn = w->gfns[i], .frame = w->frame[i], .id = w->id[i] };
+        struct flic_id before = ck_map_get(save->map, w->gfns[i]);
+        bool was_hole = flic_id_equal(&before, &FLIC_ID_HOLE), is_hole = flic_id_equal(&w->id[i], &FLIC_ID_HOLE);
+
+        if (was_hole && is_hole)
+            continue;
+        if (save->n_delta == save->delta_room)
+            return flic_err_set(err, FLIC_E_NOSPACE, "save '%s': more pages changed than it had", save->info.name);
+        ck_delta_put(save->delta + save->n_delta++ * CK_DELTA_ENTRY, &entry);
+        save->facts.pages = save->facts.pages + was_hole - is_hole;
+        if (flic_id_equal(&w->id[i], &FLIC_ID_ZERO) || is_hole)
+            save->figures.ws_zero_pages++;
+        else
+            save->facts.ws_pages++;
+    }
+    return 0;
+}
+
+/* Frames left for pages once the parts have theirs. */
+static uint32_t page_room(const struct ck_save *save, size_t state_len)
+{
+    struct ck_root parts = { .state_len = state_len, .config_len = save->params.config_len, .n_leaves = save->n_leaves };
+    uint32_t fixed = ck_root_frames(&parts, save->delta_room), all = nv_txn_frames(save->txn);
+
+    return all > fixed ? all - fixed : 0;
+}
+
+struct maps {                   /* unmapping costs more than mapping: left for after the pause */
+    struct flx_map **map;
+    size_t n;
+};
+
+static int capture_window(struct ck_save *save, const uint64_t *gfns, size_t n, struct maps *maps, uint32_t *next,
+                          uint32_t room, struct flic_err *err)
+{
+    uint8_t kind[CK_WINDOW];
+    struct window w = { .save = save, .gfns = gfns, .kind = kind };
+    uint64_t mark = ck_now_us();
+    int rc = flx_map_pages(save->params.dom, gfns, n, false, &maps->map[maps->n], kind, err);
+
+    if (rc)
+        return rc;
+    w.base = flx_map_base(maps->map[maps->n++]);
+    save->figures.map_us += lap(&mark);
+    assign_frames(&w, n, next, room);
+    team_run(save->team, n, copy_one, &w);
+    save->figures.copy_us += lap(&mark);
+    rc = *next == room ? spill_window(&w, n, err) : 0;
+    save->figures.spill_us += lap(&mark);
+    return rc ? rc : note_delta(&w, n, err);
+}
+
+static int capture_pages(struct ck_save *save, struct maps *maps, uint32_t room, uint32_t *ret_next, struct flic_err *err)
+{
+    uint64_t gfns[CK_WINDOW], gfn = 0;
+    uint32_t next = 0;
+    size_t n;
+    int rc = 0;
+
+    save->facts.pages = save->base_pages;
+    while (!rc && (n = ck_save_next_window(save, &gfn, gfns)))
+        rc = capture_window(save, gfns, n, maps, &next, room, err);
+    if (!rc && save->figures.spilled_pages) {
+        struct pk_put_stats stats;
+
+        rc = pk_seal(save->writer, err);
+        pk_get_put_stats(save->writer, &stats);
+        save->figures.flash_bytes_in_pause = stats.flash_bytes - save->figures.flash_bytes;
+    }
+    *ret_next = next;
+    return rc;
+}
+
+/* ---- the parts and the switch ---- */
+
+static struct ck_part put_part(struct ck_save *save, uint32_t *next, const void *data, size_t len)
+{
+    struct ck_part part = { .frame = *next, .len = len, .checksum = flic_checksum(data, len) };
+
+    *next += nv_txn_put_bytes(save->txn, *next, data, len);
+    return part;
+}
+
+static int commit(struct ck_save *save, const void *state, size_t state_len, uint32_t next, struct flic_err *err)
+{
+    struct nv_name name = { .guest = save->facts.guest, .seq = save->facts.seq };
+    struct ck_parts parts;
+    uint64_t mark = ck_now_us();
+    void *record;
+    size_t len;
+    int rc;
+
+    parts.state = put_part(save, &next, state, state_len);
+    parts.config = put_part(save, &next, save->params.config, save->params.config_len);
+    parts.leaves = put_part(save, &next, save->leaves, save->n_leaves * sizeof(*save->leaves));
+    parts.delta = put_part(save, &next, save->delta, save->n_delta * CK_DELTA_ENTRY);
+    save->figures.nvram_bytes = (uint64_t)next * FLIC_PAGE_SIZE;
+    rc = ck_root_encode_record(&save->facts, &parts, &record, &len);
+    if (rc)
+        return flic_err_set(err, rc, "save '%s': out of memory", save->info.name);
+    save->figures.parts_us = lap(&mark);
+    rc = nv_txn_commit(save->txn, &name, next, record, len, err);
+    save->figures.switch_us = lap(&mark);
+    free(record);
+    if (!rc) {
+        save->txn = NULL;
+        save->committed = true;
+    }
+    return rc;
+}
+
+/* The state first, then at once the mark that makes any later resume an in-place one, whoever does it. */
+static int take_state(struct ck_save *save, void **ret_state, size_t *ret_len, struct flic_err *err)
+{
+    struct timespec now;
+    int rc = flx_state_save(save->params.dom, ret_state, ret_len, err);
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);      /* cannot fail for this clock */
+    save->facts.taken_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    return rc ? rc : flx_mark_resume(save->params.dom, err);
+}
+
+static int from_suspended(struct ck_save *save, struct maps *maps, struct flic_err *err)
+{
+    uint64_t mark = ck_now_us();
+    uint32_t next = 0;
+    void *state = NULL;
+    size_t state_len = 0;
+    int rc = take_state(save, &state, &state_len, err);
+
+    save->figures.state_us = lap(&mark);
+    if (!rc)
+        rc = ck_save_fetch_dirty(save, err);
+    save->figures.bitmap_us = lap(&mark);
+    maps->map = rc ? NULL : calloc(ck_count_bits(save->dirty, save->info.gfn_end) / CK_WINDOW + 1, sizeof(*maps->map));
+    if (!rc && !maps->map)
+        rc = flic_err_set(err, -ENOMEM, "save '%s': out of memory", save->info.name);
+    if (!rc)
+        rc = capture_pages(save, maps, page_room(save, state_len), &next, err);
+    if (!rc)
+        rc = commit(save, state, state_len, next, err);
+    free(state);
+    return rc;
+}
+
+static void sum_up(struct ck_save *save)
+{
+    save->figures.ws_pages = save->facts.ws_pages;
+    save->figures.ram_pages = save->facts.pages;
+    save->figures.zero_pages = 0;
+    for (uint64_t gfn = 0; gfn < save->info.gfn_end; gfn++) {
+        struct flic_id id = ck_map_get(save->map, gfn);
+
+        save->figures.zero_pages += flic_id_equal(&id, &FLIC_ID_ZERO);
+    }
+}
+
+int ck_save_capture(struct ck_save *save, struct flic_err *err)
+{
+    struct maps maps = { 0 };
+    uint64_t asked, suspended;
+    int rc;
+
+    ck_quiet_begin(save->store);
+    asked = ck_now_us();
+    rc = save->params.suspend(save->params.arg, err);
+    suspended = ck_now_us();
+    if (!rc)
+        rc = from_suspended(save, &maps, err);
+    save->figures.suspend_us = suspended - asked;
+    save->figures.captured_us = ck_now_us() - suspended;
+    save->figures.pause_us = ck_now_us() - asked;
+    ck_quiet_end(save->store);
+    for (size_t i = 0; i < maps.n; i++)
+        flx_unmap(maps.map[i]);
+    free(maps.map);
+    if (!rc)
+        sum_up(save);
+    return rc;
+}

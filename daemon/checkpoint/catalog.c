@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/* catalog - which checkpoints there are: built from arena and packs, mirrored to the index. */
+#include "daemon/checkpoint/root.h"
+#include "daemon/checkpoint/store_priv.h"
+
+#include "common/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct ck_entry *entry_of(struct ck_store *store, const struct flic_uuid *guest, uint64_t seq)
+{
+    for (size_t i = 0; i < store->n_entries; i++)
+        if (store->entries[i].info.seq == seq && flic_uuid_equal(&store->entries[i].info.guest, guest))
+            return &store->entries[i];
+    return NULL;
+}
+
+static struct ck_entry *entry_add(struct ck_store *store)
+{
+    struct ck_entry *grown;
+
+    if (store->n_entries == store->room) {
+        grown = realloc(store->entries, (store->room + 64) * sizeof(*grown));
+        if (!grown)
+            return NULL;
+        store->entries = grown;
+        store->room += 64;
+    }
+    return memset(&store->entries[store->n_entries++], 0, sizeof(*store->entries));
+}
+
+static void fill_from_facts(struct ck_entry *entry, const struct ck_facts *facts)
+{
+    entry->info.guest = facts->guest;
+    entry->info.seq = facts->seq;
+    memcpy(entry->info.name, facts->name, sizeof(entry->info.name));
+    memcpy(entry->info.arch, facts->arch, sizeof(entry->info.arch));
+    entry->info.taken_ns = facts->taken_ns;
+    entry->info.ram_bytes = facts->pages * FLIC_PAGE_SIZE;
+    entry->info.working_set_bytes = facts->ws_pages * FLIC_PAGE_SIZE;
+    entry->id = facts->id;
+}
+
+/* ---- building ---- */
+
+static bool buried(const struct ck_store *store, const struct flic_uuid *guest, uint64_t seq)
+{
+    for (size_t i = 0; i < store->n_tombs; i++)
+        if (store->tombs[i].seq == seq && flic_uuid_equal(&store->tombs[i].guest, guest))
+            return true;
+    return false;
+}
+
+static int add_tomb(struct ck_store *store, const struct flic_uuid *guest, uint64_t seq)
+{
+    struct nv_name *grown = realloc(store->tombs, (store->n_tombs + 1) * sizeof(*grown));
+
+    if (!grown)
+        return -ENOMEM;
+    store->tombs = grown;
+    store->tombs[store->n_tombs++] = (struct nv_name){ .guest = *guest, .seq = seq };
+    return 0;
+}
+
+static int see_tombstone(enum pk_kind kind, const struct flic_id *id, const void *data, size_t len, void *arg)
+{
+    struct ck_store *store = arg;
+    struct flic_uuid guest;
+    uint64_t seq;
+
+    (void)id;
+    if (kind != PK_TOMBSTONE || !data || ck_tombstone_parse(data, len, &guest, &seq))
+        return 0;
+    return add_tomb(store, &guest, seq);
+}
+
+static int see_root(enum pk_kind kind, const struct flic_id *id, const void *data, size_t len, void *arg)
+{
+    struct ck_store *store = arg;
+    struct ck_entry *entry;
+    struct ck_facts facts;
+
+    if (kind != PK_ROOT)
+        return 0;
+    if (!data || ck_root_parse_flash_facts(data, len, &facts, NULL)) {
+        store->recovery.damaged_roots++;
+        return 0;
+    }
+    if (buried(store, &facts.guest, facts.seq))
+        return 0;
+    entry = entry_of(store, &facts.guest, facts.seq);
+    if (!entry)
+        entry = entry_add(store);
+    if (!entry)
+        return -ENOMEM;
+    fill_from_facts(entry, &facts);
+    entry->info.places |= IX_FLASH;
+    entry->flash_root = *id;
+    entry->destaged = true;
+    return 0;
+}
+
+/* Names are collected first: nothing may be dropped from the arena while it is being walked. */
+struct arena_walk {
+    struct ck_store *store;
+    struct nv_name drop[64];
+    size_t n_drop;
+    int rc;
+};
+
+static uint32_t restore_count(const struct nv_object *obj)
+{
+    uint32_t count = 0;
+
+    if (obj->restored_note && obj->restored_len >= sizeof(count))
+        memcpy(&count, obj->restored_note, sizeof(count));
+    return count;
+}
+
+static void note_only(struct arena_walk *walk, const struct nv_object *obj)
+{
+    struct ck_entry *entry = entry_of(walk->store, &obj->name.guest, obj->name.seq);
+
+    if (entry)
+        entry->info.restored = restore_count(obj);
+}
+
+static int see_object(const struct nv_object *obj, void *arg)
+{
+    struct arena_walk *walk = arg;
+    struct ck_store *store = walk->store;
+    struct ck_facts facts;
+    struct ck_parts parts;
+    struct ck_entry *entry;
+
+    if (obj->forgotten || buried(store, &obj->name.guest, obj->name.seq) || (obj->present && !obj->published)) {
+        if (obj->present && walk->n_drop < 64)
+            walk->drop[walk->n_drop++] = obj->name;
+        return 0;
+    }
+    if (!obj->present) {
+        note_only(walk, obj);
+        return 0;
+    }
+    if (ck_root_parse_record(obj->root, obj->root_len, obj->frames, &facts, &parts, NULL) ||
+        facts.seq != obj->name.seq || !flic_uuid_equal(&facts.guest, &obj->name.guest)) {
+        store->recovery.damaged_roots++;
+        return 0;
+    }
+    entry = entry_of(store, &facts.guest, facts.seq);
+    if (!entry)
+        entry = entry_add(store);
+    if (!entry)
+        return walk->rc = -ENOMEM;
+    fill_from_facts(entry, &facts);
+    entry->info.places |= IX_NVRAM;
+    entry->info.restored = restore_count(obj);
+    return 0;
+}
+
+static int scan_arena(struct ck_store *store, struct flic_err *err)
+{
+    struct arena_walk walk = { .store = store };
+    int rc;
+
+    do {
+        walk.n_drop = 0;
+        rc = nv_each(store->arena, see_object, &walk);
+        for (size_t i = 0; !rc && i < walk.n_drop; i++) {
+            rc = nv_drop_unpublished(store->arena, &walk.drop[i], err);
+            store->recovery.unpublished_dropped++;
+        }
+    } while (!rc && walk.n_drop == 64);
+    return rc == -ENOMEM ? flic_err_set(err, rc, "read the catalog: out of memory") : rc;
+}
+
+static int mirror_pack(const struct pk_pack_info *pack, void *arg)
+{
+    return ix_put_pack(arg, pack->number, pack->bytes, pack->objects, pack->run, pack->run_len, NULL);
+}
+
+/* The index's derived tables are replaced by what was found. */
+static int mirror_all(struct ck_store *store, struct flic_err *err)
+{
+    int rc = ix_begin_sync(store->index, err);
+
+    if (rc)
+        return rc;
+    rc = pk_each_pack(store->packs, mirror_pack, store->index);
+    for (size_t i = 0; !rc && i < store->n_entries; i++)
+        rc = ix_put_checkpoint(store->index, &store->entries[i].info, err);
+    if (rc) {
+        (void)ix_end_sync(store->index, false, NULL);   /* the first error is the one to tell */
+        return flic_err_set(err, rc, "bring the index in line with the packs: %s", flic_code_text(rc));
+    }
+    return ix_end_sync(store->index, true, err);
+}
+
+int ck_catalog_build(struct ck_store *store, struct flic_err *err)
+{
+    struct pk_stats packs;
+    struct nv_info arena;
+    int rc = pk_each_root(store->packs, see_tombstone, store, err);
+
+    if (!rc)
+        rc = pk_each_root(store->packs, see_root, store, err);
+    if (!rc)
+        rc = scan_arena(store, err);
+    if (!rc)
+        rc = mirror_all(store, err);
+    pk_get_stats(store->packs, &packs);
+    nv_get_info(store->arena, &arena);
+    store->recovery.checkpoints = (uint32_t)store->n_entries;
+    store->recovery.tombstones = (uint32_t)store->n_tombs;
+    store->recovery.packs_quarantined = packs.quarantined;
+    store->recovery.packs_unfinished = packs.unfinished;
+    store->recovery.arena_damaged = arena.damaged;
+    return rc;
+}
+
+/* ---- asking ---- */
+
+int ck_find_exact(struct ck_store *store, const struct flic_uuid *guest, uint64_t seq, struct ck_entry *ret_entry,
+                  struct flic_err *err)
+{
+    char text[FLIC_UUID_TEXT];
+    struct ck_entry *entry;
+
+    (void)pthread_mutex_lock(&store->lock);
+    entry = entry_of(store, guest, seq);
+    if (entry)
+        *ret_entry = *entry;
+    (void)pthread_mutex_unlock(&store->lock);
+    if (entry)
+        return 0;
+    flic_uuid_text(guest, text);
+    return flic_err_set(err, FLIC_E_NOCHECKPOINT, "there is no checkpoint %s@%llu: 'flic list' shows what there is",
+                        text, (unsigned long long)seq);
+}
+
+static bool named(const struct ck_entry *entry, const char *name, const struct flic_uuid *uuid)
+{
+    return uuid ? flic_uuid_equal(&entry->info.guest, uuid) : !strcmp(entry->info.name, name);
+}
+
+/* The newest that fits; *ret_other is set when another guest has the same name. */
+static struct ck_entry *newest(struct ck_store *store, const char *name, const struct flic_uuid *uuid, uint64_t seq,
+                               bool *ret_other)
+{
+    struct ck_entry *best = NULL;
+
+    *ret_other = false;
+    for (size_t i = 0; i < store->n_entries; i++) {
+        struct ck_entry *e = &store->entries[i];
+
+        if (!named(e, name, uuid) || (seq && e->info.seq != seq))
+            continue;
+        if (best && !flic_uuid_equal(&best->info.guest, &e->info.guest))
+            *ret_other = true;
+        if (!best || e->info.taken_ns > best->info.taken_ns ||
+            (e->info.taken_ns == best->info.taken_ns && e->info.seq > best->info.seq))
+            best = e;
+    }
+    return best;
+}
+
+int ck_find(struct ck_store *store, const char *name, uint64_t seq, struct ck_entry *ret_entry, struct flic_err *err)
+{
+    struct flic_uuid uuid;
+    bool is_uuid = flic_uuid_parse(name, &uuid), other;
+    struct ck_entry *best;
+
+    (void)pthread_mutex_lock(&store->lock);
+    best = newest(store, name, is_uuid ? &uuid : NULL, seq, &other);
+    if (best && !other)
+        *ret_entry = *best;
+    (void)pthread_mutex_unlock(&store->lock);
+    if (!best && seq)
+        return flic_err_set(err, FLIC_E_NOCHECKPOINT, "guest '%s' has no checkpoint number %llu: 'flic list %s' shows its own",
+                            name, (unsigned long long)seq, name);
+    if (!best)
+        return flic_err_set(err, FLIC_E_NOCHECKPOINT, "no checkpoint of a guest '%s': 'flic list' shows what there is", name);
+    if (other)
+        return flic_err_set(err, FLIC_E_REFUSED, "more than one guest was called '%s': name it by uuid ('flic list' shows them)", name);
+    return 0;
+}
+
+int ck_list(struct ck_store *store, struct ck_entry **ret_entries, size_t *ret_n, struct flic_err *err)
+{
+    struct ck_entry *copy;
+    size_t n;
+
+    (void)pthread_mutex_lock(&store->lock);
+    n = store->n_entries;
+    copy = calloc(n ? n : 1, sizeof(*copy));
+    for (size_t i = 0; copy && i < n; i++)
+        copy[i] = store->entries[n - 1 - i];
+    (void)pthread_mutex_unlock(&store->lock);
+    if (!copy)
+        return flic_err_set(err, -ENOMEM, "list checkpoints: out of memory");
+    *ret_entries = copy;
+    *ret_n = n;
+    return 0;
+}
+
+/* ---- changing, after the durable fact ---- */
+
+int ck_next_seq(struct ck_store *store, const struct flic_uuid *guest, uint64_t *ret_seq, struct flic_err *err)
+{
+    uint64_t above = 1;
+
+    (void)pthread_mutex_lock(&store->lock);
+    for (size_t i = 0; i < store->n_entries; i++)
+        if (flic_uuid_equal(&store->entries[i].info.guest, guest) && store->entries[i].info.seq >= above)
+            above = store->entries[i].info.seq + 1;
+    for (size_t i = 0; i < store->n_tombs; i++)
+        if (flic_uuid_equal(&store->tombs[i].guest, guest) && store->tombs[i].seq >= above)
+            above = store->tombs[i].seq + 1;
+    (void)pthread_mutex_unlock(&store->lock);
+    return ix_next_seq(store->index, guest, above, ret_seq, err);
+}
+
+int ck_add(struct ck_store *store, const struct ck_entry *entry, struct flic_err *err)
+{
+    struct ck_entry *slot;
+
+    (void)pthread_mutex_lock(&store->lock);
+    slot = entry_add(store);
+    if (slot)
+        *slot = *entry;
+    (void)pthread_mutex_unlock(&store->lock);
+    if (!slot)
+        return flic_err_set(err, -ENOMEM, "add to the catalog: out of memory");
+    return ix_put_checkpoint(store->index, &entry->info, err);
+}
+
+/* Applies one change to an entry and to its row in the index. */
+static int change(struct ck_store *store, const struct nv_name *name, void (*apply)(struct ck_entry *, const void *),
+                  const void *arg, struct flic_err *err)
+{
+    struct ck_entry *entry, copy;
+
+    (void)pthread_mutex_lock(&store->lock);
+    entry = entry_of(store, &name->guest, name->seq);
+    if (entry) {
+        apply(entry, arg);
+        copy = *entry;
+    }
+    (void)pthread_mutex_unlock(&store->lock);
+    return entry ? ix_put_checkpoint(store->index, &copy.info, err) : 0;
+}
+
+static void apply_flash(struct ck_entry *entry, const void *arg)
+{
+    entry->flash_root = *(const struct flic_id *)arg;
+    entry->info.places |= IX_FLASH;
+    entry->destaged = true;
+}
+
+static void apply_restore(struct ck_entry *entry, const void *arg)
+{
+    (void)arg;
+    entry->info.restored++;
+}
+
+static int mirror_new_pack(const struct pk_pack_info *pack, void *arg)
+{
+    return ix_put_pack(arg, pack->number, pack->bytes, pack->objects, pack->run, pack->run_len, NULL);
+}
+
+int ck_moved_to_flash(struct ck_store *store, const struct nv_name *name, const struct flic_id *root, struct flic_err *err)
+{
+    int rc = pk_each_pack(store->packs, mirror_new_pack, store->index);
+
+    return rc ? flic_err_set(err, rc, "index the new packs: %s", flic_code_text(rc))
+              : change(store, name, apply_flash, root, err);
+}
+
+int ck_count_restore(struct ck_store *store, const struct nv_name *name, struct flic_err *err)
+{
+    return change(store, name, apply_restore, NULL, err);
+}
+
+int ck_catalog_remove(struct ck_store *store, const struct nv_name *name, struct flic_err *err)
+{
+    struct ck_entry *entry;
+    int rc = 0;
+
+    (void)pthread_mutex_lock(&store->lock);
+    entry = entry_of(store, &name->guest, name->seq);
+    if (entry) {
+        memmove(entry, entry + 1, (size_t)(store->entries + store->n_entries - entry - 1) * sizeof(*entry));
+        store->n_entries--;
+    }
+    rc = add_tomb(store, &name->guest, name->seq);
+    (void)pthread_mutex_unlock(&store->lock);
+    if (rc)
+        return flic_err_set(err, rc, "forget: out of memory");
+    return ix_drop_checkpoint(store->index, &name->guest, name->seq, err);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/*
+ * destage - copies a published checkpoint from NVRAM to packs: frames, changed leaves, root. Afterwards the frames are only
+ * a cache for the restore, given up when NVRAM is needed. Runs beside saves; stops writing during their pauses.
+ */
+#ifndef FLIC_DAEMON_CHECKPOINT_DESTAGE_H
+#define FLIC_DAEMON_CHECKPOINT_DESTAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "daemon/checkpoint/store.h"
+
+struct ck_destage_figures {
+    uint64_t pages, new_pages, dedup_pages;
+    uint64_t flash_bytes;       /* packs, footers included */
+    uint64_t took_us;
+};
+
+/* Moves one checkpoint. FLIC_E_CANCELLED when cancelled() says so between steps: nothing is lost, it starts over later. */
+int ck_destage(struct ck_store *store, const struct ck_entry *entry, bool (*cancelled)(void *arg), void *arg,
+               struct ck_destage_figures *figures, struct flic_err *err);
+
+/* The oldest published checkpoint that lies only in NVRAM; false when there is none. */
+bool ck_destage_next(struct ck_store *store, struct ck_entry *ret_entry);
+
+#endif

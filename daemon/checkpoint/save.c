@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+#include "daemon/checkpoint/save_priv.h"
+
+#include "common/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+uint64_t ck_now_us(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);   /* cannot fail for this clock */
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+uint64_t ck_count_bits(const uint64_t *bits, uint64_t n)
+{
+    uint64_t count = 0;
+
+    for (size_t i = 0; i < ck_words(n); i++)
+        count += (uint64_t)__builtin_popcountll(bits[i]);
+    return count;
+}
+
+const struct ck_facts *ck_save_facts(const struct ck_save *save) { return &save->facts; }
+const struct ck_save_figures *ck_save_get_figures(const struct ck_save *save) { return &save->figures; }
+
+static int name_it(struct ck_save *save, struct flic_err *err)
+{
+    struct flx_host host;
+
+    if (flic_uuid_draw(&save->facts.id))
+        return flic_err_errno(err, "draw a checkpoint id");
+    flx_host_probe(&host);
+    memcpy(save->facts.arch, host.arch, sizeof(save->facts.arch));
+    memcpy(save->facts.name, save->info.name, sizeof(save->facts.name));
+    save->facts.guest = save->info.uuid;
+    save->facts.store = *ck_store_uuid(save->store);
+    save->facts.gfn_end = save->info.gfn_end;
+    return ck_next_seq(save->store, &save->facts.guest, &save->facts.seq, err);
+}
+
+/* Everything whose size depends on the guest is allocated here, before anything was done to it. */
+static int allocate(struct ck_save *save, struct flic_err *err)
+{
+    size_t words = ck_words(save->info.gfn_end);
+
+    if (save->info.gfn_end > CK_GFN_END_MAX)
+        return flic_err_set(err, FLIC_E_REFUSED, "domain '%s' reaches gfn 0x%llx: too large", save->info.name,
+                            (unsigned long long)save->info.gfn_end);
+    save->dirty = calloc(words, sizeof(uint64_t));
+    save->fetched = calloc(words, sizeof(uint64_t));
+    save->window = malloc((size_t)CK_WINDOW * FLIC_PAGE_SIZE);
+    save->delta_room = (size_t)save->info.pages + 4096;     /* gone and special pages can be dirty too */
+    save->delta = malloc(save->delta_room * CK_DELTA_ENTRY);
+    if (!save->dirty || !save->fetched || !save->window || !save->delta)
+        return flic_err_set(err, -ENOMEM, "save '%s': out of memory", save->info.name);
+    return ck_map_new(save->info.gfn_end, &save->map, err);
+}
+
+int ck_save_new(struct ck_store *store, const struct ck_save_params *params, struct ck_save **ret_save, struct flic_err *err)
+{
+    struct ck_save *save = calloc(1, sizeof(*save));
+    int rc;
+
+    if (!save)
+        return flic_err_set(err, -ENOMEM, "save: out of memory");
+    save->store = store;
+    save->params = *params;
+    rc = flx_info(params->dom, &save->info, err);
+    if (!rc)
+        rc = flx_can_save(params->dom, err);
+    if (!rc)
+        rc = name_it(save, err);
+    if (!rc)
+        rc = allocate(save, err);
+    if (!rc)
+        rc = pk_writer_new(ck_packs(store), &save->writer, err);
+    if (rc) {
+        ck_save_free(save);
+        return rc;
+    }
+    ck_growing_begin(store);
+    save->growing = true;
+    *ret_save = save;
+    return 0;
+}
+
+int ck_save_fetch_dirty(struct ck_save *save, struct flic_err *err)
+{
+    uint64_t end = save->info.gfn_end, got = 0;
+    int rc = flx_track_clean(save->params.dom, save->fetched, end, &got, err);
+
+    if (rc)
+        return rc;
+    for (uint64_t gfn = got; gfn < end; gfn++)      /* unknown means copy it */
+        save->fetched[gfn / 64] |= 1ull << (gfn % 64);
+    if (end % 64)
+        save->fetched[end / 64] &= (1ull << (end % 64)) - 1;
+    for (size_t i = 0; i < ck_words(end); i++)
+        save->dirty[i] |= save->fetched[i];
+    return 0;
+}
+
+size_t ck_save_next_window(const struct ck_save *save, uint64_t *gfn, uint64_t gfns[CK_WINDOW])
+{
+    size_t n = 0;
+
+    while (*gfn < save->info.gfn_end && n < CK_WINDOW) {
+        if (!(*gfn % 64) && !save->dirty[*gfn / 64]) {
+            *gfn += 64;
+            continue;
+        }
+        if (ck_bit(save->dirty, *gfn))
+            gfns[n++] = *gfn;
+        ++*gfn;
+    }
+    return n;
+}
+
+int ck_save_publish(struct ck_save *save, const char *disks, size_t len, struct flic_err *err)
+{
+    struct nv_name name = { .guest = save->facts.guest, .seq = save->facts.seq };
+    uint64_t began = ck_now_us();
+    struct ck_entry entry = { .id = save->facts.id };
+    int rc;
+
+    if (len > CK_DISKS_MAX)
+        return flic_err_set(err, FLIC_E_REFUSED, "save '%s': it has too many disks to record", save->facts.name);
+    rc = nv_note_add(ck_arena(save->store), &name, NV_NOTE_PUBLISHED, disks, len, err);
+    if (rc)
+        return rc;
+    save->published = true;
+    entry.info = (struct ix_checkpoint){
+        .guest = save->facts.guest, .seq = save->facts.seq, .taken_ns = save->facts.taken_ns,
+        .ram_bytes = save->facts.pages * FLIC_PAGE_SIZE, .working_set_bytes = save->facts.ws_pages * FLIC_PAGE_SIZE,
+        .places = IX_NVRAM,
+    };
+    memcpy(entry.info.name, save->facts.name, sizeof(entry.info.name));
+    memcpy(entry.info.arch, save->facts.arch, sizeof(entry.info.arch));
+    rc = ck_add(save->store, &entry, err);
+    save->figures.publish_us = ck_now_us() - began;
+    return rc;
+}
+
+void ck_save_free(struct ck_save *save)
+{
+    struct nv_name name;
+    struct flic_err err = { 0 };
+
+    if (!save)
+        return;
+    if (save->tracking && flx_track_off(save->params.dom, &err))
+        flic_debug("after a save: %s", err.text);   /* the domain may be gone by now */
+    nv_txn_abort(save->txn);
+    if (save->committed && !save->published) {
+        name = (struct nv_name){ .guest = save->facts.guest, .seq = save->facts.seq };
+        if (nv_drop_unpublished(ck_arena(save->store), &name, &err))
+            flic_warn("drop an unpublished checkpoint: %s; the next start of flicd does it", err.text);
+    }
+    pk_writer_free(save->writer);
+    if (save->growing)
+        ck_growing_end(save->store);
+    team_free(save->team);
+    ck_map_free(save->map);
+    free(save->leaves);
+    free(save->delta);
+    free(save->window);
+    free(save->fetched);
+    free(save->dirty);
+    free(save);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/*
+ * save - from a running domain to a published checkpoint (docs: ARCHITECTURE.md "Life of a save").
+ *
+ *   ck_save_live      log-dirty on; rounds of copy, hash, dedup, compress into packs until little is left; everything
+ *                     copied is sealed on flash, NVRAM is reserved
+ *   ck_save_capture   the caller's suspend(); last bitmap, machine state, the dirty pages and all parts into
+ *                     NVRAM; one switch: *captured*. In between, nothing of ours writes flash
+ *   ck_save_publish   with the guest's disks flushed and identified: *published*, in the catalog, offered
+ *   ck_save_free      ends it at any point; what was not published is dropped
+ *
+ * One save is run by one thread. The domain handle is borrowed. Log-dirty is off again after ck_save_free().
+ */
+#ifndef FLIC_DAEMON_CHECKPOINT_SAVE_H
+#define FLIC_DAEMON_CHECKPOINT_SAVE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "daemon/checkpoint/root.h"
+#include "daemon/checkpoint/store.h"
+#include "libxl-ext/flx.h"
+
+struct ck_save_figures {        /* for the journal; all counts exact */
+    uint64_t ram_pages, zero_pages, hole_pages;     /* of the finished checkpoint */
+    uint64_t live_pages;        /* copied while the guest ran, all rounds */
+    uint32_t rounds;
+    uint64_t ws_pages;          /* captured in the pause */
+    uint64_t ws_zero_pages;     /* of the last bitmap, found to be zero or gone: need no frame */
+    uint64_t spilled_pages;     /* to flash inside the pause because NVRAM was full */
+    uint64_t dirty_live_last;   /* left when the live rounds ended */
+    uint64_t nvram_bytes;       /* pages and parts put into NVRAM */
+    uint64_t flash_bytes;       /* packs written by this save before the pause, footers included */
+    uint64_t flash_bytes_in_pause;  /* 0 unless spilled */
+    uint64_t dedup_pages;       /* pages found in the store already */
+    uint64_t new_pages;
+    /* the pause, in microseconds: asked to suspend -> suspended -> ... -> captured */
+    uint64_t suspend_us, bitmap_us, state_us, map_us, copy_us, spill_us, parts_us, switch_us, pause_us, captured_us;
+    uint64_t live_us, publish_us;
+};
+
+struct ck_save_params {
+    struct flx_dom *dom;                        /* borrowed */
+    const char *config; size_t config_len;      /* libxl JSON; borrowed */
+    unsigned live_rounds_max;
+    uint64_t live_stop_pages;
+    unsigned threads;
+    /* asks the toolstack to suspend the guest; 0 when it is suspended. Called once, by ck_save_capture(). */
+    int (*suspend)(void *arg, struct flic_err *err);
+    bool (*cancelled)(void *arg);
+    void (*progress)(void *arg, const char *phase, uint64_t done_bytes, uint64_t total_bytes);
+    void *arg;
+};
+
+struct ck_save;
+int ck_save_new(struct ck_store *store, const struct ck_save_params *params, struct ck_save **ret_save, struct flic_err *err);
+int ck_save_live(struct ck_save *save, struct flic_err *err);
+int ck_save_capture(struct ck_save *save, struct flic_err *err);
+/* `disks`: JSON text (disks.h), at most CK_DISKS_MAX. */
+int ck_save_publish(struct ck_save *save, const char *disks, size_t len, struct flic_err *err);
+void ck_save_free(struct ck_save *save);        /* accepts NULL */
+
+const struct ck_facts *ck_save_facts(const struct ck_save *save);
+const struct ck_save_figures *ck_save_get_figures(const struct ck_save *save);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/* save_priv - one save's insides, shared by save.c, live.c and capture.c only. */
+#ifndef FLIC_DAEMON_CHECKPOINT_SAVE_PRIV_H
+#define FLIC_DAEMON_CHECKPOINT_SAVE_PRIV_H
+
+#include "daemon/checkpoint/map.h"
+#include "daemon/checkpoint/save.h"
+#include "daemon/checkpoint/team.h"
+
+#define CK_WINDOW 1024u         /* pages mapped at a time: 4 MiB */
+
+struct ck_save {
+    struct ck_store *store;
+    struct ck_save_params params;
+    struct flx_info info;
+    struct ck_facts facts;
+    struct ck_save_figures figures;
+    bool tracking, growing, committed, published;
+
+    struct ck_map *map;         /* what is on flash; the delta goes on top */
+    struct pk_writer *writer;
+    uint64_t *dirty;            /* gfns not known to be in the map: bitmap of gfn_end bits */
+    uint64_t *fetched;          /* room for one log-dirty bitmap */
+    uint8_t *window;            /* private copy of a window: a running guest's page may change between hash and store */
+
+    /* prepared ahead of the pause */
+    struct team *team;
+    struct nv_txn *txn;
+    struct flic_id *leaves; size_t n_leaves;
+    uint8_t *delta; size_t n_delta, delta_room;     /* CK_DELTA_ENTRY bytes each */
+    uint64_t base_pages;
+};
+
+static inline bool ck_bit(const uint64_t *bits, uint64_t n)
+{
+    return bits[n / 64] >> (n % 64) & 1;
+}
+
+static inline size_t ck_words(uint64_t bits)
+{
+    return (size_t)((bits + 63) / 64);
+}
+
+uint64_t ck_count_bits(const uint64_t *bits, uint64_t n);
+uint64_t ck_now_us(void);       /* CLOCK_MONOTONIC */
+
+/* Fetches log-dirty (cleaning) and adds it to save->dirty; gfns that Xen did not report on count as dirty. */
+int ck_save_fetch_dirty(struct ck_save *save, struct flic_err *err);
+
+/* Next up to CK_WINDOW dirty gfns from *gfn on, which moves; returns how many (0: end). */
+size_t ck_save_next_window(const struct ck_save *save, uint64_t *gfn, uint64_t gfns[CK_WINDOW]);
+
+#endif

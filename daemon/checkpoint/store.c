@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+#include "daemon/checkpoint/store.h"
+
+#include "common/log.h"
+#include "daemon/checkpoint/collect.h"
+#include "daemon/checkpoint/identity.h"
+#include "daemon/checkpoint/root.h"
+#include "daemon/checkpoint/store_priv.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+struct nv_arena *ck_arena(struct ck_store *store) { return store->arena; }
+struct pk_store *ck_packs(struct ck_store *store) { return store->packs; }
+struct ix_index *ck_index(struct ck_store *store) { return store->index; }
+const struct flic_secret *ck_secret(const struct ck_store *store) { return &store->identity.secret; }
+const struct flic_uuid *ck_store_uuid(const struct ck_store *store) { return &store->identity.store; }
+
+void ck_get_recovery(const struct ck_store *store, struct ck_recovery *ret_recovery)
+{
+    *ret_recovery = store->recovery;
+}
+
+/* ---- opening ---- */
+
+static int open_index(struct ck_store *store, const char *folder, struct flic_err *err)
+{
+    char path[PATH_MAX], aside[PATH_MAX + 16];
+    int rc;
+
+    (void)snprintf(path, sizeof(path), "%s/index.sqlite", folder);
+    rc = ix_open(path, &store->index, err);
+    if (rc != FLIC_E_DAMAGED)
+        return rc;
+    /* Derived data: keep the bad file for whoever wants its journal, and go on with a new one. */
+    (void)snprintf(aside, sizeof(aside), "%s.damaged", path);
+    flic_warn("%s; moved to '%s' and rebuilt", err ? err->text : "the index is damaged", aside);
+    if (rename(path, aside))
+        return flic_err_errno(err, "move the damaged index '%s' away", path);
+    (void)snprintf(aside, sizeof(aside), "%s-wal", path);
+    (void)unlink(aside);        /* belongs to the damaged file */
+    (void)snprintf(aside, sizeof(aside), "%s-shm", path);
+    (void)unlink(aside);
+    store->recovery.index_rebuilt = true;
+    return ix_open(path, &store->index, err);
+}
+
+static int open_arena(struct ck_store *store, const struct ck_config *config, struct flic_err *err)
+{
+    int rc;
+
+    if (access(config->arena, F_OK) && config->arena_bytes) {
+        rc = nv_create(config->arena, config->arena_bytes, &store->identity.store, err);
+        if (rc)
+            return rc;
+        flic_info("created the NVRAM arena '%s', %llu MiB", config->arena,
+                  (unsigned long long)(config->arena_bytes >> 20));
+    }
+    return nv_open(config->arena, &store->identity.store, &store->arena, err);
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);   /* cannot fail for this clock */
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static int open_parts(struct ck_store *store, const struct ck_config *config, struct flic_err *err)
+{
+    char packs[PATH_MAX];
+    int rc;
+
+    if (mkdir(config->folder, 0700) && errno != EEXIST)
+        return flic_err_errno(err, "create the store folder '%s'", config->folder);
+    (void)snprintf(packs, sizeof(packs), "%s/packs", config->folder);
+    rc = ck_identity_load(config->folder, &store->identity, err);
+    if (!rc)
+        rc = open_arena(store, config, err);
+    if (!rc)
+        rc = pk_open(packs, &store->identity.secret, &store->packs, err);
+    if (!rc)
+        rc = open_index(store, config->folder, err);
+    return rc;
+}
+
+int ck_open(const struct ck_config *config, struct ck_store **ret_store, struct flic_err *err)
+{
+    struct ck_store *store = calloc(1, sizeof(*store));
+    int64_t began = now_ms();
+    int rc;
+
+    if (!store)
+        return flic_err_set(err, -ENOMEM, "open the store: out of memory");
+    (void)pthread_mutex_init(&store->lock, NULL);       /* these three cannot fail with default attributes */
+    (void)pthread_cond_init(&store->turn, NULL);
+    (void)pthread_rwlock_init(&store->growing, NULL);
+    rc = open_parts(store, config, err);
+    if (!rc)
+        rc = ck_catalog_build(store, err);
+    if (rc) {
+        ck_close(store);
+        return rc;
+    }
+    store->recovery.took_ms = now_ms() - began;
+    *ret_store = store;
+    return 0;
+}
+
+void ck_close(struct ck_store *store)
+{
+    if (!store)
+        return;
+    ix_close(store->index);
+    pk_close(store->packs);
+    nv_close(store->arena);
+    free(store->entries);
+    free(store->tombs);
+    free(store->users);
+    (void)pthread_rwlock_destroy(&store->growing);
+    (void)pthread_cond_destroy(&store->turn);
+    (void)pthread_mutex_destroy(&store->lock);
+    explicit_bzero(&store->identity.secret, sizeof(store->identity.secret));
+    free(store);
+}
+
+/* ---- who may run when ---- */
+
+void ck_quiet_begin(struct ck_store *store)
+{
+    (void)pthread_mutex_lock(&store->lock);
+    store->quiet++;
+    while (store->working)
+        (void)pthread_cond_wait(&store->turn, &store->lock);
+    (void)pthread_mutex_unlock(&store->lock);
+}
+
+void ck_quiet_end(struct ck_store *store)
+{
+    (void)pthread_mutex_lock(&store->lock);
+    store->quiet--;
+    (void)pthread_cond_broadcast(&store->turn);
+    (void)pthread_mutex_unlock(&store->lock);
+}
+
+void ck_work_begin(struct ck_store *store)
+{
+    (void)pthread_mutex_lock(&store->lock);
+    while (store->quiet)
+        (void)pthread_cond_wait(&store->turn, &store->lock);
+    store->working++;
+    (void)pthread_mutex_unlock(&store->lock);
+}
+
+void ck_work_end(struct ck_store *store)
+{
+    (void)pthread_mutex_lock(&store->lock);
+    store->working--;
+    (void)pthread_cond_broadcast(&store->turn);
+    (void)pthread_mutex_unlock(&store->lock);
+}
+
+void ck_growing_begin(struct ck_store *store)
+{
+    (void)pthread_rwlock_rdlock(&store->growing);
+}
+
+void ck_growing_end(struct ck_store *store)
+{
+    (void)pthread_rwlock_unlock(&store->growing);
+}
+
+static bool same_name(const struct nv_name *a, const struct nv_name *b)
+{
+    return a->seq == b->seq && flic_uuid_equal(&a->guest, &b->guest);
+}
+
+int ck_use(struct ck_store *store, const struct nv_name *name, struct flic_err *err)
+{
+    struct nv_name *grown;
+    int rc = 0;
+
+    (void)pthread_mutex_lock(&store->lock);
+    grown = realloc(store->users, (store->n_users + 1) * sizeof(*grown));
+    if (grown) {
+        store->users = grown;
+        store->users[store->n_users++] = *name;
+    } else {
+        rc = flic_err_set(err, -ENOMEM, "use a checkpoint: out of memory");
+    }
+    (void)pthread_mutex_unlock(&store->lock);
+    return rc;
+}
+
+void ck_unuse(struct ck_store *store, const struct nv_name *name)
+{
+    (void)pthread_mutex_lock(&store->lock);
+    for (size_t i = 0; i < store->n_users; i++) {
+        if (same_name(&store->users[i], name)) {
+            store->users[i] = store->users[--store->n_users];
+            break;
+        }
+    }
+    (void)pthread_mutex_unlock(&store->lock);
+}
+
+static bool in_use(struct ck_store *store, const struct nv_name *name)
+{
+    bool found = false;
+
+    (void)pthread_mutex_lock(&store->lock);
+    for (size_t i = 0; i < store->n_users; i++)
+        found |= same_name(&store->users[i], name);
+    (void)pthread_mutex_unlock(&store->lock);
+    return found;
+}
+
+/* ---- forgetting ---- */
+
+/* The tombstone lies on flash before anything is freed, so that a new or lost arena cannot bring the checkpoint back. */
+static int bury(struct ck_store *store, const struct nv_name *name, struct flic_err *err)
+{
+    uint8_t stone[CK_TOMBSTONE_SIZE];
+    struct pk_writer *writer;
+    struct flic_id id;
+    int rc = pk_writer_new(store->packs, &writer, err);
+
+    if (rc)
+        return rc;
+    ck_tombstone_encode(&name->guest, name->seq, stone);
+    rc = pk_put(writer, PK_TOMBSTONE, stone, sizeof(stone), &id, NULL, err);
+    if (!rc)
+        rc = pk_seal(writer, err);
+    pk_writer_free(writer);
+    return rc;
+}
+
+static int drop_from_arena(struct ck_store *store, const struct nv_name *name, struct flic_err *err)
+{
+    int rc = nv_note_add(store->arena, name, NV_NOTE_FORGOTTEN, NULL, 0, err);
+
+    return rc ? rc : nv_note_drop(store->arena, name, NV_NOTE_FORGOTTEN, err);
+}
+
+int ck_forget(struct ck_store *store, const struct nv_name *name, bool dry_run, uint64_t *ret_freed_bytes,
+              struct flic_err *err)
+{
+    struct ck_entry entry;
+    int rc = ck_find_exact(store, &name->guest, name->seq, &entry, err);
+
+    if (rc)
+        return rc;
+    if (in_use(store, name))
+        return flic_err_set(err, FLIC_E_BUSY, "checkpoint %s@%llu is in use by a running operation: wait for it or cancel it",
+                            entry.info.name, (unsigned long long)name->seq);
+    if (dry_run)
+        return ck_collect(store, name, true, ret_freed_bytes, err);
+    rc = bury(store, name, err);
+    if (!rc)
+        rc = drop_from_arena(store, name, err);
+    if (!rc)
+        rc = ck_catalog_remove(store, name, err);
+    return rc ? rc : ck_collect(store, NULL, false, ret_freed_bytes, err);
+}

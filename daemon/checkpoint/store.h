@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/*
+ * store - arena, packs and index as one thing, and the catalog of checkpoints assembled from them.
+ *
+ * The catalog is the truth in RAM: a checkpoint is in it when its root's switch is durable in the arena and published,
+ * or its root lies in a sealed pack, and no tombstone names it. ck_open() builds it by one scan of each and
+ * brings the index in line. Thread-safe: one lock guards the catalog; it is never held over I/O on guests.
+ */
+#ifndef FLIC_DAEMON_CHECKPOINT_STORE_H
+#define FLIC_DAEMON_CHECKPOINT_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "common/id.h"
+#include "common/uuid.h"
+#include "daemon/index/index.h"
+#include "daemon/nvram/nvram.h"
+#include "daemon/packs/packs.h"
+
+struct ck_store;
+
+struct ck_config {
+    const char *folder;         /* on flash: store identity, packs/, index */
+    const char *arena;          /* NVRAM: path of the arena */
+    uint64_t arena_bytes;       /* to create it with, when it is missing; 0: do not create */
+};
+
+/* What recovery found: for the log and `flic status`. */
+struct ck_recovery {
+    uint32_t checkpoints, unpublished_dropped, damaged_roots, tombstones;
+    uint32_t packs_quarantined, packs_unfinished, arena_damaged;
+    bool index_rebuilt;
+    int64_t took_ms;
+};
+
+int ck_open(const struct ck_config *config, struct ck_store **ret_store, struct flic_err *err);
+void ck_close(struct ck_store *store);      /* accepts NULL */
+
+struct nv_arena *ck_arena(struct ck_store *store);
+struct pk_store *ck_packs(struct ck_store *store);
+struct ix_index *ck_index(struct ck_store *store);
+const struct flic_secret *ck_secret(const struct ck_store *store);
+const struct flic_uuid *ck_store_uuid(const struct ck_store *store);
+void ck_get_recovery(const struct ck_store *store, struct ck_recovery *ret_recovery);
+
+/* ---- the catalog ---- */
+
+struct ck_entry {               /* a copy; stays valid */
+    struct ix_checkpoint info;
+    struct flic_uuid id;        /* of this checkpoint: what a reference names */
+    struct flic_id flash_root;  /* when info.places has IX_FLASH */
+    bool destaged;
+};
+
+/* The newest checkpoint of a guest (seq 0) or exactly this one. `name` is the guest's name or uuid; a name that two guests'
+ * checkpoints share is FLIC_E_REFUSED and lists the uuids. FLIC_E_NOCHECKPOINT says which exist. */
+int ck_find(struct ck_store *store, const char *name, uint64_t seq, struct ck_entry *ret_entry, struct flic_err *err);
+int ck_find_exact(struct ck_store *store, const struct flic_uuid *guest, uint64_t seq, struct ck_entry *ret_entry,
+                  struct flic_err *err);
+/* Newest first, copies. gives *ret_entries (free()). */
+int ck_list(struct ck_store *store, struct ck_entry **ret_entries, size_t *ret_n, struct flic_err *err);
+
+/* A new sequence number, above everything ever given to this guest. */
+int ck_next_seq(struct ck_store *store, const struct flic_uuid *guest, uint64_t *ret_seq, struct flic_err *err);
+
+/* Called by save, destage, restore and forget after the durable fact. */
+int ck_add(struct ck_store *store, const struct ck_entry *entry, struct flic_err *err);
+int ck_moved_to_flash(struct ck_store *store, const struct nv_name *name, const struct flic_id *root, struct flic_err *err);
+int ck_count_restore(struct ck_store *store, const struct nv_name *name, struct flic_err *err);
+/* Durable tombstone first, then the catalog, then frames and packs nobody needs any more. */
+int ck_forget(struct ck_store *store, const struct nv_name *name, bool dry_run, uint64_t *ret_freed_bytes,
+              struct flic_err *err);
+
+/* ---- who may run when ---- */
+
+/* A checkpoint in use by a running operation is not forgotten (FLIC_E_BUSY). */
+int ck_use(struct ck_store *store, const struct nv_name *name, struct flic_err *err);
+void ck_unuse(struct ck_store *store, const struct nv_name *name);
+
+/* Between ck_quiet_begin() and _end() (a pause) nothing of ours writes flash. Every flash-writing step of live rounds, destage and
+ * collection stands between ck_work_begin() and _end(), each a few ms at most: begin waits while a pause is on, and
+ * ck_quiet_begin() waits for the steps that have begun. Never nested. */
+void ck_quiet_begin(struct ck_store *store);
+void ck_quiet_end(struct ck_store *store);
+void ck_work_begin(struct ck_store *store);
+void ck_work_end(struct ck_store *store);
+
+/* Held (read side) by whoever puts into packs and has not yet made its root findable; the collection takes the write side. */
+void ck_growing_begin(struct ck_store *store);
+void ck_growing_end(struct ck_store *store);
+
+#endif

@@ -53,7 +53,9 @@ struct nv_info {
 int nv_create(const char *path, uint64_t size_bytes, const struct flic_uuid *store, struct flic_err *err);
 
 /* Opens and recovers. FLIC_E_NVRAM: missing or too small; FLIC_E_FOREIGN: not an arena, or of another store
- * (`store` is compared; the message names both); FLIC_E_VERSION; FLIC_E_DAMAGED: both superblocks bad. */
+ * (`store` is compared; the message names both); FLIC_E_VERSION; FLIC_E_DAMAGED: both superblocks bad, or no half of
+ * the log fits its switch; FLIC_E_BUSY: open elsewhere. Damaged records are skipped and counted (nv_info.damaged): the
+ * objects and notes they held are gone, all others are there. What it tells is durable, also after a kill -9. */
 int nv_open(const char *path, const struct flic_uuid *store, struct nv_arena **ret_arena, struct flic_err *err);
 void nv_close(struct nv_arena *arena);      /* accepts NULL; open transactions must be gone */
 void nv_get_info(struct nv_arena *arena, struct nv_info *ret_info);
@@ -75,16 +77,20 @@ uint32_t nv_txn_frames(const struct nv_txn *txn);
 /* The i-th frame of the transaction, i < nv_txn_frames(). Write it only through the two calls below. */
 const void *nv_txn_frame(const struct nv_txn *txn, uint32_t i);
 
-/* Copies one page into the i-th frame with streaming stores and computes its id (secret 0) in the same pass.
- * Callable from several threads at once for different frames. The bytes are durable after nv_txn_commit()'s fence. */
+/* Copies one page into the i-th frame with streaming stores and computes its id (secret 0) in the same pass. The id is
+ * that of the bytes in the frame, also when the page changes meanwhile. Callable from several threads at once for
+ * different frames. The bytes are durable after nv_txn_commit()'s fence. Fastest in the thread that called
+ * nv_txn_begin(); any other pays a store barrier per page. If the beginning thread copies, it must also commit. */
 struct flic_id nv_txn_copy_page(struct nv_txn *txn, uint32_t i, const void *page, const struct flic_secret *secret);
 
 /* Copies `len` bytes into consecutive frames from frame `i` on (padding the last with zeros); returns frames used. */
 uint32_t nv_txn_put_bytes(struct nv_txn *txn, uint32_t i, const void *data, size_t len);
 
-/* Commits: log record {name, frame list, root bytes}. `root` <= NV_ROOT_MAX. Frees the first `unused_from`..end
- * frames that were reserved and not used. On success the txn is gone. Fails only for a full log that cannot be
- * compacted (FLIC_E_NOSPACE) or a media error; the txn then stays for nv_txn_abort(). */
+/* Commits: log record {name, frame list, root bytes}. `root` <= NV_ROOT_MAX. Frees the frames from
+ * `used_frames` on, reserved and not used. On success the txn is gone. Fails only for a full log that cannot be
+ * compacted (FLIC_E_NOSPACE; cannot happen, the room was reserved), a media error, -EEXIST for a name that is taken, or
+ * FLIC_E_INTERNAL for the wrong thread (above); the txn then stays for nv_txn_abort(). After a media error the arena
+ * refuses every further change with -EIO, because what is durable is unknown until it is opened again. */
 #define NV_ROOT_MAX 65536u
 int nv_txn_commit(struct nv_txn *txn, const struct nv_name *name, uint32_t used_frames,
                   const void *root, size_t root_len, struct flic_err *err);
@@ -98,11 +104,12 @@ enum nv_note {
     NV_NOTE_FORGOTTEN = 4,  /* tombstone: frees the frames; kept until nv_note_drop() */
 };
 /* Durable when it returns 0. `payload` <= 16 KiB. A note about an unknown object is legal for FORGOTTEN and RESTORED
- * (the object may live on flash only). */
+ * (the object may live on flash only); PUBLISHED and DESTAGED give FLIC_E_NOCHECKPOINT then. The room for one PUBLISHED
+ * note per object is reserved at begin. A note replaces an older one of its kind. */
 int nv_note_add(struct nv_arena *arena, const struct nv_name *name, enum nv_note note,
                 const void *payload, size_t len, struct flic_err *err);
 
-/* Forgets a FORGOTTEN or RESTORED note once flash holds the same fact. */
+/* Forgets a FORGOTTEN or RESTORED note once flash holds the same fact. One that is not there is no error. */
 int nv_note_drop(struct nv_arena *arena, const struct nv_name *name, enum nv_note note, struct flic_err *err);
 
 /* ---- reading ---- */
@@ -114,16 +121,17 @@ struct nv_object {              /* a view, valid until the object is given up or
     size_t root_len;
     uint32_t frames;
     const void *published_note; size_t published_len;
-    const void *restored_note; size_t restored_len;
+    const void *restored_note; size_t restored_len;     /* valid until the next RESTORED note or its drop */
 };
 /* Calls back for every known object or note-only name, oldest commit first. The callback must not call nv_*. */
 int nv_each(struct nv_arena *arena, int (*see)(const struct nv_object *obj, void *arg), void *arg);
-/* Pins an object so that its frames stay; false when it is not present. Unpin with nv_unpin(). */
+/* Pins an object so that its frames stay, also when it is forgotten meanwhile; false when it is not present. Pins
+ * count; unpin with nv_unpin(). */
 bool nv_pin(struct nv_arena *arena, const struct nv_name *name, struct nv_object *ret_obj);
 void nv_unpin(struct nv_arena *arena, const struct nv_name *name);
 /* The i-th frame of a pinned object, i < obj.frames. */
 const void *nv_object_frame(struct nv_arena *arena, const struct nv_name *name, uint32_t i);
-/* Drops an object that was never published (its operation is gone). */
+/* Drops an object that was never published (its operation is gone). FLIC_E_REFUSED for a published one. */
 int nv_drop_unpublished(struct nv_arena *arena, const struct nv_name *name, struct flic_err *err);
 
 #endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/*
+ * flicxl_op - one save or restore of libflicxl: the conversation with flicd beside a running libxl operation, both driven by one
+ * poll(), so that progress, a cancel, a time limit and the death of flicd are seen while libxl works.
+ */
+#ifndef FLIC_LIBXL_EXT_FLICXL_OP_H
+#define FLIC_LIBXL_EXT_FLICXL_OP_H
+
+#include "libxl-ext/compat.h"
+
+#include <libxl.h>
+#include <libxl_event.h>
+
+#include "common/talk.h"
+#include "libxl-ext/flicxl.h"
+
+struct op {
+    libxl_ctx *ctx;                     /* borrowed, as all the caller's */
+    const char *socket;
+    const volatile int *cancel;
+    flicxl_progress *progress;
+    void *user;
+    int64_t deadline;                   /* ms of the monotonic clock; < 0: none */
+
+    struct flic_talk *talk;             /* NULL once flicd is lost */
+    char operation[64];                 /* from "ready" */
+    json_t *answer;                     /* flicd's to our request, when it has come */
+    bool libxl_done, aborting;
+    int libxl_rc;
+    libxl_asyncop_how how;
+};
+
+/* What a caller's parameters have in common. timeout_s 0: none. */
+struct op_limits { const char *socket; const volatile int *cancel; flicxl_progress *progress; void *user; uint32_t timeout_s; };
+void op_init(struct op *op, libxl_ctx *ctx, const struct op_limits *limits);
+void op_fini(struct op *op);            /* closes the connection: flicd ends what it still does for us */
+
+/* Sends `request` (taken) and waits for "ready": gives *ret_ready. */
+int op_open(struct op *op, json_t *request, json_t **ret_ready, struct flic_err *err);
+
+/* Runs a libxl operation: `start` begins it with &op->how and returns libxl's code. LIBXL_SAVE_HELPER, FLIC_OPERATION
+ * and FLIC_SOCKET are set meanwhile. 0, or why it failed: a cancel, the limit, flicd's answer, else libxl's code. */
+int op_run(struct op *op, int (*start)(struct op *op, void *arg), void *arg, struct flic_err *err);
+
+/* Tells flicd { "op": name, "operation": ... , domid if not 0 } and waits for the answer to our request (op->answer). */
+int op_tell(struct op *op, const char *name, uint32_t domid, struct flic_err *err);
+/* As op_tell("abort"), for at most ten seconds; the answer's reason replaces *err only where that had none of its own. */
+void op_abort(struct op *op, struct flic_err *err);
+
+/* Puts code and text into the caller's info, with the figures of op->answer: the libxl error to return. */
+int op_result(const struct op *op, int rc, const struct flic_err *err, struct flicxl_info *info);
+
+#endif

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+#include "libxl-ext/flicxl_op.h"
+
+#include "common/io.h"
+#include "common/mem.h"
+#include "libxl-ext/inplace.h"
+#include "libxl-ext/reference.h"
+
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* In libxl's stream: its header (16 bytes) and the header of the record that holds the helper's bytes (8). */
+#define STREAM_REFERENCE 24
+
+struct save {
+    struct op op;
+    uint32_t domid;
+    const struct flicxl_save_params *params;
+    char *json;                 /* the domain's configuration */
+    char file[PATH_MAX];        /* absolute; "" without FILE */
+    void *previous;             /* what FILE held before: put back when the save fails after it was written */
+    size_t previous_len;
+    int stream;                 /* libxl's stream, in memory */
+};
+
+void flicxl_save_params_init(struct flicxl_save_params *params)
+{
+    memset(params, 0, sizeof(*params));
+}
+
+/* ---- FILE ---- */
+
+static int make_absolute(const char *path, char *out, size_t room, struct flic_err *err)
+{
+    char cwd[PATH_MAX] = "";
+    int n;
+
+    if (*path != '/' && !getcwd(cwd, sizeof(cwd)))
+        return flic_err_errno(err, "find the working folder");
+    n = *path == '/' ? snprintf(out, room, "%s", path) : snprintf(out, room, "%s/%s", cwd, path);
+    if (n < 0 || (size_t)n >= room)
+        return flic_err_set(err, -ENAMETOOLONG, "'%s': path too long", path);
+    return 0;
+}
+
+/* Known before the guest is touched: the folder takes a file, and what stands there now is no stranger's. */
+static int check_file(struct save *s, struct flic_err *err)
+{
+    char copy[PATH_MAX];
+    struct stat st;
+    int rc;
+
+    if (!s->params->file)
+        return 0;
+    rc = make_absolute(s->params->file, s->file, sizeof(s->file), err);
+    if (rc)
+        return rc;
+    memcpy(copy, s->file, sizeof(copy));
+    if (access(dirname(copy), W_OK | X_OK))
+        return flic_err_errno(err, "'%s' cannot be written", s->file);
+    if (lstat(s->file, &st))
+        return 0;
+    if (!S_ISREG(st.st_mode) || !flicxl_is_reference_file(s->file))
+        return flic_err_set(err, FLIC_E_REFUSED, "'%s' exists and is not a FLIC reference: remove it or name another file",
+                            s->file);
+    return flic_load_file(s->file, REFERENCE_FILE_MAX, &s->previous, &s->previous_len, err);
+}
+
+static int write_file(struct save *s, struct flic_err *err)
+{
+    FLIC_AUTO_FREE void *bytes = NULL;
+    uint8_t reference[REFERENCE_SIZE];
+    size_t len;
+    int rc = flic_pread_all(s->stream, reference, sizeof(reference), STREAM_REFERENCE);
+
+    if (rc)
+        return flic_err_set(err, FLIC_E_PROTOCOL, "libxl's stream holds no reference");
+    rc = reference_check(reference, err);
+    if (!rc && *s->file)
+        rc = reference_file_build(reference, s->json, &bytes, &len, err);
+    if (!rc && *s->file)
+        rc = flic_publish_file(s->file, bytes, len, 0600, err);
+    return rc;
+}
+
+static void take_file_back(const struct save *s)
+{
+    if (!*s->file)
+        return;
+    if (s->previous) {
+        (void)flic_publish_file(s->file, s->previous, s->previous_len, 0600, NULL);
+        return;
+    }
+    (void)unlink(s->file);      /* may never have been written */
+    (void)flic_sync_parent(s->file, NULL);
+}
+
+/* ---- the guest ---- */
+
+static int read_config(struct save *s, struct flic_err *err)
+{
+    libxl_domain_config config;
+    int rc;
+
+    libxl_domain_config_init(&config);
+    rc = libxl_retrieve_domain_configuration(s->op.ctx, s->domid, &config, NULL);
+    if (!rc)
+        s->json = libxl_domain_config_to_json(s->op.ctx, &config);
+    libxl_domain_config_dispose(&config);
+    if (rc == ERROR_DOMAIN_NOTFOUND)
+        return flic_err_set(err, FLIC_E_NODOMAIN, "no domain %u", s->domid);
+    if (rc || !s->json)
+        return flic_err_set(err, FLIC_E_XEN, "domain %u: libxl does not give its configuration (error %d)", s->domid, rc);
+    return 0;
+}
+
+/* flicd marks a suspended guest itself; this also works when flicd is dead. Called after every failure: a guest that is not
+ * suspended is left alone. */
+static int go_on(struct save *s, struct flic_err *err)
+{
+    xc_interface *xch = xc_interface_open(NULL, NULL, 0);
+    xc_domaininfo_t info;
+    int rc = xch ? 0 : -1;
+
+    if (!rc)
+        rc = compat_domain_info(xch, s->domid, &info);
+    if (!rc && compat_is_suspended(&info)) {
+        rc = inplace_mark(xch, s->domid);
+        if (!rc)
+            rc = libxl_domain_resume(s->op.ctx, s->domid, 1, NULL);
+    }
+    if (xch)
+        (void)xc_interface_close(xch);
+    if (rc)
+        return flic_err_wrap(err, FLIC_E_XEN, "domain %u could not be made to go on ('flic status' and 'xl list' show it)",
+                             s->domid);
+    return 0;
+}
+
+/* After a published checkpoint. Here a failure loses nothing. */
+static int dispose(struct save *s, struct flic_err *err)
+{
+    int rc;
+
+    if (s->params->after == FLICXL_AFTER_PAUSE) {
+        rc = libxl_domain_pause(s->op.ctx, s->domid, NULL);
+        return rc ? flic_err_set(err, FLIC_E_XEN, "the checkpoint is safe, but domain %u could not be paused (error %d)",
+                                 s->domid, rc)
+                  : go_on(s, err);
+    }
+    rc = libxl_domain_destroy(s->op.ctx, s->domid, NULL);
+    if (rc)
+        return flic_err_set(err, FLIC_E_XEN, "the checkpoint is safe, but domain %u could not be destroyed (error %d): run "
+                            "'xl destroy %u'", s->domid, rc, s->domid);
+    return 0;
+}
+
+/* ---- the steps ---- */
+
+static json_t *request(const struct save *s)
+{
+    return json_pack("{s:s, s:I, s:s, s:I, s:b, s:s?}", "op", "save", "domid", (json_int_t)s->domid, "config", s->json,
+                     "timeout_s", (json_int_t)s->params->timeout_s, "ram_only", (int)s->params->ram_only,
+                     "file", *s->file ? s->file : NULL);
+}
+
+static int start(struct op *op, void *arg)
+{
+    struct save *s = arg;
+
+    return libxl_domain_suspend(op->ctx, s->domid, s->stream, 0, &op->how);
+}
+
+/* Everything until flicd has published. */
+static int capture_and_publish(struct save *s, struct flic_err *err)
+{
+    json_t *ready = NULL;
+    int rc = op_open(&s->op, request(s), &ready, err);
+
+    if (rc)
+        return rc;
+    json_decref(ready);
+    rc = op_run(&s->op, start, s, err);
+    if (!rc)
+        rc = write_file(s, err);
+    if (!rc)
+        rc = op_tell(&s->op, "publish", 0, err);
+    if (rc) {
+        op_abort(&s->op, err);
+        take_file_back(s);
+        (void)go_on(s, err);
+        rc = err->code;
+    }
+    return rc;
+}
+
+int flicxl_domain_save(libxl_ctx *ctx, uint32_t domid, const struct flicxl_save_params *params,
+                       struct flicxl_info *info, const libxl_asyncop_how *ao_how)
+{
+    struct save s = { .domid = domid, .params = params, .stream = -1 };
+    struct op_limits limits = { params->socket, params->cancel, params->progress, params->user, params->timeout_s };
+    struct flic_err err = { 0 };
+    int rc = 0;
+
+    memset(info, 0, sizeof(*info));
+    info->domid = domid;
+    op_init(&s.op, ctx, &limits);
+    if (ao_how)
+        rc = flic_err_set(&err, FLIC_E_USAGE, "flicxl_domain_save() is synchronous: ao_how must be NULL");
+    if (!rc)
+        rc = check_file(&s, &err);
+    if (!rc)
+        rc = read_config(&s, &err);
+    if (!rc) {
+        s.stream = memfd_create("flic-stream", MFD_CLOEXEC);
+        rc = s.stream < 0 ? flic_err_errno(&err, "make a stream for libxl") : capture_and_publish(&s, &err);
+    }
+    if (!rc)
+        rc = dispose(&s, &err);
+    if (s.stream >= 0)
+        (void)close(s.stream);
+    rc = op_result(&s.op, rc, &err, info);
+    op_fini(&s.op);
+    free(s.json);
+    free(s.previous);
+    return rc;
+}

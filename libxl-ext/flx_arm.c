@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/* What is particular to arm64: the memory layout (xen/arch-arm.h), the machine's identity, caches, address width. */
+#include "libxl-ext/flx_priv.h"
+
+#include "hypervisor/files/xen/include/public/arch-arm/hvm/save.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <xen/hvm/params.h>
+
+#define PAGES(bytes) ((bytes) >> XC_PAGE_SHIFT)
+#define FLUSH_PAGES (UINT64_C(1) << 18)         /* a call cleans at most this many: xen's MAX_ORDER on ARM */
+
+const char flx_arch[] = "arm64";
+
+const uint32_t flx_arch_params[] = {            /* all that ARM has but the ports; ascending */
+    HVM_PARAM_CALLBACK_IRQ, HVM_PARAM_STORE_PFN, HVM_PARAM_CONSOLE_PFN, HVM_PARAM_MONITOR_RING_PFN,
+};
+const size_t flx_arch_n_params = sizeof(flx_arch_params) / sizeof(flx_arch_params[0]);
+
+/* ---- memory ---- */
+
+size_t flx_ranges(const struct flx_info *info, struct flx_range ranges[16])
+{
+    static const struct { uint64_t base, bytes; } regions[] = {
+        { GUEST_ACPI_BASE, GUEST_ACPI_SIZE },
+        { GUEST_MAGIC_BASE, GUEST_MAGIC_SIZE },
+        { GUEST_RAM0_BASE, GUEST_RAM0_SIZE },
+        { GUEST_RAM1_BASE, GUEST_RAM1_SIZE },
+    };
+    size_t n = 0;
+
+    for (size_t i = 0; i < sizeof(regions) / sizeof(regions[0]); i++) {
+        uint64_t first = PAGES(regions[i].base), end = first + PAGES(regions[i].bytes);
+
+        if (end > info->gfn_end)
+            end = info->gfn_end;
+        if (first < end)
+            ranges[n++] = (struct flx_range){ first, end - first };
+    }
+    return n;
+}
+
+bool flx_arch_is_grant_frame(uint64_t gfn)
+{
+    return gfn >= PAGES(GUEST_GNTTAB_BASE) && gfn < PAGES(GUEST_GNTTAB_BASE + GUEST_GNTTAB_SIZE);
+}
+
+int flx_arch_shared_info(struct flx_dom *dom, uint64_t *ret_gfn)
+{
+    struct xen_arm_save_domain record;
+
+    static_assert(XEN_ARM_SAVE_NONE == FLX_NO_GFN, "both say 'nowhere' the same way");
+    if (xc_domain_hvm_getcontext_partial(dom->xch, dom->domid, XEN_ARM_SAVE_DOMAIN, 0, &record, sizeof(record)) < 0)
+        return -errno;
+    *ret_gfn = record.shared_info_gfn;
+    return 0;
+}
+
+/* Dom0 wrote through its caches; the guest may read with its own off. */
+int flx_arch_clean_caches(struct flx_dom *dom, uint64_t gfn_end, struct flic_err *err)
+{
+    struct flx_info shape = { .gfn_end = gfn_end };
+    struct flx_range ranges[16];
+    size_t n = flx_ranges(&shape, ranges);
+
+    for (size_t i = 0; i < n; i++)
+        for (uint64_t done = 0; done < ranges[i].pages; done += FLUSH_PAGES) {
+            uint64_t left = ranges[i].pages - done;
+
+            if (xc_domain_cacheflush(dom->xch, dom->domid, ranges[i].first_gfn + done,
+                                     left < FLUSH_PAGES ? left : FLUSH_PAGES))
+                return flx_fail(err, dom->domid, "clean the caches");
+        }
+    return 0;
+}
+
+/* ---- the machine ---- */
+
+/* The kernel of Dom0 names the interrupt controller that Xen gives it, which is of the machine's own version. */
+static uint32_t read_gic(void)
+{
+    char line[512];
+    uint32_t gic = 0;
+    FILE *f = fopen("/proc/interrupts", "re");
+
+    while (f && !gic && fgets(line, sizeof(line), f))
+        gic = strstr(line, "GICv3") ? 3 : strstr(line, "GICv2") || strstr(line, "GIC-0") ? 2 : 0;
+    if (f)
+        (void)fclose(f);
+    return gic;
+}
+
+static uint32_t read_midr(void)
+{
+    unsigned long long midr = 0;
+    FILE *f = fopen("/sys/devices/system/cpu/cpu0/regs/identification/midr_el1", "re");
+
+    if (!f)
+        return 0;
+    if (fscanf(f, "%llx", &midr) != 1)
+        midr = 0;
+    (void)fclose(f);
+    return (uint32_t)midr;
+}
+
+void flx_arch_machine(struct flx_blob_machine *ret)
+{
+    uint64_t hz;
+
+    __asm__("mrs %0, cntfrq_el0" : "=r"(hz));
+    ret->gic = ret->hw_gic = read_gic();
+    ret->midr = read_midr();
+    ret->counter_hz = hz;
+}
+
+/* ---- the domain ---- */
+
+/* The hypervisor knows best: it checks what its context calls check. That it is busy just now says nothing. */
+int flx_arch_can_save(struct flx_dom *dom, struct flic_err *err)
+{
+    struct xen_arm_save_header header;
+
+    if (xc_domain_hvm_getcontext_partial(dom->xch, dom->domid, XEN_ARM_SAVE_HEADER, 0, &header, sizeof(header)) >= 0 ||
+        errno == EBUSY || errno == EADDRNOTAVAIL)
+        return 0;
+    return flx_context_fail(err, dom->domid, "cannot be saved");
+}
+
+/* libxenctrl has no wrapper for this one request. */
+int flx_arch_set_width(struct flx_dom *dom, struct flic_err *err)
+{
+    xencall_handle *call = xencall_open(flx_logger(), 0);
+    struct xen_domctl *ctl = call ? xencall_alloc_buffer(call, sizeof(*ctl)) : NULL;
+    int rc = -1;
+
+    if (ctl) {
+        memset(ctl, 0, sizeof(*ctl));
+        ctl->cmd = XEN_DOMCTL_set_address_size;
+        ctl->interface_version = XEN_DOMCTL_INTERFACE_VERSION;
+        ctl->domain = (domid_t)dom->domid;
+        ctl->u.address_size.size = 64;
+        rc = xencall1(call, __HYPERVISOR_domctl, (uint64_t)(uintptr_t)ctl);
+    }
+    if (rc)
+        rc = flx_fail(err, dom->domid, "make the new domain a 64-bit one");
+    if (ctl)
+        xencall_free_buffer(call, ctl);
+    if (call)
+        (void)xencall_close(call);
+    return rc;
+}

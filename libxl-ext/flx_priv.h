@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/* flx_priv - what the flx_*.c files offer each other; nothing here leaves the folder. */
+#ifndef FLIC_LIBXL_EXT_FLX_PRIV_H
+#define FLIC_LIBXL_EXT_FLX_PRIV_H
+
+#include "libxl-ext/compat.h"
+
+#include <xencall.h>
+#include <xenforeignmemory.h>
+#include <xenstore.h>
+#include <xentoollog.h>
+
+#include "libxl-ext/flx.h"
+#include "libxl-ext/flx_blob.h"
+
+#define FLX_NO_GFN (~UINT64_C(0))
+
+struct flx_dom {
+    uint32_t domid;
+    xc_interface *xch;
+    xenforeignmemory_handle *memory;
+    struct xs_handle *store;
+    /* Where the guest has what is rebuilt rather than copied; FLX_NO_GFN: not known (yet). */
+    uint64_t shared_info_gfn, console_gfn, store_gfn;
+    xc_hypercall_buffer_t bitmap;       /* log-dirty bitmap as Xen fills it; .hbuf NULL: none yet */
+    int bitmap_pages;
+};
+
+/* Xen's messages go to stderr from warnings on; never NULL after the first success. Shared, not freed. */
+xentoollog_logger *flx_logger(void);
+
+/* FLIC_E_XEN (FLIC_E_NODOMAIN for ESRCH) with the call and errno's text. */
+int flx_fail(struct flic_err *err, uint32_t domid, const char *call);
+/* The errno of a context call, translated (the table in xen/include/public/arch-arm/hvm/save.h). */
+int flx_context_fail(struct flic_err *err, uint32_t domid, const char *call);
+
+int flx_read_info(const struct flx_dom *dom, xc_domaininfo_t *ret_info, struct flic_err *err);
+
+/* Looks where shared_info and the rings are now; keeps what it knew when Xen cannot tell at the moment. */
+void flx_learn_places(struct flx_dom *dom);
+
+/* ---- per architecture: flx_arm.c, flx_x86.c ---- */
+
+#define FLX_MAX_PARAMS 16
+
+extern const char flx_arch[];
+/* HVM parameters that make up a domain (not its event channel ports). */
+extern const uint32_t flx_arch_params[];
+extern const size_t flx_arch_n_params;
+
+/* Whether this architecture's guests can be saved by FLIC at all: 0 or FLIC_E_REFUSED. */
+int flx_arch_can_save(struct flx_dom *dom, struct flic_err *err);
+/* Where the hypervisor's context says shared_info is: 0 or -errno. */
+int flx_arch_shared_info(struct flx_dom *dom, uint64_t *ret_gfn);
+/* Fills the host's side of `ret` (gic, midr, counter_hz); 0 where it cannot be told. */
+void flx_arch_machine(struct flx_blob_machine *ret);
+int flx_arch_set_width(struct flx_dom *dom, struct flic_err *err);
+/* A frame of the region where guests map their grant table. */
+bool flx_arch_is_grant_frame(uint64_t gfn);
+/* Cleans the caches over what Dom0 wrote. */
+int flx_arch_clean_caches(struct flx_dom *dom, uint64_t gfn_end, struct flic_err *err);
+
+#endif

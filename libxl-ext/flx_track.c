@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/* Log-dirty: which pages a guest wrote. */
+#include "libxl-ext/flx_priv.h"
+
+static int enable(struct flx_dom *dom)
+{
+    return xc_shadow_control(dom->xch, dom->domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, NULL, 0);
+}
+
+static int track_fail(struct flic_err *err, const struct flx_dom *dom, const char *call)
+{
+    switch (errno) {
+    case ENOSYS:
+        return flic_err_set(err, FLIC_E_NOXEN, "this Xen has no log-dirty tracking for %s guests: boot the Xen that "
+                            "hypervisor/build makes", flx_arch);
+    case EOPNOTSUPP:
+        return flic_err_set(err, FLIC_E_REFUSED, "domain %u cannot be tracked: its memory is written in ways that nobody "
+                            "reports (passthrough, TEE, emulated UART, or memory access events)", dom->domid);
+    case EBUSY:
+        return flic_err_set(err, FLIC_E_BUSY, "domain %u: another program uses its log-dirty tracking", dom->domid);
+    default:
+        return flx_fail(err, dom->domid, call);
+    }
+}
+
+/* EINVAL also means "on already": a flicd that died left it so. What it had collected says nothing to us. */
+int flx_track_on(struct flx_dom *dom, struct flic_err *err)
+{
+    int rc = enable(dom);
+
+    if (rc && errno == EINVAL) {
+        (void)xc_shadow_control(dom->xch, dom->domid, XEN_DOMCTL_SHADOW_OP_OFF, NULL, 0);   /* enable() tells */
+        rc = enable(dom);
+    }
+    return rc ? track_fail(err, dom, "switch on log-dirty") : 0;
+}
+
+int flx_track_off(struct flx_dom *dom, struct flic_err *err)
+{
+    if (xc_shadow_control(dom->xch, dom->domid, XEN_DOMCTL_SHADOW_OP_OFF, NULL, 0) == 0 || errno == EINVAL)
+        return 0;
+    return track_fail(err, dom, "switch off log-dirty");
+}
+
+/* The bitmap lives in memory that Xen may be given; it stays for the next epoch. */
+static int need_room(struct flx_dom *dom, uint64_t bits, struct flic_err *err)
+{
+    int pages = (int)((bits / 8 + XC_PAGE_SIZE) / XC_PAGE_SIZE);
+
+    if (dom->bitmap.hbuf && dom->bitmap_pages < pages) {
+        DECLARE_HYPERCALL_BUFFER_SHADOW(uint64_t, old, &dom->bitmap);
+
+        xc_hypercall_buffer_free_pages(dom->xch, old, dom->bitmap_pages);
+        dom->bitmap.hbuf = NULL;
+    }
+    if (!dom->bitmap.hbuf) {
+        DECLARE_HYPERCALL_BUFFER(uint64_t, words);
+
+        words = xc_hypercall_buffer_alloc_pages(dom->xch, words, pages);
+        if (!words)
+            return flic_err_set(err, -ENOMEM, "domain %u: no memory for a bitmap of %d pages", dom->domid, pages);
+        dom->bitmap = *HYPERCALL_BUFFER(words);
+        dom->bitmap_pages = pages;
+    }
+    return 0;
+}
+
+/* Bits that Xen did not fill stay 0: the caller learns from *ret_bits that nothing is known there. */
+static int fetch(struct flx_dom *dom, unsigned op, uint64_t *bitmap, uint64_t bits, uint64_t *ret_bits,
+                 struct flic_err *err)
+{
+    uint64_t got, words = (bits + 63) / 64;
+    long long n;
+    int rc = need_room(dom, bits, err);
+
+    if (rc)
+        return rc;
+    memset(dom->bitmap.hbuf, 0, words * 8);
+    n = xc_logdirty_control(dom->xch, dom->domid, op, &dom->bitmap, bits, 0, NULL);
+    if (n < 0)
+        return track_fail(err, dom, "read the log-dirty bitmap");
+    got = (uint64_t)n < bits ? (uint64_t)n : bits;
+    memcpy(bitmap, dom->bitmap.hbuf, words * 8);
+    if (got % 64)
+        bitmap[got / 64] &= (UINT64_C(1) << (got % 64)) - 1;
+    for (uint64_t w = (got + 63) / 64; w < words; w++)
+        bitmap[w] = 0;
+    *ret_bits = got;
+    return 0;
+}
+
+/* Where shared_info is can change between epochs (a guest's kexec): look again, once an epoch. */
+int flx_track_clean(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits, uint64_t *ret_bits, struct flic_err *err)
+{
+    int rc = fetch(dom, XEN_DOMCTL_SHADOW_OP_CLEAN, bitmap, bits, ret_bits, err);
+
+    if (!rc)
+        flx_learn_places(dom);
+    return rc;
+}
+
+int flx_track_peek(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits, uint64_t *ret_bits, struct flic_err *err)
+{
+    return fetch(dom, XEN_DOMCTL_SHADOW_OP_PEEK, bitmap, bits, ret_bits, err);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+#include "libxl-ext/compat.h"
+
+#include "libxl-ext/inplace.h"
+
+/* Only vCPU 0 suspends; the result of its hypercall is x0. The call carries only the registers named in it, so what else
+ * the vCPU has is untouched. */
+int inplace_mark(xc_interface *xch, uint32_t domid)
+{
+    xc_domaininfo_t info;
+    vcpu_guest_context_any_t any;
+
+    if (compat_domain_info(xch, domid, &info))
+        return -errno;
+    if (!compat_is_suspended(&info))
+        return 0;
+    if (xc_vcpu_getcontext(xch, domid, 0, &any))
+        return -errno;
+    if (any.c.user_regs.x0 == 1)
+        return 0;
+    any.c.user_regs.x0 = 1;
+    return xc_vcpu_setcontext(xch, domid, 0, &any) ? -errno : 0;
+}

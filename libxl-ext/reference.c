@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+#include "libxl-ext/reference.h"
+
+#include "common/bytes.h"
+#include "common/id.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MAGIC "FLICREF1"
+#define VERSION 1u
+#define SUMMED (REFERENCE_SIZE - 8u)
+
+bool reference_has_magic(const void *data, size_t len)
+{
+    return len >= 8 && !memcmp(data, MAGIC, 8);
+}
+
+int reference_check(const uint8_t reference[REFERENCE_SIZE], struct flic_err *err)
+{
+    struct flic_reader r = flic_reader_of(reference + 8, 8);
+    struct flic_reader tail = flic_reader_of(reference + SUMMED, 8);
+    uint32_t version = flic_get_u32(&r), length = flic_get_u32(&r);
+
+    if (!reference_has_magic(reference, REFERENCE_SIZE))
+        return flic_err_set(err, FLIC_E_FOREIGN, "this is not a FLIC reference");
+    if (version != VERSION)
+        return flic_err_set(err, FLIC_E_VERSION, "a FLIC reference of version %u: this build knows %u", version,
+                            VERSION);
+    if (length != REFERENCE_SIZE || flic_get_u64(&tail) != flic_checksum(reference, SUMMED))
+        return flic_err_set(err, FLIC_E_DAMAGED, "the FLIC reference is damaged: its checksum is wrong");
+    return 0;
+}
+
+void reference_to_hex(const uint8_t reference[REFERENCE_SIZE], char out[REFERENCE_HEX])
+{
+    for (size_t i = 0; i < REFERENCE_SIZE; i++)
+        (void)snprintf(out + 2 * i, 3, "%02x", reference[i]);
+}
+
+static int digit_of(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool reference_from_hex(const char *hex, uint8_t ret_reference[REFERENCE_SIZE])
+{
+    uint8_t bytes[REFERENCE_SIZE];
+
+    if (!hex || strlen(hex) != 2 * REFERENCE_SIZE)
+        return false;
+    for (size_t i = 0; i < REFERENCE_SIZE; i++) {
+        int high = digit_of(hex[2 * i]), low = digit_of(hex[2 * i + 1]);
+
+        if (high < 0 || low < 0)
+            return false;
+        bytes[i] = (uint8_t)(high << 4 | low);
+    }
+    memcpy(ret_reference, bytes, sizeof(bytes));
+    return true;
+}
+
+int reference_file_build(const uint8_t reference[REFERENCE_SIZE], const char *json, void **ret_bytes, size_t *ret_len,
+                         struct flic_err *err)
+{
+    struct flic_builder b;
+    void *bytes;
+    size_t len;
+
+    flic_builder_init(&b);
+    flic_put_bytes(&b, reference, REFERENCE_SIZE);
+    flic_put_blob(&b, json, (uint32_t)strlen(json));
+    flic_put_u64(&b, b.bad ? 0 : flic_checksum(b.data, b.len));
+    bytes = flic_builder_take(&b, &len);
+    if (!bytes)
+        return flic_err_set(err, -ENOMEM, "reference file: out of memory");
+    *ret_bytes = bytes;
+    *ret_len = len;
+    return 0;
+}
+
+int reference_file_parse(const void *bytes, size_t len, uint8_t ret_reference[REFERENCE_SIZE], const char **ret_json,
+                         size_t *ret_json_len, struct flic_err *err)
+{
+    struct flic_reader r = flic_reader_of(bytes, len);
+    const void *reference = flic_get_bytes(&r, REFERENCE_SIZE);
+    size_t json_len = 0;
+    const char *json;
+    int rc;
+
+    if (!reference_has_magic(bytes, len))
+        return flic_err_set(err, FLIC_E_FOREIGN, "this is not a FLIC reference file");
+    if (!reference)
+        return flic_err_set(err, FLIC_E_DAMAGED, "the FLIC reference file is cut short");
+    rc = reference_check(reference, err);
+    if (rc)
+        return rc;
+    json = flic_get_blob(&r, REFERENCE_FILE_MAX, &json_len);
+    if (r.bad || r.left != 8 || flic_get_u64(&r) != flic_checksum(bytes, len - 8))
+        return flic_err_set(err, FLIC_E_DAMAGED, "the FLIC reference file is damaged: its length or checksum is wrong");
+    memcpy(ret_reference, reference, REFERENCE_SIZE);
+    *ret_json = json;
+    *ret_json_len = json_len;
+    return 0;
+}

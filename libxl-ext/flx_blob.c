@@ -13,7 +13,7 @@
 #include <string.h>
 
 #define MAGIC UINT64_C(0x45544154535f584c)      /* low bytes first: "LX_STATE" */
-#define VERSION 1u
+#define FORMAT 1u
 #define HEAD 16u                                /* magic, version, length */
 #define TAIL 8u                                 /* checksum */
 #define MAX_LEN (1u << 20)
@@ -138,7 +138,7 @@ int flx_blob_build(const struct flx_blob *blob, void **ret_bytes, size_t *ret_le
         return flic_err_set(err, FLIC_E_XEN, "machine state of %zu bytes: more than FLIC stores", len);
     flic_builder_init(&b);
     flic_put_u64(&b, MAGIC);
-    flic_put_u32(&b, VERSION);
+    flic_put_u32(&b, FORMAT);
     flic_put_u32(&b, (uint32_t)len);
     put_part(&b, PART_ARCH, blob->arch, strlen(blob->arch));
     put_domain(&b, blob);
@@ -253,8 +253,8 @@ int flx_blob_parse(const void *bytes, size_t len, struct flx_blob *ret_blob, str
     if (flic_get_u64(&r) != MAGIC || len < HEAD + TAIL || len > MAX_LEN)
         return part_error(err, "not one, or cut short");
     version = flic_get_u32(&r);
-    if (version != VERSION)
-        return flic_err_set(err, FLIC_E_VERSION, "machine state: version %u, this build knows %u", version, VERSION);
+    if (version != FORMAT)
+        return flic_err_set(err, FLIC_E_VERSION, "machine state: version %u, this build knows %u", version, FORMAT);
     whole = flic_get_u32(&r);
     tail = flic_reader_of((const char *)bytes + len - TAIL, TAIL);
     if (whole != len || flic_get_u64(&tail) != flic_checksum(bytes, len - TAIL))

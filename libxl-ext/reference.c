@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define MAGIC "FLICREF1"
-#define VERSION 1u
+#define FORMAT 1u
 #define SUMMED (REFERENCE_SIZE - 8u)
 
 bool reference_has_magic(const void *data, size_t len)
@@ -26,9 +26,9 @@ int reference_check(const uint8_t reference[REFERENCE_SIZE], struct flic_err *er
 
     if (!reference_has_magic(reference, REFERENCE_SIZE))
         return flic_err_set(err, FLIC_E_FOREIGN, "this is not a FLIC reference");
-    if (version != VERSION)
+    if (version != FORMAT)
         return flic_err_set(err, FLIC_E_VERSION, "a FLIC reference of version %u: this build knows %u", version,
-                            VERSION);
+                            FORMAT);
     if (length != REFERENCE_SIZE || flic_get_u64(&tail) != flic_checksum(reference, SUMMED))
         return flic_err_set(err, FLIC_E_DAMAGED, "the FLIC reference is damaged: its checksum is wrong");
     return 0;

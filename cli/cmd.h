@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/*
+ * cmd - the verbs of flic, one row a verb.
+ *
+ * run() asks flicd and gives the answer; print() shows it to people. With --json the answer is printed as it came, so
+ * print() must not be the place where something is done or found out.
+ */
+#ifndef FLIC_CLI_CMD_H
+#define FLIC_CLI_CMD_H
+
+#include <argp.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cli/target.h"
+#include "common/err.h"
+#include "common/talk.h"
+
+struct cmd_request {
+    const struct cmd_verb *verb;
+    const char *socket;         /* NULL: the default */
+    const char *what;           /* the argument as typed, or NULL */
+    struct target target;       /* of verbs that take one */
+    struct flic_talk *talk;     /* open during run() */
+    uint32_t limit;             /* log: 0 is all */
+    bool has_limit;
+    bool json, dry_run;
+};
+
+enum cmd_argument { CMD_NO_ARGUMENT, CMD_MAY_TARGET, CMD_TARGET, CMD_OPERATION };
+
+struct cmd_verb {
+    const char *name, *summary;             /* the summary is a clause without a full stop */
+    const char *arguments;                  /* as --help shows them */
+    const char *doc;                        /* --help's text below the usage */
+    enum cmd_argument argument;
+    const struct argp_option *options;      /* beside the common ones; NULL: none */
+    int (*run)(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
+    int (*print)(const struct cmd_request *req, const json_t *answer);
+};
+
+/* Keys of the verbs' own options. */
+enum cmd_option { CMD_OPTION_SOCKET = 0x100, CMD_OPTION_JSON, CMD_OPTION_DRY_RUN };
+
+extern const struct cmd_verb cmd_verbs[];
+extern const size_t cmd_verb_count;
+
+/* Builds {"op": op, "domain": …, "seq": …, "reference": …} as far as the request has a target. Gives; NULL without memory. */
+json_t *cmd_question(const struct cmd_request *req, const char *op);
+/* Sends (takes `question`, NULL allowed: out of memory) and waits. */
+int cmd_ask(struct cmd_request *req, json_t *question, json_t **ret_answer, struct flic_err *err);
+
+int cmd_status(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
+int cmd_status_print(const struct cmd_request *req, const json_t *answer);
+int cmd_list(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
+int cmd_list_print(const struct cmd_request *req, const json_t *answer);
+int cmd_show(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
+int cmd_show_print(const struct cmd_request *req, const json_t *answer);
+int cmd_log(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
+int cmd_log_print(const struct cmd_request *req, const json_t *answer);
+int cmd_forget(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
+int cmd_forget_print(const struct cmd_request *req, const json_t *answer);
+int cmd_hold(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
+int cmd_release(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
+int cmd_hold_print(const struct cmd_request *req, const json_t *answer);
+int cmd_cancel(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
+int cmd_cancel_print(const struct cmd_request *req, const json_t *answer);
+
+/* "nvram, flash" from a checkpoint's places. Gives; NULL without memory. */
+char *cmd_places(const json_t *checkpoint);
+/* "name@7" into out. */
+const char *cmd_checkpoint_name(const json_t *of, char out[300]);
+
+#endif

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/* flic log: the journal as a list, or every entry of one checkpoint with its figures by kind. */
+#include "cli/cmd.h"
+#include "cli/human.h"
+#include "cli/member.h"
+#include "cli/table.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LIMIT_DEFAULT 20u
+
+/* ---- asking ---- */
+
+/* flicd filters by guest; the sequence number is ours to filter by, so then all of the guest's entries are asked for. */
+static int keep_seq(json_t *answer, uint64_t seq)
+{
+    json_t *kept = json_array(), *entry;
+    size_t i;
+
+    if (!kept)
+        return -ENOMEM;
+    json_array_foreach(json_object_get(answer, "entries"), i, entry)
+        if (member_u64(entry, "seq") == seq && json_array_append(kept, entry)) {
+            json_decref(kept);
+            return -ENOMEM;
+        }
+    return json_object_set_new(answer, "entries", kept) ? -ENOMEM : 0;
+}
+
+int cmd_log(struct cmd_request *req, json_t **ret_answer, struct flic_err *err)
+{
+    json_t *question = cmd_question(req, "log"), *answer;
+    uint32_t limit = req->has_limit ? req->limit : req->target.seq ? 0 : LIMIT_DEFAULT;
+    int rc;
+
+    if (question && json_object_set_new(question, "limit", json_integer(limit))) {
+        json_decref(question);
+        question = NULL;
+    }
+    rc = cmd_ask(req, question, &answer, err);
+    if (rc)
+        return rc;
+    if (req->target.seq)
+        rc = keep_seq(answer, req->target.seq);
+    if (!rc && req->target.seq && !json_array_size(json_object_get(answer, "entries")))
+        rc = flic_err_set(err, FLIC_E_NOCHECKPOINT, "the journal has no entry about %s; 'flic log %s' lists what it has",
+                          req->what, req->target.domain);
+    if (rc)
+        json_decref(answer);
+    else
+        *ret_answer = answer;
+    return rc;
+}
+
+/* ---- one entry ---- */
+
+/* The figures by what they count, in this order; what has no known ending comes last. */
+static const struct {
+    const char *title, *ending;
+} groups[] = {
+    { "time", "_us" }, { "pages", "pages" }, { "bytes", "_bytes" }, { "other", "" },
+};
+
+static bool ends_with(const char *text, const char *ending)
+{
+    size_t len = strlen(text), n = strlen(ending);
+
+    return len >= n && !strcmp(text + len - n, ending);
+}
+
+static size_t group_of(const char *name)
+{
+    size_t i = 0;
+
+    if (!strcmp(name, "flash_bytes_in_pause"))
+        name = "_bytes";
+    while (!ends_with(name, groups[i].ending))
+        i++;
+    return i;
+}
+
+static int print_group(const json_t *figures, size_t group)
+{
+    json_t *part = json_object(), *value;
+    const char *name;
+    int rc = 0;
+
+    if (!part)
+        return -ENOMEM;
+    json_object_foreach((json_t *)figures, name, value) {
+        /* "flash bytes in pause" is humanised like its fellows, which end in their unit */
+        const char *as = strcmp(name, "flash_bytes_in_pause") ? name : "flash_in_pause_bytes";
+
+        if (group_of(name) == group && json_object_set(part, as, value))
+            rc = -ENOMEM;
+    }
+    if (!rc && json_object_size(part)) {
+        (void)printf("  %s\n", groups[group].title);
+        rc = member_print_all(part, 4, stdout);
+    }
+    json_decref(part);
+    return rc;
+}
+
+static uint64_t took_us(const json_t *entry)
+{
+    uint64_t us = member_u64(entry, "took_us");
+
+    return us ? us : member_u64(entry, "took_ns") / 1000;
+}
+
+/* "ok", or the code's name; a code travels by name (docs/protocol.md). */
+static const char *result_of(const json_t *entry)
+{
+    const char *code = member_text(entry, "code");
+
+    return *code ? code : "ok";
+}
+
+static int print_entry(const json_t *entry)
+{
+    const json_t *figures = json_object_get(entry, "figures");
+    char name[300], when[HUMAN_ROOM], took[HUMAN_ROOM];
+    int rc = 0;
+
+    (void)printf("%s %s, %s, took %s: %s\n", member_text(entry, "verb"), cmd_checkpoint_name(entry, name),
+                 human_time(member_u64(entry, "began_ns"), when), human_us(took_us(entry), took), result_of(entry));
+    if (*member_text(entry, "message"))
+        (void)printf("  %s\n", member_text(entry, "message"));
+    for (size_t i = 0; !rc && i < sizeof(groups) / sizeof(groups[0]); i++)
+        rc = print_group(figures, i);
+    return rc;
+}
+
+/* ---- the list ---- */
+
+static void add_figure(struct table *table, const json_t *figures, const char *name,
+                       const char *(*humanise)(uint64_t, char *))
+{
+    char text[HUMAN_ROOM];
+    uint64_t value;
+
+    table_add(table, member_number(figures, name, &value) ? humanise(value, text) : "-");
+}
+
+static const char *pages_as_bytes(uint64_t pages, char *out)
+{
+    return human_bytes(pages * 4096, out);
+}
+
+static void add_entry(struct table *table, const json_t *entry)
+{
+    const json_t *figures = json_object_get(entry, "figures");
+    char name[300], text[HUMAN_ROOM];
+
+    table_add(table, human_time(member_u64(entry, "began_ns"), text));
+    table_add(table, member_text(entry, "verb"));
+    table_add(table, cmd_checkpoint_name(entry, name));
+    table_add(table, human_us(took_us(entry), text));
+    add_figure(table, figures, "pause_us", human_us);
+    add_figure(table, figures, "nvram_bytes", human_bytes);
+    add_figure(table, figures, "flash_bytes", human_bytes);
+    add_figure(table, figures, "dedup_pages", pages_as_bytes);
+    table_add(table, result_of(entry));
+}
+
+static int print_list(const json_t *entries)
+{
+    static const char *const heads[] = { "BEGAN", "VERB", "CHECKPOINT", "TOOK", "PAUSE", "NVRAM", "FLASH", "DEDUP",
+                                         "RESULT" };
+    struct table table;
+    json_t *entry;
+    size_t i;
+    int rc;
+
+    table_init(&table, "lllrrrrrl");
+    for (i = 0; i < sizeof(heads) / sizeof(heads[0]); i++)
+        table_add(&table, heads[i]);
+    json_array_foreach(entries, i, entry)
+        add_entry(&table, entry);
+    rc = table_print(&table, stdout);
+    table_fini(&table);
+    return rc;
+}
+
+int cmd_log_print(const struct cmd_request *req, const json_t *answer)
+{
+    const json_t *entries = json_object_get(answer, "entries");
+    json_t *entry;
+    size_t i;
+    int rc = 0;
+
+    if (!json_array_size(entries)) {
+        (void)printf("the journal has no entries%s%s\n", req->what ? " of " : "", req->what ? req->what : "");
+        return 0;
+    }
+    if (!req->target.seq)
+        return print_list(entries);
+    json_array_foreach(entries, i, entry)
+        if (!rc)
+            rc = print_entry(entry);
+    return rc;
+}

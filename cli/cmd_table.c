@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/* The table of verbs: everything that --help, the manual page and the completions must agree on. */
+#include "cli/cmd.h"
+
+static const struct argp_option dry_run_option[] = {
+    { "dry-run", CMD_OPTION_DRY_RUN, NULL, 0, "Say what would be freed and change nothing", 0 },
+    { 0 },
+};
+
+static const struct argp_option limit_option[] = {
+    { "limit", 'n', "N", 0, "At most the newest N entries; 0 is all (default 20)", 0 },
+    { 0 },
+};
+
+const struct cmd_verb cmd_verbs[] = {
+    { "status", "what flicd, the hypervisor, NVRAM and flash are doing", "",
+      "Shows the state of flicd, of the hypervisor's capabilities, of NVRAM and of the store on flash, and the "
+      "operations under way.",
+      CMD_NO_ARGUMENT, NULL, cmd_status, cmd_status_print },
+    { "list", "the checkpoints that can be restored", "[DOMAIN]",
+      "Lists checkpoints, newest first: of all guests, or of DOMAIN, a name or uuid.",
+      CMD_MAY_TARGET, NULL, cmd_list, cmd_list_print },
+    { "show", "one checkpoint in full", "DOMAIN[@N] | FILE",
+      "Shows one checkpoint: where its bytes are, its disks, its guest's configuration. Without @N the newest.",
+      CMD_TARGET, NULL, cmd_show, cmd_show_print },
+    { "log", "what saves, restores and the rest did, with figures", "[DOMAIN[@N] | FILE]",
+      "Lists the journal, newest first. With @N or a FILE it shows every entry of that checkpoint in full: the pause "
+      "by phase, pages by kind, bytes to NVRAM and flash, pages found in the store already.",
+      CMD_MAY_TARGET, limit_option, cmd_log, cmd_log_print },
+    { "forget", "give up one checkpoint", "DOMAIN@N | FILE",
+      "Forgets one checkpoint for good. Its number is never used again. A FILE stays where it is and refers to nothing "
+      "from then on.",
+      CMD_TARGET, dry_run_option, cmd_forget, cmd_forget_print },
+    { "hold", "stop moving checkpoints from NVRAM to flash", "",
+      "Holds the move from NVRAM to flash, for maintenance or measurements, until 'flic release' or until flicd "
+      "restarts.",
+      CMD_NO_ARGUMENT, NULL, cmd_hold, cmd_hold_print },
+    { "release", "move checkpoints from NVRAM to flash again", "",
+      "Ends 'flic hold'.",
+      CMD_NO_ARGUMENT, NULL, cmd_release, cmd_hold_print },
+    { "cancel", "cancel an operation under way", "OPERATION | DOMAIN",
+      "Cancels an operation that 'flic status' shows, named by the beginning of its id or by its guest. A cancelled save "
+      "leaves the guest running, a cancelled restore leaves the checkpoint as it was.",
+      CMD_OPERATION, NULL, cmd_cancel, cmd_cancel_print },
+};
+
+const size_t cmd_verb_count = sizeof(cmd_verbs) / sizeof(cmd_verbs[0]);

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/* xl save --flic */
+#include "cli/cancel.h"
+#include "cli/human.h"
+#include "cli/member.h"
+#include "cli/xl.h"
+#include "common/mem.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { KEY_FLIC = 0x100, KEY_TIMEOUT, KEY_RAM_ONLY, KEY_JSON, KEY_SOCKET };
+
+struct save_request {
+    const char *domain, *file;
+    bool quiet, json, keep_running;
+    struct flicxl_save_params params;
+};
+
+static const struct argp_option options[] = {
+    { "flic", KEY_FLIC, NULL, 0, "Save through FLIC (else this is the stock xl save)", 0 },
+    { NULL, 'c', NULL, 0, "Leave the domain running: not in this release, use -p", 0 },
+    { NULL, 'p', NULL, 0, "Leave the domain there, suspended and paused", 0 },
+    { "timeout", KEY_TIMEOUT, "S", 0, "Give up after S seconds (1 to 86400); the guest runs on", 0 },
+    { "ram-only", KEY_RAM_ONLY, NULL, 0, "Save without identifying the guest's disks", 0 },
+    { "quiet", 'q', NULL, 0, "No progress and no summary", 0 },
+    { "json", KEY_JSON, NULL, 0, "Print the figures as one JSON object instead of the summary", 0 },
+    { "socket", KEY_SOCKET, "PATH", 0, "Talk to flicd there", 0 },
+    { NULL, 'h', NULL, OPTION_HIDDEN, NULL, -1 },
+    { 0 },
+};
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+    struct save_request *req = state->input;
+
+    switch (key) {
+    case KEY_FLIC: return 0;
+    case 'c': req->keep_running = true; return 0;
+    case 'p': req->params.after = FLICXL_AFTER_PAUSE; return 0;
+    case 'q': req->quiet = true; return 0;
+    case 'h': argp_state_help(state, state->out_stream, ARGP_HELP_STD_HELP); return 0;
+    case KEY_RAM_ONLY: req->params.ram_only = true; return 0;
+    case KEY_JSON: req->json = true; return 0;
+    case KEY_SOCKET: req->params.socket = arg; return 0;
+    case KEY_TIMEOUT:
+        if (!xl_parse_timeout(arg, &req->params.timeout_s))
+            argp_error(state, "--timeout takes whole seconds from 1 to 86400, not '%s'", arg);
+        return 0;
+    case ARGP_KEY_ARG:
+        if (state->arg_num >= 2)
+            argp_error(state, "'%s' is one argument too many", arg);
+        *(state->arg_num ? &req->file : &req->domain) = arg;
+        return 0;
+    case ARGP_KEY_NO_ARGS: argp_error(state, "which domain?"); return EINVAL;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp argp = {
+    options, parse_option, "--flic DOMAIN [FILE]",
+    "Saves a guest through FLIC: the pages it is writing go to NVRAM, the rest deduplicated to flash. DOMAIN is a name, uuid or "
+    "number. FILE, if given, becomes a small reference to the checkpoint. Ctrl-C cancels: the guest runs on.",
+    NULL, NULL, NULL,
+};
+
+/* flicd and libflicxl have other working directories in mind than the user. Gives; NULL without memory. */
+static char *absolute(const char *file)
+{
+    FLIC_AUTO_FREE char *cwd = NULL;
+    char *path;
+
+    if (file[0] == '/')
+        return strdup(file);
+    cwd = getcwd(NULL, 0);
+    return cwd && asprintf(&path, "%s/%s", cwd, file) >= 0 ? path : NULL;
+}
+
+static void print_summary(const struct save_request *req, const struct flicxl_info *info)
+{
+    json_t *figures = info->figures ? json_loads(info->figures, 0, NULL) : NULL;
+    char pause[HUMAN_ROOM], set[HUMAN_ROOM], nvram[HUMAN_ROOM], flash[HUMAN_ROOM], dedup[HUMAN_ROOM];
+
+    (void)printf("saved %s@%" PRIu64 ": pause %s, working set %s, %s to NVRAM, %s to flash, %s found in the store already\n",
+                 req->domain, info->seq, human_us(member_u64(figures, "pause_us"), pause),
+                 human_bytes(member_u64(figures, "ws_pages") * 4096, set),
+                 human_bytes(member_u64(figures, "nvram_bytes"), nvram),
+                 human_bytes(member_u64(figures, "flash_bytes"), flash),
+                 human_bytes(member_u64(figures, "dedup_pages") * 4096, dedup));
+    if (member_u64(figures, "spilled_pages"))
+        (void)printf("NVRAM was full: %s of the working set went to flash inside the pause\n",
+                     human_bytes(member_u64(figures, "spilled_pages") * 4096, set));
+    if (req->params.file)
+        (void)printf("%s refers to it\n", req->params.file);
+    json_decref(figures);
+}
+
+static int finish(const struct save_request *req, const struct flicxl_info *info, struct flic_err *err)
+{
+    int rc = 0;
+
+    if (req->json)
+        rc = xl_print_json(req->domain, info);
+    else if (!req->quiet)
+        print_summary(req, info);
+    if (!rc && fflush(stdout))
+        rc = -errno;
+    if (rc)
+        (void)flic_err_set(err, rc, "%s is saved, but the answer could not be written: %s", req->domain, strerror(-rc));
+    return rc;
+}
+
+/* xl's own monitor of a domain ends when the domain suspends: a guest that lives on would have nobody to restart it. */
+static void watch_survivor(uint32_t domid, const struct progress *progress)
+{
+    struct flic_err err = { 0 };
+
+    if (progress->captured && xl_watch(domid, false, &err))
+        (void)fprintf(stderr, "xl save: %s; nobody acts on this guest's shutdown now\n", err.text);
+}
+
+static int save(const struct xl_global *global, struct save_request *req, struct flic_err *err)
+{
+    struct xl_session session = { 0 };
+    struct flicxl_info info = { 0 };
+    struct progress progress;
+    uint32_t domid;
+    int r, rc = xl_session_open(global, &session, err);
+
+    if (!rc)
+        rc = xl_find_domain(session.ctx, req->domain, &domid, err);
+    if (rc)
+        goto out;
+    progress_init(&progress, "save", req->domain, req->params.cancel, req->quiet);
+    req->params.progress = progress_show;
+    req->params.user = &progress;
+    r = flicxl_domain_save(session.ctx, domid, &req->params, &info, NULL);
+    progress_end(&progress);
+    if (r)
+        rc = xl_err_from_info(&info, r, err);
+    if (rc || req->params.after == FLICXL_AFTER_PAUSE)
+        watch_survivor(domid, &progress);
+    if (!rc)
+        rc = finish(req, &info, err);
+out:
+    free(info.figures);
+    xl_session_close(&session);
+    return rc;
+}
+
+int xl_save(const struct xl_global *global, int argc, char **argv)
+{
+    struct save_request req = { 0 };
+    FLIC_AUTO_FREE char *file = NULL;
+    struct flic_err err = { 0 };
+    char name[] = "xl save";
+    int rc = 0;
+
+    argp_err_exit_status = 2;
+    flicxl_save_params_init(&req.params);
+    argv[0] = name;
+    (void)argp_parse(&argp, argc, argv, 0, NULL, &req);
+    if (req.keep_running)
+        rc = flic_err_set(&err, FLIC_E_REFUSED, "-c is not in this release: use -p, which leaves the domain paused");
+    if (!rc && req.file) {
+        file = absolute(req.file);
+        if (!file)
+            rc = flic_err_errno(&err, "%s", req.file);
+    }
+    req.params.file = file;
+    req.params.cancel = cancel_on_signals();
+    if (!rc)
+        rc = save(global, &req, &err);
+    return rc ? xl_report("save", &err) : 0;
+}

@@ -126,5 +126,7 @@ int flx_build_finish(struct flx_dom *dom, const void *state, size_t len, const s
 
 /* Writes /local/domain/N/<key> (readable by the guest) = value. */
 int flx_tell_guest(struct flx_dom *dom, const char *key, const char *value, struct flic_err *err);
+/* Reads it back, "" when it is not there; at most `room` - 1 bytes. */
+int flx_told(struct flx_dom *dom, const char *key, char *ret_value, size_t room, struct flic_err *err);
 
 #endif

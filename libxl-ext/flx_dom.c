@@ -276,3 +276,18 @@ int flx_tell_guest(struct flx_dom *dom, const char *key, const char *value, stru
         return flx_fail(err, dom->domid, "write to xenstore");
     return 0;
 }
+
+int flx_told(struct flx_dom *dom, const char *key, char *ret_value, size_t room, struct flic_err *err)
+{
+    unsigned len = 0;
+    char path[256], *value;
+
+    if (snprintf(path, sizeof(path), "/local/domain/%u/%s", dom->domid, key) >= (int)sizeof(path))
+        return flic_err_set(err, -ENAMETOOLONG, "domain %u: xenstore key too long", dom->domid);
+    value = xs_read(dom->store, XBT_NULL, path, &len);
+    if (!value && errno != ENOENT)
+        return flx_fail(err, dom->domid, "read from xenstore");
+    (void)snprintf(ret_value, room, "%.*s", value ? (int)len : 0, value ? value : "");
+    free(value);
+    return 0;
+}

@@ -107,7 +107,10 @@ static int see_root(enum pk_kind kind, const struct flic_id *id, const void *dat
 /* Names are collected first: nothing may be dropped from the arena while it is being walked. */
 struct arena_walk {
     struct ck_store *store;
-    struct nv_name drop[64];
+    struct to_drop {
+        struct nv_name name;
+        bool buried;            /* its tombstone is on flash; otherwise it was never published */
+    } drop[64];
     size_t n_drop;
     int rc;
 };
@@ -136,10 +139,11 @@ static int see_object(const struct nv_object *obj, void *arg)
     struct ck_facts facts;
     struct ck_parts parts;
     struct ck_entry *entry;
+    bool is_buried = obj->forgotten || buried(store, &obj->name.guest, obj->name.seq);
 
-    if (obj->forgotten || buried(store, &obj->name.guest, obj->name.seq) || (obj->present && !obj->published)) {
-        if (obj->present && walk->n_drop < 64)
-            walk->drop[walk->n_drop++] = obj->name;
+    if (is_buried || (obj->present && !obj->published)) {
+        if (walk->n_drop < 64)
+            walk->drop[walk->n_drop++] = (struct to_drop){ .name = obj->name, .buried = is_buried };
         return 0;
     }
     if (!obj->present) {
@@ -162,6 +166,20 @@ static int see_object(const struct nv_object *obj, void *arg)
     return 0;
 }
 
+static int drop_from_arena(struct ck_store *store, const struct to_drop *drop, struct flic_err *err)
+{
+    int rc;
+
+    if (!drop->buried) {
+        store->recovery.unpublished_dropped++;
+        return nv_drop_unpublished(store->arena, &drop->name, err);
+    }
+    rc = nv_note_add(store->arena, &drop->name, NV_NOTE_FORGOTTEN, NULL, 0, err);
+    if (!rc)
+        rc = nv_note_drop(store->arena, &drop->name, NV_NOTE_FORGOTTEN, err);
+    return rc ? rc : nv_note_drop(store->arena, &drop->name, NV_NOTE_RESTORED, err);
+}
+
 static int scan_arena(struct ck_store *store, struct flic_err *err)
 {
     struct arena_walk walk = { .store = store };
@@ -170,10 +188,8 @@ static int scan_arena(struct ck_store *store, struct flic_err *err)
     do {
         walk.n_drop = 0;
         rc = nv_each(store->arena, see_object, &walk);
-        for (size_t i = 0; !rc && i < walk.n_drop; i++) {
-            rc = nv_drop_unpublished(store->arena, &walk.drop[i], err);
-            store->recovery.unpublished_dropped++;
-        }
+        for (size_t i = 0; !rc && i < walk.n_drop; i++)
+            rc = drop_from_arena(store, &walk.drop[i], err);
     } while (!rc && walk.n_drop == 64);
     return rc == -ENOMEM ? flic_err_set(err, rc, "read the catalog: out of memory") : rc;
 }
@@ -289,6 +305,18 @@ int ck_find(struct ck_store *store, const char *name, uint64_t seq, struct ck_en
     return 0;
 }
 
+/* A destaged object is only a cache there, and is given up when room is needed. */
+static bool still_in_arena(struct ck_store *store, const struct ck_entry *entry)
+{
+    struct nv_name name = { .guest = entry->info.guest, .seq = entry->info.seq };
+    struct nv_object obj;
+
+    if (!nv_pin(store->arena, &name, &obj))
+        return false;
+    nv_unpin(store->arena, &name);
+    return true;
+}
+
 int ck_list(struct ck_store *store, struct ck_entry **ret_entries, size_t *ret_n, struct flic_err *err)
 {
     struct ck_entry *copy;
@@ -302,6 +330,9 @@ int ck_list(struct ck_store *store, struct ck_entry **ret_entries, size_t *ret_n
     (void)pthread_mutex_unlock(&store->lock);
     if (!copy)
         return flic_err_set(err, -ENOMEM, "list checkpoints: out of memory");
+    for (size_t i = 0; i < n; i++)
+        if (!still_in_arena(store, &copy[i]))
+            copy[i].info.places &= ~(uint32_t)IX_NVRAM;
     *ret_entries = copy;
     *ret_n = n;
     return 0;
@@ -312,6 +343,7 @@ int ck_list(struct ck_store *store, struct ck_entry **ret_entries, size_t *ret_n
 int ck_next_seq(struct ck_store *store, const struct flic_uuid *guest, uint64_t *ret_seq, struct flic_err *err)
 {
     uint64_t above = 1;
+    int rc;
 
     (void)pthread_mutex_lock(&store->lock);
     for (size_t i = 0; i < store->n_entries; i++)
@@ -321,7 +353,10 @@ int ck_next_seq(struct ck_store *store, const struct flic_uuid *guest, uint64_t 
         if (flic_uuid_equal(&store->tombs[i].guest, guest) && store->tombs[i].seq >= above)
             above = store->tombs[i].seq + 1;
     (void)pthread_mutex_unlock(&store->lock);
-    return ix_next_seq(store->index, guest, above, ret_seq, err);
+    ck_work_begin(store);
+    rc = ix_next_seq(store->index, guest, above, ret_seq, err);
+    ck_work_end(store);
+    return rc;
 }
 
 int ck_add(struct ck_store *store, const struct ck_entry *entry, struct flic_err *err)

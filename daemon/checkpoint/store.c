@@ -30,26 +30,20 @@ void ck_get_recovery(const struct ck_store *store, struct ck_recovery *ret_recov
 
 /* ---- opening ---- */
 
+/* A bad index costs only its journal, which is set aside with it for whoever wants to read it. */
 static int open_index(struct ck_store *store, const char *folder, struct flic_err *err)
 {
-    char path[PATH_MAX], aside[PATH_MAX + 16];
+    char path[PATH_MAX];
     int rc;
 
     (void)snprintf(path, sizeof(path), "%s/index.sqlite", folder);
     rc = ix_open(path, &store->index, err);
     if (rc != FLIC_E_DAMAGED)
         return rc;
-    /* Derived data: keep the bad file for whoever wants its journal, and go on with a new one. */
-    (void)snprintf(aside, sizeof(aside), "%s.damaged", path);
-    flic_warn("%s; moved to '%s' and rebuilt", err ? err->text : "the index is damaged", aside);
-    if (rename(path, aside))
-        return flic_err_errno(err, "move the damaged index '%s' away", path);
-    (void)snprintf(aside, sizeof(aside), "%s-wal", path);
-    (void)unlink(aside);        /* belongs to the damaged file */
-    (void)snprintf(aside, sizeof(aside), "%s-shm", path);
-    (void)unlink(aside);
+    flic_warn("%s; it is set aside and rebuilt", err ? err->text : "the index is damaged");
     store->recovery.index_rebuilt = true;
-    return ix_open(path, &store->index, err);
+    rc = ix_set_aside(path, err);
+    return rc ? rc : ix_open(path, &store->index, err);
 }
 
 static int open_arena(struct ck_store *store, const struct ck_config *config, struct flic_err *err)
@@ -247,7 +241,9 @@ static int drop_from_arena(struct ck_store *store, const struct nv_name *name, s
 {
     int rc = nv_note_add(store->arena, name, NV_NOTE_FORGOTTEN, NULL, 0, err);
 
-    return rc ? rc : nv_note_drop(store->arena, name, NV_NOTE_FORGOTTEN, err);
+    if (!rc)
+        rc = nv_note_drop(store->arena, name, NV_NOTE_FORGOTTEN, err);
+    return rc ? rc : nv_note_drop(store->arena, name, NV_NOTE_RESTORED, err);
 }
 
 int ck_forget(struct ck_store *store, const struct nv_name *name, bool dry_run, uint64_t *ret_freed_bytes,

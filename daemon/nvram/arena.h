@@ -140,6 +140,9 @@ int nv_log_drop(struct nv_arena *a, struct nv_entry *entry, uint32_t what, struc
 int nv_super_read(const struct nv_media *media, const char *path, struct nvl_super *ret_super,
                   uint32_t *ret_damaged, struct flic_err *err);
 
+/* Writes a damaged copy again from the other, if there is one. Recovery's fence, which follows, completes it. */
+void nv_super_repair(struct nv_media *media, const struct nvl_super *super);
+
 /* ---- recovery.c ---- */
 
 /* Fills the table, the frames and the log position from the medium. */

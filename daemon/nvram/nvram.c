@@ -30,6 +30,7 @@ static int load(struct nv_arena *a, const char *path, const struct flic_uuid *st
         rc = check_store(a, path, store, err);
     if (rc)
         return rc;
+    nv_super_repair(a->media, &a->super);
     (void)nvl_geometry_of(a->super.size_bytes, &a->geo);    /* nv_super_read() found that it fits */
     rc = nv_frames_init(&a->frames, a->geo.frames);
     if (rc)

@@ -192,8 +192,10 @@ int nv_recover(struct nv_arena *a, struct flic_err *err)
     base = a->media->base + nv_log_at(a, a->half);
     clean = flic_is_zero(base + a->tail, a->geo.log_bytes - a->tail);
     rc = make_durable(a, err);
-    if (!rc && !clean)
-        rc = nv_log_compact(a, err);    /* away from the remains of an unfinished record */
+    /* Away from the remains of an unfinished record and from damage. The half that was read stays as it is until the
+     * next compaction, for whoever wants to look at it. */
+    if (!rc && (!clean || a->damaged))
+        rc = nv_log_compact(a, err);
     if (a->damaged)
         flic_debug("nvram: %u damaged records in the log", a->damaged);
     return rc;

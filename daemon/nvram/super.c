@@ -31,6 +31,26 @@ static enum super_state load(const struct nv_media *media, unsigned copy, struct
     return SUPER_GOOD;
 }
 
+static int write_supers(struct nv_media *media, const struct nvl_super *super, struct flic_err *err)
+{
+    nv_store(media, NVL_SUPER_AT(0), super, sizeof(*super));
+    nv_store(media, NVL_SUPER_AT(1), super, sizeof(*super));
+    nv_flush(media, 0, NVL_SUPER_AT(2));
+    return nv_fence(media, err);
+}
+
+void nv_super_repair(struct nv_media *media, const struct nvl_super *super)
+{
+    struct nvl_super copy;
+
+    for (unsigned i = 0; i < 2; i++) {
+        if (load(media, i, &copy) == SUPER_GOOD)
+            continue;
+        nv_store(media, NVL_SUPER_AT(i), super, sizeof(*super));
+        nv_flush(media, NVL_SUPER_AT(i), sizeof(*super));
+    }
+}
+
 int nv_super_read(const struct nv_media *media, const char *path, struct nvl_super *ret_super,
                   uint32_t *ret_damaged, struct flic_err *err)
 {
@@ -118,14 +138,6 @@ static int draw_super(struct nvl_super *super, const struct nvl_geometry *geo, c
         return errno ? -errno : -EIO;
     super->sum = sum_of(super);
     return 0;
-}
-
-static int write_supers(struct nv_media *media, const struct nvl_super *super, struct flic_err *err)
-{
-    nv_store(media, NVL_SUPER_AT(0), super, sizeof(*super));
-    nv_store(media, NVL_SUPER_AT(1), super, sizeof(*super));
-    nv_flush(media, 0, NVL_SUPER_AT(2));
-    return nv_fence(media, err);
 }
 
 int nv_create(const char *path, uint64_t size_bytes, const struct flic_uuid *store, struct flic_err *err)

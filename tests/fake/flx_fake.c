@@ -816,3 +816,17 @@ int flx_tell_guest(struct flx_dom *dom, const char *key, const char *value, stru
     (void)snprintf(d->told[i].value, sizeof(d->told[i].value), "%s", value);
     return leave("tell_guest", d, 0);
 }
+
+int flx_told(struct flx_dom *dom, const char *key, char *ret_value, size_t room, struct flic_err *err)
+{
+    struct domain *d = dom->d;
+    int rc = enter("told", d, err);
+
+    if (rc)
+        return rc;
+    ret_value[0] = '\0';
+    for (size_t i = 0; i < d->n_told; i++)
+        if (!strcmp(d->told[i].key, key))
+            (void)snprintf(ret_value, room, "%s", d->told[i].value);
+    return leave("told", d, 0);
+}

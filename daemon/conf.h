@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/* conf - flicd.conf(5): a typed table of keys with ranges. An unknown key or impossible value is an error with file and line. */
+#ifndef FLIC_DAEMON_CONF_H
+#define FLIC_DAEMON_CONF_H
+
+#include <limits.h>
+#include <stdbool.h>
+
+#include "common/err.h"
+
+struct fd_conf {
+    char nvram[PATH_MAX];
+    char store[PATH_MAX];
+    char socket[108];           /* sizeof(sun_path) */
+    char socket_group[64];
+    char destage[8];            /* "idle" or "held" */
+    char log_level[8];
+    int nvram_size_mib;
+    int workers;
+    int live_rounds_max;
+    int live_stop_pages;
+    int suspend_timeout_s;
+    int destage_delay_ms;
+};
+
+void fd_conf_defaults(struct fd_conf *conf);
+/* Reads `path` over the defaults. A missing file is an error unless `may_be_missing`. */
+int fd_conf_load(const char *path, bool may_be_missing, struct fd_conf *conf, struct flic_err *err);
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/*
+ * daemon - what flicd's parts share. The loop's thread owns sessions and the list of operations; operations, questions that
+ * read the store, and the keeper run in threads of their own and reach the loop only through fd_post() and ev_defer().
+ */
+#ifndef FLIC_DAEMON_DAEMON_H
+#define FLIC_DAEMON_DAEMON_H
+
+#include <jansson.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "daemon/checkpoint/store.h"
+#include "daemon/conf.h"
+#include "daemon/ev.h"
+#include "libxl-ext/flx.h"
+
+struct fd_session;
+struct fd_op;
+struct fd_keeper;
+
+struct fd_daemon {
+    struct fd_conf conf;                /* constant after start */
+    struct flx_host host;               /* constant after start */
+    struct ev_loop *loop;
+    struct ck_store *store;             /* NULL: see store_err; constant after start */
+    struct flic_err store_err;
+    struct fd_keeper *keeper;
+    atomic_bool held;                   /* destage is held */
+    /* loop thread only */
+    struct fd_session *sessions;
+    uint64_t next_serial;
+    struct fd_op *ops;
+    unsigned tasks;                     /* questions being answered in threads */
+    bool stopping;
+};
+
+/* Sends a message to a session if it is still there; any thread; takes `msg`. */
+void fd_post(struct fd_daemon *daemon, uint64_t serial, json_t *msg);
+
+/* {"ok":false,...} for an error; {"ok":true} to add members to. NULL without memory. */
+json_t *fd_answer_error(int code, const char *sentence);
+json_t *fd_answer_ok(void);
+
+/* 0, or why no operation can be started (no store, no Xen, or a capability missing). */
+int fd_check_ready(const struct fd_daemon *daemon, struct flic_err *err);
+
+/* ---- session.c: lines from clients ---- */
+const struct ev_handlers *fd_session_handlers(struct fd_daemon *daemon);
+
+/* ---- questions.c: run in a thread each; give the answer ---- */
+json_t *fd_question(struct fd_daemon *daemon, const char *op, json_t *request);
+bool fd_is_question(const char *op);
+
+/* ---- keeper.c: background work: destage when idle, guests left suspended ---- */
+int fd_keeper_start(struct fd_daemon *daemon, struct flic_err *err);
+void fd_keeper_stop(struct fd_daemon *daemon);
+void fd_keeper_poke(struct fd_daemon *daemon);      /* there may be something to move; any thread */
+
+/* ---- journal.c ---- */
+struct ix_entry;
+/* Writes an entry and logs its one line. `figures` is taken (may be NULL). */
+void fd_journal(struct fd_daemon *daemon, struct ix_entry *entry, json_t *figures);
+
+#endif

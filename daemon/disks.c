@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+#include "daemon/disks.h"
+
+#include "common/mem.h"
+
+#include <jansson.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DRAIN_MS 5000
+
+struct disk {
+    const char *vdev, *path;
+    bool writable;
+};
+
+/* ---- libxl's list ---- */
+
+static int parse_config(const char *config, json_t **ret_root, json_t **ret_disks, struct flic_err *err)
+{
+    json_t *root = json_loads(config, 0, NULL);
+
+    if (!json_is_object(root)) {
+        json_decref(root);
+        return flic_err_set(err, FLIC_E_PROTOCOL, "the domain's configuration is not libxl JSON");
+    }
+    *ret_root = root;
+    *ret_disks = json_object_get(root, "disks");
+    return 0;
+}
+
+/* True for a drive that holds guest state; an empty CD drive is none. */
+static bool take_disk(json_t *d, struct disk *disk)
+{
+    disk->vdev = json_string_value(json_object_get(d, "vdev"));
+    disk->path = json_string_value(json_object_get(d, "pdev_path"));
+    disk->writable = json_integer_value(json_object_get(d, "readwrite")) != 0;
+    if (!disk->vdev)
+        disk->vdev = "?";
+    return disk->path && disk->path[0];
+}
+
+static int is_file(const struct disk *disk, struct stat *st, struct flic_err *err)
+{
+    if (stat(disk->path, st))
+        return flic_err_set(err, FLIC_E_DISK, "disk %s: '%s': %s", disk->vdev, disk->path, strerror(errno));
+    if (!S_ISREG(st->st_mode))
+        return flic_err_set(err, FLIC_E_DISK, "disk %s: '%s' is not a file, and a block device cannot be told from a changed "
+                            "one: keep the disk in a file, or use --ram-only and answer for the disk yourself", disk->vdev, disk->path);
+    return 0;
+}
+
+int fd_disks_can(const char *config, struct flic_err *err)
+{
+    json_t *root, *disks, *d;
+    struct disk disk;
+    struct stat st;
+    size_t i;
+    int rc = parse_config(config, &root, &disks, err);
+
+    if (rc)
+        return rc;
+    json_array_foreach(disks, i, d)
+        if (!rc && take_disk(d, &disk))
+            rc = is_file(&disk, &st, err);
+    json_decref(root);
+    return rc;
+}
+
+/* ---- settling ---- */
+
+static bool backed_by(const char *loop, const struct stat *st)
+{
+    char path[PATH_MAX], target[PATH_MAX];
+    struct stat other;
+    FILE *f;
+    bool same = false;
+
+    (void)snprintf(path, sizeof(path), "/sys/block/%s/loop/backing_file", loop);
+    f = fopen(path, "re");
+    if (f && fgets(target, sizeof(target), f)) {
+        target[strcspn(target, "\n")] = '\0';
+        same = !stat(target, &other) && other.st_dev == st->st_dev && other.st_ino == st->st_ino;
+    }
+    if (f)
+        (void)fclose(f);    /* only read */
+    return same;
+}
+
+static unsigned long in_flight(const char *loop)
+{
+    unsigned long reads = 0, writes = 0;
+    char path[PATH_MAX];
+    FILE *f;
+
+    (void)snprintf(path, sizeof(path), "/sys/block/%s/inflight", loop);
+    f = fopen(path, "re");
+    if (f && fscanf(f, "%lu %lu", &reads, &writes) != 2)
+        reads = writes = 0;
+    if (f)
+        (void)fclose(f);
+    return reads + writes;
+}
+
+/* Requests of this file's loop devices that have not ended yet. */
+static unsigned long pending(const struct stat *st)
+{
+    DIR *dir = opendir("/sys/block");
+    struct dirent *e;
+    unsigned long sum = 0;
+
+    while (dir && (e = readdir(dir)))
+        if (!strncmp(e->d_name, "loop", 4) && backed_by(e->d_name, st))
+            sum += in_flight(e->d_name);
+    if (dir)
+        (void)closedir(dir);
+    return sum;
+}
+
+static void drain(const struct stat *st)
+{
+    for (int waited = 0; pending(st) && waited < DRAIN_MS; waited += 2)
+        (void)usleep(2000);
+}
+
+static json_t *identity(const struct disk *disk, const struct stat *st)
+{
+    char ctime_ns[32];
+
+    (void)snprintf(ctime_ns, sizeof(ctime_ns), "%" PRId64,
+                   (int64_t)st->st_ctim.tv_sec * 1000000000 + st->st_ctim.tv_nsec);
+    return json_pack("{s:s, s:s, s:b, s:I, s:I, s:s}", "vdev", disk->vdev, "path", disk->path, "writable", disk->writable,
+                     "inode", (json_int_t)st->st_ino, "size", (json_int_t)st->st_size, "ctime_ns", ctime_ns);
+}
+
+static int settle_one(const struct disk *disk, json_t *list, struct flic_err *err)
+{
+    FLIC_AUTO_CLOSE int fd = -1;
+    struct stat st;
+    int rc = is_file(disk, &st, err);
+
+    if (rc)
+        return rc;
+    drain(&st);
+    fd = open(disk->path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) || fstat(fd, &st))
+        return flic_err_errno(err, "flush disk %s, '%s'", disk->vdev, disk->path);
+    if (json_array_append_new(list, identity(disk, &st)))
+        return flic_err_set(err, -ENOMEM, "list the disks: out of memory");
+    return 0;
+}
+
+int fd_disks_settle(const char *config, char **ret_list, struct flic_err *err)
+{
+    json_t *root, *disks, *d, *list;
+    struct disk disk;
+    size_t i;
+    int rc = parse_config(config, &root, &disks, err);
+
+    if (rc)
+        return rc;
+    list = json_array();
+    json_array_foreach(disks, i, d)
+        if (!rc && take_disk(d, &disk))
+            rc = settle_one(&disk, list, err);
+    json_decref(root);
+    *ret_list = rc ? NULL : json_dumps(list, JSON_COMPACT);
+    json_decref(list);
+    if (!rc && !*ret_list)
+        rc = flic_err_set(err, -ENOMEM, "list the disks: out of memory");
+    return rc;
+}
+
+/* ---- checking ---- */
+
+static int check_one(json_t *d, struct flic_err *err)
+{
+    const char *path = json_string_value(json_object_get(d, "path"));
+    const char *vdev = json_string_value(json_object_get(d, "vdev"));
+    const char *ctime_ns = json_string_value(json_object_get(d, "ctime_ns"));
+    const char *hint = "the checkpoint's memory does not belong to it: put the disk back, or restore with --ram-only";
+    struct stat st;
+
+    if (!path || !vdev || !ctime_ns)
+        return flic_err_set(err, FLIC_E_DAMAGED, "the checkpoint's disk list is damaged");
+    if (stat(path, &st))
+        return flic_err_set(err, FLIC_E_DISK, "disk %s: '%s': %s; put it back, or restore with --ram-only", vdev, path,
+                            strerror(errno));
+    if ((json_int_t)st.st_ino != json_integer_value(json_object_get(d, "inode")))
+        return flic_err_set(err, FLIC_E_DISK, "disk %s: '%s' is another file than at the save; %s", vdev, path, hint);
+    if ((json_int_t)st.st_size != json_integer_value(json_object_get(d, "size")) ||
+        (int64_t)st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec != strtoll(ctime_ns, NULL, 10))
+        return flic_err_set(err, FLIC_E_DISK, "disk %s: '%s' changed since the save; %s", vdev, path, hint);
+    return 0;
+}
+
+int fd_disks_check(const char *list, struct flic_err *err)
+{
+    json_t *root = json_loads(list, 0, NULL), *d;
+    size_t i;
+    int rc = 0;
+
+    if (!json_is_array(root))
+        rc = flic_err_set(err, FLIC_E_DAMAGED, "the checkpoint's disk list is damaged");
+    json_array_foreach(root, i, d)
+        if (!rc)
+            rc = check_one(d, err);
+    json_decref(root);
+    return rc;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/*
+ * disks - RAM and disks are one state: which disks a guest has, made durable and told apart.
+ *
+ * A disk kept in a file is identified by device, inode, size and change time after a flush. A block device has no such mark: without
+ * a snapshot it cannot be identified, and is refused. The list travels with the checkpoint as JSON text:
+ *   [{"vdev":"xvda","path":"/guests/a.img","writable":true,"inode":131,"size":268435456,"ctime_ns":"17…"}]
+ */
+#ifndef FLIC_DAEMON_DISKS_H
+#define FLIC_DAEMON_DISKS_H
+
+#include "common/err.h"
+
+/* Whether every disk in the libxl JSON can be identified: asked before the guest is touched. FLIC_E_DISK names the disk. */
+int fd_disks_can(const char *config, struct flic_err *err);
+
+/* With the guest suspended: waits for its backends' writes (at most 5 s), flushes every disk down to the medium and
+ * identifies it. gives *ret_list. */
+int fd_disks_settle(const char *config, char **ret_list, struct flic_err *err);
+
+/* Whether the disks are still as listed. FLIC_E_DISK says which is not and what differs. */
+int fd_disks_check(const char *list, struct flic_err *err);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/* journal - what each operation did, in the index and as one log line. */
+#include "common/log.h"
+#include "daemon/daemon.h"
+
+#include <stdlib.h>
+
+static void log_line(const struct ix_entry *entry)
+{
+    unsigned long long seq = (unsigned long long)entry->seq, ms = (unsigned long long)(entry->took_ns / 1000000);
+
+    if (entry->code)
+        flic_warn("%s '%s' failed: %s", entry->verb, entry->guest_name, entry->message);
+    else
+        flic_info("%s '%s' @%llu done in %llu ms", entry->verb, entry->guest_name, seq, ms);
+}
+
+void fd_journal(struct fd_daemon *daemon, struct ix_entry *entry, json_t *figures)
+{
+    char *text = figures ? json_dumps(figures, JSON_COMPACT) : NULL;
+    struct flic_err err = { 0 };
+
+    entry->figures = text ? text : "{}";
+    if (!entry->message)
+        entry->message = "";
+    log_line(entry);
+    if (daemon->store) {
+        ck_work_begin(daemon->store);
+        if (ix_journal_add(ck_index(daemon->store), entry, &err))
+            flic_warn("the journal entry of that was not written: %s", err.text);
+        ck_work_end(daemon->store);
+    }
+    free(text);
+    json_decref(figures);
+}

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/*
+ * keeper - the one background thread: moves checkpoints to flash when idle, and looks after guests whose operation is gone.
+ *
+ * A guest that is suspended, carries our mark and has no live operation was left by a killed xl, helper or flicd: it is resumed.
+ * A domain whose restore was left half done is destroyed. Both are looked for at start and every second; a guest must be found
+ * so twice, GRACE_S apart, because libflicxl may be about to do the same.
+ */
+#include "common/log.h"
+#include "daemon/checkpoint/destage.h"
+#include "daemon/op.h"
+
+#include <errno.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#define GRACE_S 5
+#define BACK_OFF_S 30
+#define ORPHANS_MAX 16
+
+extern char **environ;
+
+struct orphan {
+    uint32_t domid;
+    time_t since;
+    bool seen;
+};
+
+struct fd_keeper {
+    struct fd_daemon *daemon;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t poked;
+    bool stop;
+    struct timespec destage_at;         /* not before; CLOCK_MONOTONIC */
+    struct orphan orphans[ORPHANS_MAX]; /* the thread's own */
+};
+
+static time_t now_s(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec;
+}
+
+/* ---- guests left behind ---- */
+
+static void destroy_half(uint32_t domid)
+{
+    char text[16];
+    char *const argv[] = { (char *)"flic-guest", (char *)"destroy", text, NULL };
+    int status = -1;
+    pid_t pid;
+
+    (void)snprintf(text, sizeof(text), "%u", domid);
+    if (posix_spawn(&pid, FLIC_LIBEXECDIR "/flic-guest", NULL, NULL, argv, environ) || waitpid(pid, &status, 0) != pid ||
+        !WIFEXITED(status) || WEXITSTATUS(status))
+        flic_error("domain %u is a half restored guest and could not be destroyed: run 'xl destroy %u'", domid, domid);
+    else
+        flic_warn("destroyed domain %u, left half restored; its checkpoint is untouched", domid);
+}
+
+/* Whether this domain carries the mark, and has for at least the grace time. */
+static bool is_due(struct fd_keeper *k, uint32_t domid)
+{
+    struct orphan *free_slot = NULL;
+
+    for (size_t i = 0; i < ORPHANS_MAX; i++) {
+        struct orphan *o = &k->orphans[i];
+
+        if (o->domid == domid) {
+            o->seen = true;
+            return now_s() - o->since >= GRACE_S;
+        }
+        if (!o->domid)
+            free_slot = o;
+    }
+    if (free_slot)
+        *free_slot = (struct orphan){ .domid = domid, .since = now_s(), .seen = true };
+    return false;
+}
+
+static bool carries(struct flx_dom *dom, const char *key)
+{
+    char value[64] = "";
+
+    return !flx_told(dom, key, value, sizeof(value), NULL) && value[0];
+}
+
+static void look_at(struct fd_keeper *k, const struct flx_info *info)
+{
+    struct flic_err err = { 0 };
+    struct flx_dom *dom;
+
+    if (fd_op_holds(k->daemon, info->domid) || (info->run != FLX_SUSPENDED && info->run != FLX_PAUSED) ||
+        flx_open(info->domid, &dom, NULL))
+        return;
+    if (info->run == FLX_SUSPENDED && carries(dom, "flic/operation") && is_due(k, info->domid)) {
+        if (flx_resume(dom, &err))
+            flic_error("resume '%s', left suspended: %s", info->name, err.text);
+        else
+            flic_warn("resumed '%s', left suspended by an operation that is gone", info->name);
+    } else if (info->run == FLX_PAUSED && carries(dom, "flic/restoring") && is_due(k, info->domid)) {
+        flx_close(dom);
+        destroy_half(info->domid);
+        return;
+    }
+    flx_close(dom);
+}
+
+struct domains {
+    struct flx_info info[64];
+    size_t n;
+};
+
+static int see_domain(const struct flx_info *info, void *arg)
+{
+    struct domains *all = arg;
+
+    if (all->n < sizeof(all->info) / sizeof(all->info[0]))
+        all->info[all->n++] = *info;
+    return 0;
+}
+
+static void look_after_guests(struct fd_keeper *k)
+{
+    struct domains all = { .n = 0 };
+
+    if (!(k->daemon->host.caps & FLX_CAP_XEN))
+        return;
+    for (size_t i = 0; i < ORPHANS_MAX; i++)
+        k->orphans[i].seen = false;
+    if (flx_each_domain(see_domain, &all, NULL))
+        return;
+    for (size_t i = 0; i < all.n; i++)
+        look_at(k, &all.info[i]);
+    for (size_t i = 0; i < ORPHANS_MAX; i++)
+        if (!k->orphans[i].seen)
+            k->orphans[i].domid = 0;
+}
+
+/* ---- destage ---- */
+
+static bool should_stop(void *arg)
+{
+    struct fd_keeper *k = arg;
+    bool stop;
+
+    (void)pthread_mutex_lock(&k->lock);
+    stop = k->stop;
+    (void)pthread_mutex_unlock(&k->lock);
+    return stop || atomic_load(&k->daemon->held);
+}
+
+static void destage_after(struct fd_keeper *k, unsigned ms)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_sec += ms / 1000;
+    t.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (t.tv_nsec >= 1000000000) {
+        t.tv_sec++;
+        t.tv_nsec -= 1000000000;
+    }
+    (void)pthread_mutex_lock(&k->lock);
+    k->destage_at = t;
+    (void)pthread_cond_signal(&k->poked);
+    (void)pthread_mutex_unlock(&k->lock);
+}
+
+static bool destage_is_due(struct fd_keeper *k)
+{
+    struct timespec t;
+    bool due;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    (void)pthread_mutex_lock(&k->lock);
+    due = t.tv_sec > k->destage_at.tv_sec || (t.tv_sec == k->destage_at.tv_sec && t.tv_nsec >= k->destage_at.tv_nsec);
+    (void)pthread_mutex_unlock(&k->lock);
+    return due;
+}
+
+static void destage_one(struct fd_keeper *k, const struct ck_entry *entry)
+{
+    struct ix_entry journal = { .verb = "destage", .guest = entry->info.guest, .seq = entry->info.seq };
+    struct ck_destage_figures f;
+    struct flic_err err = { 0 };
+    struct timespec began;
+    int rc;
+
+    (void)clock_gettime(CLOCK_REALTIME, &began);
+    rc = ck_destage(k->daemon->store, entry, should_stop, k, &f, &err);
+    if (rc == FLIC_E_CANCELLED)
+        return;
+    journal.began_ns = (uint64_t)began.tv_sec * 1000000000u + (uint64_t)began.tv_nsec;
+    journal.took_ns = f.took_us * 1000;
+    journal.code = rc;
+    journal.message = rc ? err.text : "";
+    memcpy(journal.guest_name, entry->info.name, sizeof(journal.guest_name));
+    fd_journal(k->daemon, &journal, json_pack("{s:I, s:I, s:I, s:I, s:I}", "pages", (json_int_t)f.pages, "new_pages",
+               (json_int_t)f.new_pages, "dedup_pages", (json_int_t)f.dedup_pages, "flash_bytes", (json_int_t)f.flash_bytes,
+               "took_us", (json_int_t)f.took_us));
+    if (rc)
+        destage_after(k, BACK_OFF_S * 1000);
+}
+
+static void *keep(void *arg)
+{
+    struct fd_keeper *k = arg;
+    struct ck_entry entry;
+    struct timespec t;
+
+    for (;;) {
+        look_after_guests(k);
+        while (k->daemon->store && !should_stop(k) && destage_is_due(k) && ck_destage_next(k->daemon->store, &entry))
+            destage_one(k, &entry);
+        (void)pthread_mutex_lock(&k->lock);
+        (void)clock_gettime(CLOCK_MONOTONIC, &t);
+        t.tv_sec++;
+        if (!k->stop)
+            (void)pthread_cond_timedwait(&k->poked, &k->lock, &t);
+        if (k->stop)
+            break;
+        (void)pthread_mutex_unlock(&k->lock);
+    }
+    (void)pthread_mutex_unlock(&k->lock);
+    return NULL;
+}
+
+/* ---- from outside ---- */
+
+int fd_keeper_start(struct fd_daemon *daemon, struct flic_err *err)
+{
+    struct fd_keeper *k = calloc(1, sizeof(*k));
+    pthread_condattr_t monotonic;
+
+    if (!k)
+        return flic_err_set(err, -ENOMEM, "start the keeper: out of memory");
+    k->daemon = daemon;
+    (void)pthread_mutex_init(&k->lock, NULL);
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&k->poked, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
+    if (pthread_create(&k->thread, NULL, keep, k)) {
+        free(k);
+        return flic_err_set(err, -EAGAIN, "start the keeper: no thread");
+    }
+    daemon->keeper = k;
+    return 0;
+}
+
+void fd_keeper_stop(struct fd_daemon *daemon)
+{
+    struct fd_keeper *k = daemon->keeper;
+
+    if (!k)
+        return;
+    (void)pthread_mutex_lock(&k->lock);
+    k->stop = true;
+    (void)pthread_cond_signal(&k->poked);
+    (void)pthread_mutex_unlock(&k->lock);
+    (void)pthread_join(k->thread, NULL);
+    (void)pthread_cond_destroy(&k->poked);
+    (void)pthread_mutex_destroy(&k->lock);
+    free(k);
+    daemon->keeper = NULL;
+}
+
+void fd_keeper_poke(struct fd_daemon *daemon)
+{
+    if (daemon->keeper)
+        destage_after(daemon->keeper, (unsigned)daemon->conf.destage_delay_ms);
+}

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+#include "daemon/op.h"
+
+#include "common/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+/* Domains with an operation, for the keeper's thread. Small: at most `workers` at a time. */
+static pthread_mutex_t held_lock = PTHREAD_MUTEX_INITIALIZER;
+static uint32_t held_domids[16];
+static unsigned n_held;
+
+static uint64_t now_us(clockid_t clock)
+{
+    struct timespec t;
+
+    (void)clock_gettime(clock, &t);     /* cannot fail for the clocks used */
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static int draw_id(char id[FD_OP_ID])
+{
+    unsigned char raw[16];
+
+    if (getrandom(raw, sizeof(raw), 0) != (ssize_t)sizeof(raw))
+        return -errno;
+    for (size_t i = 0; i < sizeof(raw); i++)
+        (void)snprintf(id + 2 * i, 3, "%02x", raw[i]);
+    return 0;
+}
+
+static void hold(uint32_t domid)
+{
+    (void)pthread_mutex_lock(&held_lock);
+    if (n_held < sizeof(held_domids) / sizeof(held_domids[0]))
+        held_domids[n_held++] = domid;
+    (void)pthread_mutex_unlock(&held_lock);
+}
+
+static void let_go(uint32_t domid)
+{
+    (void)pthread_mutex_lock(&held_lock);
+    for (unsigned i = 0; i < n_held; i++) {
+        if (held_domids[i] == domid) {
+            held_domids[i] = held_domids[--n_held];
+            break;
+        }
+    }
+    (void)pthread_mutex_unlock(&held_lock);
+}
+
+bool fd_op_holds(struct fd_daemon *daemon, uint32_t domid)
+{
+    bool found = false;
+
+    (void)daemon;
+    (void)pthread_mutex_lock(&held_lock);
+    for (unsigned i = 0; i < n_held; i++)
+        found |= held_domids[i] == domid;
+    (void)pthread_mutex_unlock(&held_lock);
+    return found;
+}
+
+/* ---- loop thread ---- */
+
+static void free_op(struct fd_op *op)
+{
+    if (op->domid)
+        let_go(op->domid);
+    json_decref(op->request);
+    json_decref(op->join);
+    (void)pthread_cond_destroy(&op->changed);
+    (void)pthread_mutex_destroy(&op->lock);
+    free(op);
+}
+
+static void ended(void *arg)
+{
+    struct fd_op *op = arg, **at = &op->daemon->ops;
+    struct fd_daemon *daemon = op->daemon;
+
+    (void)pthread_join(op->thread, NULL);
+    while (*at != op)
+        at = &(*at)->next;
+    *at = op->next;
+    free_op(op);
+    if (daemon->stopping && !daemon->ops && !daemon->tasks)
+        ev_stop(daemon->loop);
+}
+
+static void *run(void *arg)
+{
+    struct fd_op *op = arg;
+
+    if (op->kind == FD_OP_SAVE)
+        fd_run_save(op);
+    else
+        fd_run_restore(op);
+    if (ev_defer(op->daemon->loop, ended, op))
+        flic_error("operation %s ended but could not be removed: out of memory", op->id);
+    return NULL;
+}
+
+static unsigned count_ops(const struct fd_daemon *daemon)
+{
+    unsigned n = 0;
+
+    for (const struct fd_op *op = daemon->ops; op; op = op->next)
+        n++;
+    return n;
+}
+
+static struct fd_op *new_op(struct fd_daemon *daemon, enum fd_op_kind kind, uint64_t owner, json_t *request)
+{
+    json_int_t timeout_s = json_integer_value(json_object_get(request, "timeout_s"));
+    struct fd_op *op = calloc(1, sizeof(*op));
+    pthread_condattr_t monotonic;
+
+    if (!op || draw_id(op->id)) {
+        free(op);
+        return NULL;
+    }
+    op->daemon = daemon;
+    op->kind = kind;
+    op->owner = owner;
+    op->request = json_incref(request);
+    op->phase = "starting";
+    op->began_ns = now_us(CLOCK_REALTIME) * 1000;
+    if (timeout_s > 0 && timeout_s < 1000000)
+        op->deadline_us = now_us(CLOCK_MONOTONIC) + (uint64_t)timeout_s * 1000000;
+    (void)pthread_mutex_init(&op->lock, NULL);
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&op->changed, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
+    return op;
+}
+
+int fd_op_start(struct fd_daemon *daemon, enum fd_op_kind kind, uint64_t owner, json_t *request, struct flic_err *err)
+{
+    struct fd_op *op;
+
+    if (count_ops(daemon) >= (unsigned)daemon->conf.workers)
+        return flic_err_set(err, FLIC_E_BUSY, "%d operations are running, as many as 'workers' allows: wait for one to end",
+                            daemon->conf.workers);
+    op = new_op(daemon, kind, owner, request);
+    if (!op)
+        return flic_err_set(err, -ENOMEM, "start an operation: out of memory");
+    op->next = daemon->ops;
+    daemon->ops = op;
+    if (pthread_create(&op->thread, NULL, run, op)) {
+        daemon->ops = op->next;
+        free_op(op);
+        return flic_err_set(err, -EAGAIN, "start an operation: no thread");
+    }
+    return 0;
+}
+
+struct fd_op *fd_op_find(struct fd_daemon *daemon, const char *id)
+{
+    for (struct fd_op *op = daemon->ops; id && op; op = op->next)
+        if (!strcmp(op->id, id))
+            return op;
+    return NULL;
+}
+
+bool fd_op_on_domain(struct fd_daemon *daemon, uint32_t domid)
+{
+    bool found = false;
+
+    for (struct fd_op *op = daemon->ops; op; op = op->next) {
+        (void)pthread_mutex_lock(&op->lock);
+        found |= op->domid == domid;
+        (void)pthread_mutex_unlock(&op->lock);
+    }
+    return found;
+}
+
+static void wake(struct fd_op *op)
+{
+    (void)pthread_cond_broadcast(&op->changed);
+    (void)pthread_mutex_unlock(&op->lock);
+}
+
+void fd_op_session_closed(struct fd_daemon *daemon, uint64_t serial)
+{
+    for (struct fd_op *op = daemon->ops; op; op = op->next) {
+        (void)pthread_mutex_lock(&op->lock);
+        if (op->owner == serial)
+            op->owner_gone = true;
+        if (op->helper == serial)
+            op->helper_gone = true;
+        wake(op);
+    }
+}
+
+int fd_op_join(struct fd_op *op, uint64_t helper, json_t *join, struct flic_err *err)
+{
+    int rc = 0;
+
+    (void)pthread_mutex_lock(&op->lock);
+    if (op->helper) {
+        rc = flic_err_set(err, FLIC_E_BUSY, "operation %s was joined already", op->id);
+    } else {
+        op->helper = helper;
+        op->join = json_incref(join);
+    }
+    wake(op);
+    return rc;
+}
+
+void fd_op_abort(struct fd_op *op)
+{
+    (void)pthread_mutex_lock(&op->lock);
+    op->aborted = true;
+    wake(op);
+}
+
+void fd_op_abort_all(struct fd_daemon *daemon)
+{
+    for (struct fd_op *op = daemon->ops; op; op = op->next)
+        fd_op_abort(op);
+}
+
+void fd_op_finish(struct fd_op *op)
+{
+    (void)pthread_mutex_lock(&op->lock);
+    op->finish = true;
+    wake(op);
+}
+
+void fd_op_suspend_answer(struct fd_op *op, bool suspended)
+{
+    (void)pthread_mutex_lock(&op->lock);
+    op->suspend_answer = suspended ? 1 : -1;
+    wake(op);
+}
+
+/* ---- operation's thread ---- */
+
+static bool cancelled_locked(const struct fd_op *op)
+{
+    return op->aborted || op->owner_gone || (op->helper_gone && !op->helper_answered) ||
+           (op->deadline_us && now_us(CLOCK_MONOTONIC) >= op->deadline_us);
+}
+
+bool fd_op_cancelled(void *arg)
+{
+    struct fd_op *op = arg;
+    bool cancelled;
+
+    (void)pthread_mutex_lock(&op->lock);
+    cancelled = cancelled_locked(op);
+    (void)pthread_mutex_unlock(&op->lock);
+    return cancelled;
+}
+
+static int why_locked(const struct fd_op *op, struct flic_err *err)
+{
+    if (op->owner_gone)
+        return flic_err_set(err, FLIC_E_CANCELLED, "the program that asked for it went away");
+    if (op->helper_gone && !op->helper_answered)
+        return flic_err_set(err, FLIC_E_CANCELLED, "libxl's save helper went away");
+    if (op->deadline_us && now_us(CLOCK_MONOTONIC) >= op->deadline_us)
+        return flic_err_set(err, FLIC_E_TIMEOUT, "not done within the time given");
+    return flic_err_set(err, FLIC_E_CANCELLED, op->daemon->stopping ? "flicd is stopping" : "cancelled");
+}
+
+int fd_op_why_cancelled(struct fd_op *op, struct flic_err *err)
+{
+    int rc;
+
+    (void)pthread_mutex_lock(&op->lock);
+    rc = why_locked(op, err);
+    (void)pthread_mutex_unlock(&op->lock);
+    return rc;
+}
+
+static bool happened(const struct fd_op *op, enum fd_wait what)
+{
+    switch (what) {
+    case FD_WAIT_JOIN: return op->helper != 0;
+    case FD_WAIT_SUSPEND: return op->suspend_answer != 0;
+    case FD_WAIT_FINISH: return op->finish;
+    }
+    return true;
+}
+
+int fd_op_wait(struct fd_op *op, enum fd_wait what, unsigned timeout_s, struct flic_err *err)
+{
+    uint64_t limit = timeout_s ? now_us(CLOCK_MONOTONIC) + (uint64_t)timeout_s * 1000000 : UINT64_MAX;
+    int rc = 0;
+
+    (void)pthread_mutex_lock(&op->lock);
+    while (!happened(op, what) && !rc) {
+        uint64_t until = op->deadline_us && op->deadline_us < limit ? op->deadline_us : limit;
+        struct timespec t = { .tv_sec = (time_t)(until / 1000000), .tv_nsec = (long)(until % 1000000) * 1000 };
+
+        if (cancelled_locked(op))
+            rc = why_locked(op, err);
+        else if (now_us(CLOCK_MONOTONIC) >= limit)
+            rc = flic_err_set(err, FLIC_E_TIMEOUT, "no answer from the toolstack within %u s", timeout_s);
+        else if (until == UINT64_MAX)
+            (void)pthread_cond_wait(&op->changed, &op->lock);
+        else
+            (void)pthread_cond_timedwait(&op->changed, &op->lock, &t);
+    }
+    (void)pthread_mutex_unlock(&op->lock);
+    return rc;
+}
+
+void fd_op_to_owner(struct fd_op *op, json_t *msg)
+{
+    fd_post(op->daemon, op->owner, msg);
+}
+
+void fd_op_to_helper(struct fd_op *op, json_t *msg, bool is_answer)
+{
+    uint64_t helper;
+
+    (void)pthread_mutex_lock(&op->lock);
+    helper = op->helper;
+    op->helper_answered |= is_answer;
+    (void)pthread_mutex_unlock(&op->lock);
+    if (helper)
+        fd_post(op->daemon, helper, msg);
+    else
+        json_decref(msg);
+}
+
+/* At most ten a second cross the sockets; the last of a phase always does. */
+void fd_op_progress(void *arg, const char *phase, uint64_t done, uint64_t total)
+{
+    static _Thread_local uint64_t told_us;
+    uint64_t now = now_us(CLOCK_MONOTONIC);
+    struct fd_op *op = arg;
+    json_t *event;
+
+    (void)pthread_mutex_lock(&op->lock);
+    op->phase = phase;
+    op->done = done;
+    op->total = total;
+    (void)pthread_mutex_unlock(&op->lock);
+    if (now - told_us < 100000 && done != total)
+        return;
+    told_us = now;
+    event = json_pack("{s:s, s:s, s:I, s:I}", "event", "progress", "phase", phase, "done", (json_int_t)done,
+                      "total", (json_int_t)total);
+    fd_op_to_owner(op, json_incref(event));
+    fd_op_to_helper(op, event, false);
+}
+
+void fd_op_describe(struct fd_op *op, uint32_t domid, const char *name)
+{
+    (void)pthread_mutex_lock(&op->lock);
+    if (domid && !op->domid) {
+        op->domid = domid;
+        hold(domid);
+    }
+    (void)snprintf(op->name, sizeof(op->name), "%s", name);
+    (void)pthread_mutex_unlock(&op->lock);
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/*
+ * op - one save or restore: a thread, the two sessions it talks to, and what they told it.
+ *
+ * The loop's thread starts, signals and ends operations; the operation's own thread runs it as straight code and waits for signals.
+ * Everything under `lock` is shared; the rest is constant after the start or belongs to the thread named.
+ *
+ *   owner   the session of libflicxl: opened it, says publish/restored/abort; its closing cancels
+ *   helper  the session of flic-save-helper: joined it; its closing before its answer cancels
+ */
+#ifndef FLIC_DAEMON_OP_H
+#define FLIC_DAEMON_OP_H
+
+#include <pthread.h>
+
+#include "daemon/daemon.h"
+
+#define FD_OP_ID 33
+
+enum fd_op_kind { FD_OP_SAVE, FD_OP_RESTORE };
+
+struct fd_op {
+    struct fd_op *next;             /* loop thread */
+    struct fd_daemon *daemon;
+    char id[FD_OP_ID];
+    enum fd_op_kind kind;
+    uint64_t owner;
+    json_t *request;
+    uint64_t began_ns;              /* CLOCK_REALTIME */
+    uint64_t deadline_us;           /* CLOCK_MONOTONIC; 0: none */
+    pthread_t thread;
+
+    pthread_mutex_t lock;           /* all below */
+    pthread_cond_t changed;
+    uint64_t helper;                /* 0: not joined */
+    json_t *join;
+    bool helper_gone, helper_answered, owner_gone, aborted, finish;
+    int suspend_answer;             /* 0 none, 1 suspended, -1 refused */
+    uint32_t domid;
+    char name[256];
+    const char *phase;
+    uint64_t done, total;
+};
+
+/* Loop thread. Starts the thread; `request` is shared (incref'd). */
+int fd_op_start(struct fd_daemon *daemon, enum fd_op_kind kind, uint64_t owner, json_t *request, struct flic_err *err);
+struct fd_op *fd_op_find(struct fd_daemon *daemon, const char *id);
+bool fd_op_on_domain(struct fd_daemon *daemon, uint32_t domid);
+void fd_op_session_closed(struct fd_daemon *daemon, uint64_t serial);
+int fd_op_join(struct fd_op *op, uint64_t helper, json_t *join, struct flic_err *err);
+void fd_op_abort(struct fd_op *op);
+void fd_op_finish(struct fd_op *op);            /* publish or restored */
+void fd_op_suspend_answer(struct fd_op *op, bool suspended);
+void fd_op_abort_all(struct fd_daemon *daemon);
+
+/* Operation's thread. */
+enum fd_wait { FD_WAIT_JOIN, FD_WAIT_SUSPEND, FD_WAIT_FINISH };
+/* Until it happened; FLIC_E_CANCELLED / FLIC_E_TIMEOUT with a sentence otherwise. timeout_s 0: only the operation's own deadline. */
+int fd_op_wait(struct fd_op *op, enum fd_wait what, unsigned timeout_s, struct flic_err *err);
+bool fd_op_cancelled(void *op);
+int fd_op_why_cancelled(struct fd_op *op, struct flic_err *err);
+void fd_op_progress(void *op, const char *phase, uint64_t done, uint64_t total);
+void fd_op_to_owner(struct fd_op *op, json_t *msg);     /* takes */
+void fd_op_to_helper(struct fd_op *op, json_t *msg, bool is_answer);   /* takes */
+void fd_op_describe(struct fd_op *op, uint32_t domid, const char *name);
+
+/* The two kinds: save_op.c and restore_op.c. Each answers its sessions and writes the journal. */
+void fd_run_save(struct fd_op *op);
+void fd_run_restore(struct fd_op *op);
+
+/* Which guests belong to a running operation; any thread. `take` fails (false) when it is taken. */
+bool fd_op_holds(struct fd_daemon *daemon, uint32_t domid);
+
+#endif

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/*
+ * restore_op - a restore as flicd runs it.
+ *
+ *   find -> load, verify -> fits this host? guest not alive? disks unchanged? -> ready -> (join) -> fill -> (restored) -> lease noted
+ *
+ * Everything that can refuse does so before libxl makes a domain. After a failure libxl destroys the half domain; if libflicxl
+ * is gone too, the keeper does. The checkpoint is never touched.
+ */
+#include "common/log.h"
+#include "daemon/checkpoint/restore.h"
+#include "daemon/disks.h"
+#include "daemon/find.h"
+#include "daemon/op.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define JOIN_TIMEOUT_S 60
+
+struct run {
+    struct fd_op *op;
+    struct ck_entry entry;
+    struct nv_name name;
+    struct ck_loaded loaded;
+    bool in_use, is_loaded, clone, ram_only;
+    struct flx_dom *dom;
+    struct ck_restore_figures figures;
+};
+
+static json_t *figures_of(const struct run *r)
+{
+    const struct ck_restore_figures *f = &r->figures;
+
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "ram_pages", (json_int_t)f->ram_pages,
+                     "zero_pages", (json_int_t)f->zero_pages, "nvram_pages", (json_int_t)f->nvram_pages,
+                     "flash_pages", (json_int_t)f->flash_pages, "map_us", (json_int_t)f->map_us,
+                     "populate_us", (json_int_t)f->populate_us, "pages_us", (json_int_t)f->pages_us,
+                     "state_us", (json_int_t)f->state_us, "total_us", (json_int_t)f->total_us,
+                     "elapsed_ms", (json_int_t)(f->elapsed_ns / 1000000), "clock_went_back", f->clock_went_back);
+}
+
+/* ---- before there is a domain ---- */
+
+struct alive {
+    const struct flic_uuid *guest;
+    struct flx_info found;
+};
+
+static int see_domain(const struct flx_info *info, void *arg)
+{
+    struct alive *alive = arg;
+
+    if (info->run == FLX_DYING || !flic_uuid_equal(&info->uuid, alive->guest))
+        return 0;
+    alive->found = *info;
+    return 1;
+}
+
+static int check_not_alive(const struct run *r, struct flic_err *err)
+{
+    struct alive alive = { .guest = &r->entry.info.guest };
+    int rc = flx_each_domain(see_domain, &alive, err);
+
+    if (rc <= 0)
+        return rc;
+    return flic_err_set(err, FLIC_E_ALIVE, "guest '%s' is alive as domain %u: two of one guest would ruin its disks; destroy it first, "
+                        "or restore beside it with --clone", r->entry.info.name, alive.found.domid);
+}
+
+static int prepare(struct run *r, struct flic_err *err)
+{
+    struct fd_daemon *daemon = r->op->daemon;
+    int rc = fd_find(daemon, r->op->request, &r->entry, err);
+
+    if (rc)
+        return rc;
+    fd_op_describe(r->op, 0, r->entry.info.name);
+    r->clone = json_is_true(json_object_get(r->op->request, "clone"));
+    r->ram_only = json_is_true(json_object_get(r->op->request, "ram_only"));
+    r->name = (struct nv_name){ .guest = r->entry.info.guest, .seq = r->entry.info.seq };
+    rc = ck_use(daemon->store, &r->name, err);
+    if (rc)
+        return rc;
+    r->in_use = true;
+    rc = ck_load(daemon->store, &r->entry, &r->loaded, err);
+    if (rc)
+        return rc;
+    r->is_loaded = true;
+    rc = flx_state_fits(r->loaded.root.state, r->loaded.root.state_len, err);
+    if (rc)
+        return flic_err_wrap(err, rc, "checkpoint %s@%llu", r->entry.info.name, (unsigned long long)r->name.seq);
+    if (!r->clone)
+        rc = check_not_alive(r, err);
+    if (!rc && !r->ram_only)
+        rc = fd_disks_check(r->loaded.root.disks, err);
+    return rc;
+}
+
+static int say_ready(struct run *r, struct flic_err *err)
+{
+    uint8_t reference[CK_REFERENCE_SIZE];
+    char hex[2 * CK_REFERENCE_SIZE + 1];
+    struct flx_state_info state;
+    json_t *msg;
+    int rc = flx_state_parse(r->loaded.root.state, r->loaded.root.state_len, &state, err);
+
+    if (rc)
+        return rc;
+    ck_reference_encode(&r->loaded.root.facts, reference);
+    for (size_t i = 0; i < sizeof(reference); i++)
+        (void)snprintf(hex + 2 * i, 3, "%02x", reference[i]);
+    msg = json_pack("{s:s, s:s, s:s, s:s, s:i, s:s, s:I}", "event", "ready", "operation", r->op->id, "config",
+                    r->loaded.root.config, "reference", hex, "gic", (int)state.gic, "domain", r->entry.info.name,
+                    "seq", (json_int_t)r->name.seq);
+    if (!msg)
+        return flic_err_set(err, FLIC_E_DAMAGED, "checkpoint %s@%llu: its configuration is not text", r->entry.info.name,
+                            (unsigned long long)r->name.seq);
+    fd_op_to_owner(r->op, msg);
+    return 0;
+}
+
+/* ---- with the fresh domain ---- */
+
+static uint32_t join_u32(const struct run *r, const char *member)
+{
+    json_int_t v = json_integer_value(json_object_get(r->op->join, member));
+
+    return v < 0 || v > INT32_MAX ? 0 : (uint32_t)v;
+}
+
+static int fill(struct run *r, struct flic_err *err)
+{
+    struct ck_restore_params params = {
+        .ports = { .store_port = join_u32(r, "store_port"), .store_domid = join_u32(r, "store_domid"),
+                   .console_port = join_u32(r, "console_port"), .console_domid = join_u32(r, "console_domid") },
+        .cancelled = fd_op_cancelled, .progress = fd_op_progress, .arg = r->op,
+    };
+    uint32_t domid = join_u32(r, "domid");
+    struct flx_built built;
+    int rc;
+
+    if (!domid)
+        return flic_err_set(err, FLIC_E_PROTOCOL, "the helper named no domain to fill");
+    rc = flx_open(domid, &r->dom, err);
+    if (rc)
+        return rc;
+    fd_op_describe(r->op, domid, r->entry.info.name);
+    rc = flx_tell_guest(r->dom, "flic/restoring", r->op->id, err);
+    params.dom = r->dom;
+    if (!rc)
+        rc = ck_restore(r->op->daemon->store, &r->loaded, &params, &built, &r->figures, err);
+    if (rc)
+        return rc;
+    fd_op_to_helper(r->op, json_pack("{s:b, s:I, s:I}", "ok", 1, "store_gfn", (json_int_t)built.store_gfn,
+                                     "console_gfn", (json_int_t)built.console_gfn), true);
+    return 0;
+}
+
+/* The count travels with the checkpoint's name in the arena; the guest reads its own from xenstore. */
+static int note_lease(struct run *r, struct flic_err *err)
+{
+    struct ck_store *store = r->op->daemon->store;
+    uint32_t count = r->entry.info.restored + 1;
+    char text[16];
+    int rc = nv_note_add(ck_arena(store), &r->name, NV_NOTE_RESTORED, &count, sizeof(count), err);
+
+    if (!rc)
+        rc = ck_count_restore(store, &r->name, err);
+    (void)snprintf(text, sizeof(text), "%u", count);
+    if (!rc)
+        rc = flx_tell_guest(r->dom, "flic/restored", text, err);
+    if (!rc)
+        rc = flx_tell_guest(r->dom, "flic/restoring", "", err);
+    return rc;
+}
+
+static int all_steps(struct run *r, struct flic_err *err)
+{
+    int rc = prepare(r, err);
+
+    if (!rc)
+        rc = say_ready(r, err);
+    if (!rc)
+        rc = fd_op_wait(r->op, FD_WAIT_JOIN, JOIN_TIMEOUT_S, err);
+    if (!rc)
+        rc = fill(r, err);
+    if (!rc)
+        rc = fd_op_wait(r->op, FD_WAIT_FINISH, 0, err);
+    return rc ? rc : note_lease(r, err);
+}
+
+static void finish(struct run *r, int rc, const struct flic_err *err)
+{
+    json_t *figures = figures_of(r), *answer;
+    struct fd_op *op = r->op;
+    struct ix_entry entry = { .began_ns = op->began_ns, .verb = "restore", .guest = r->entry.info.guest, .code = rc,
+                              .message = rc ? err->text : "", .seq = r->entry.info.seq };
+    struct timespec now;
+
+    if (rc)
+        answer = fd_answer_error(rc, err->text);
+    else
+        answer = json_pack("{s:b, s:s, s:I, s:O}", "ok", 1, "domain", r->entry.info.name, "seq",
+                           (json_int_t)r->name.seq, "figures", figures);
+    if (rc)
+        fd_op_to_helper(op, json_incref(answer), true);
+    fd_op_to_owner(op, answer);
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    entry.took_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec - op->began_ns;
+    (void)snprintf(entry.guest_name, sizeof(entry.guest_name), "%s", r->entry.info.name);
+    fd_journal(op->daemon, &entry, figures);
+}
+
+void fd_run_restore(struct fd_op *op)
+{
+    struct run r = { .op = op };
+    struct flic_err err = { 0 };
+    int rc = all_steps(&r, &err);
+
+    finish(&r, rc, &err);
+    flx_close(r.dom);
+    if (r.is_loaded)
+        ck_unload(op->daemon->store, &r.loaded);
+    if (r.in_use)
+        ck_unuse(op->daemon->store, &r.name);
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/*
+ * save_op - a save as flicd runs it: the engine's steps, and the talk with libflicxl and the helper between them.
+ *
+ *   open -> ready -> (join) -> live -> suspend -> captured -> (publish) -> disks settled -> published
+ *
+ * A failure before *published* leaves the guest running: it is marked for an in-place resume if it is suspended, and if
+ * libflicxl is gone flicd resumes it itself.
+ */
+#include "common/log.h"
+#include "daemon/checkpoint/save.h"
+#include "daemon/disks.h"
+#include "daemon/op.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define JOIN_TIMEOUT_S 60
+#define SUSPEND_GRACE_S 5       /* libxl's own limit is the same 60 s: let its answer come first */
+
+struct run {
+    struct fd_op *op;
+    struct flx_dom *dom;
+    struct flx_info info;
+    struct ck_save *save;
+    char *disks;
+    bool ram_only;
+};
+
+static json_t *figures_of(const struct ck_save *save)
+{
+    const struct ck_save_figures *f = ck_save_get_figures(save);
+    json_t *o = json_object();
+    const struct { const char *name; uint64_t value; } rows[] = {
+        { "ram_pages", f->ram_pages }, { "zero_pages", f->zero_pages }, { "live_pages", f->live_pages },
+        { "rounds", f->rounds }, { "dirty_live_last", f->dirty_live_last }, { "ws_pages", f->ws_pages },
+        { "ws_zero_pages", f->ws_zero_pages }, { "spilled_pages", f->spilled_pages }, { "dedup_pages", f->dedup_pages },
+        { "new_pages", f->new_pages }, { "nvram_bytes", f->nvram_bytes }, { "flash_bytes", f->flash_bytes },
+        { "flash_bytes_in_pause", f->flash_bytes_in_pause }, { "live_us", f->live_us }, { "pause_us", f->pause_us },
+        { "captured_us", f->captured_us }, { "suspend_us", f->suspend_us }, { "bitmap_us", f->bitmap_us },
+        { "state_us", f->state_us }, { "map_us", f->map_us }, { "copy_us", f->copy_us }, { "spill_us", f->spill_us },
+        { "parts_us", f->parts_us }, { "switch_us", f->switch_us }, { "publish_us", f->publish_us },
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        (void)json_object_set_new(o, rows[i].name, json_integer((json_int_t)rows[i].value));
+    return o;
+}
+
+/* ---- steps ---- */
+
+static int ask_suspend(void *arg, struct flic_err *err)
+{
+    struct fd_op *op = arg;
+    unsigned limit = (unsigned)op->daemon->conf.suspend_timeout_s;
+    int rc;
+
+    fd_op_progress(op, "suspend", 0, 0);
+    fd_op_to_helper(op, json_pack("{s:s}", "event", "suspend"), false);
+    rc = fd_op_wait(op, FD_WAIT_SUSPEND, limit + SUSPEND_GRACE_S, err);
+    if (rc == FLIC_E_TIMEOUT || (!rc && op->suspend_answer < 0))
+        return flic_err_set(err, FLIC_E_GUEST, "'%s' did not suspend within %u s and runs on: a guest cannot be frozen while it waits for "
+                            "a device or boots; look at its console and try again", op->name, limit);
+    return rc;
+}
+
+static int open_domain(struct run *r, struct flic_err *err)
+{
+    json_t *domid = json_object_get(r->op->request, "domid");
+    const char *config = json_string_value(json_object_get(r->op->request, "config"));
+    const struct fd_conf *conf = &r->op->daemon->conf;
+    struct ck_save_params params = {
+        .config = config, .config_len = config ? strlen(config) : 0, .live_rounds_max = (unsigned)conf->live_rounds_max,
+        .live_stop_pages = (uint64_t)conf->live_stop_pages, .cancelled = fd_op_cancelled, .progress = fd_op_progress, .arg = r->op,
+    };
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    int rc;
+
+    if (!json_is_integer(domid) || json_integer_value(domid) <= 0 || json_integer_value(domid) > 0x7fef || !config ||
+        strlen(config) >= CK_CONFIG_MAX)
+        return flic_err_set(err, FLIC_E_PROTOCOL, "a save needs a domid and the domain's libxl JSON, shorter than %u bytes",
+                            CK_CONFIG_MAX);
+    rc = flx_open((uint32_t)json_integer_value(domid), &r->dom, err);
+    if (!rc)
+        rc = flx_info(r->dom, &r->info, err);
+    if (rc)
+        return rc;
+    fd_op_describe(r->op, r->info.domid, r->info.name);
+    r->ram_only = json_is_true(json_object_get(r->op->request, "ram_only"));
+    if (!r->ram_only)
+        rc = fd_disks_can(config, err);
+    params.dom = r->dom;
+    params.threads = cpus > 0 ? (unsigned)cpus : 1;
+    params.suspend = ask_suspend;
+    return rc ? rc : ck_save_new(r->op->daemon->store, &params, &r->save, err);
+}
+
+static char *hex_of(const uint8_t *data, size_t len)
+{
+    char *text = malloc(2 * len + 1);
+
+    for (size_t i = 0; text && i < len; i++)
+        (void)snprintf(text + 2 * i, 3, "%02x", data[i]);
+    return text;
+}
+
+/* The helper's answer: what it writes into libxl's stream. */
+static void answer_helper(struct run *r)
+{
+    uint8_t reference[CK_REFERENCE_SIZE];
+    char *hex;
+
+    ck_reference_encode(ck_save_facts(r->save), reference);
+    hex = hex_of(reference, sizeof(reference));
+    fd_op_to_helper(r->op, json_pack("{s:b, s:s}", "ok", 1, "reference", hex ? hex : ""), true);
+    free(hex);
+}
+
+static int settle_and_publish(struct run *r, struct flic_err *err)
+{
+    const char *config = json_string_value(json_object_get(r->op->request, "config"));
+    int rc = 0;
+
+    fd_op_progress(r->op, "publish", 0, 0);
+    if (r->ram_only)
+        r->disks = strdup("[]");
+    else
+        rc = fd_disks_settle(config, &r->disks, err);
+    if (!rc && !r->disks)
+        rc = flic_err_set(err, FLIC_E_INTERNAL, "save '%s': out of memory", r->info.name);
+    return rc ? rc : ck_save_publish(r->save, r->disks, strlen(r->disks), err);
+}
+
+static int all_steps(struct run *r, struct flic_err *err)
+{
+    int rc = open_domain(r, err);
+
+    if (rc)
+        return rc;
+    /* From here on the keeper knows this guest is ours, should we not live to resume it. */
+    rc = flx_tell_guest(r->dom, "flic/operation", r->op->id, err);
+    if (rc)
+        return rc;
+    fd_op_to_owner(r->op, json_pack("{s:s, s:s}", "event", "ready", "operation", r->op->id));
+    rc = fd_op_wait(r->op, FD_WAIT_JOIN, JOIN_TIMEOUT_S, err);
+    if (!rc)
+        rc = ck_save_live(r->save, err);
+    if (!rc)
+        rc = ck_save_capture(r->save, err);
+    if (rc)
+        return rc;
+    answer_helper(r);
+    rc = fd_op_wait(r->op, FD_WAIT_FINISH, 0, err);
+    return rc ? rc : settle_and_publish(r, err);
+}
+
+/* ---- the end ---- */
+
+/* With libflicxl there, libxl resumes the guest and only the mark is ours; without it, all of it is. */
+static void undo(struct run *r)
+{
+    struct flic_err err = { 0 };
+    bool owner_gone;
+    int rc;
+
+    if (!r->dom)
+        return;
+    (void)pthread_mutex_lock(&r->op->lock);
+    owner_gone = r->op->owner_gone;
+    (void)pthread_mutex_unlock(&r->op->lock);
+    if (flx_info(r->dom, &r->info, &err) || r->info.run != FLX_SUSPENDED)
+        return;
+    rc = owner_gone ? flx_resume(r->dom, &err) : flx_mark_resume(r->dom, &err);
+    if (rc)
+        flic_error("resume '%s' after a failed save: %s", r->info.name, err.text);
+}
+
+static void finish(struct run *r, int rc, const struct flic_err *err)
+{
+    struct fd_op *op = r->op;
+    const struct ck_facts *facts = r->save ? ck_save_facts(r->save) : NULL;
+    json_t *figures = r->save ? figures_of(r->save) : json_object(), *answer;
+    char uuid[FLIC_UUID_TEXT];
+    struct ix_entry entry = { .began_ns = op->began_ns, .verb = "save", .guest = r->info.uuid, .code = rc,
+                              .message = rc ? err->text : "", .seq = facts && !rc ? facts->seq : 0 };
+    struct timespec now;
+
+    flic_uuid_text(&r->info.uuid, uuid);
+    if (rc)
+        answer = fd_answer_error(rc, err->text);
+    else
+        answer = json_pack("{s:b, s:s, s:s, s:I, s:O}", "ok", 1, "domain", r->info.name, "uuid", uuid, "seq",
+                           (json_int_t)facts->seq, "figures", figures);
+    if (rc)
+        fd_op_to_helper(op, json_incref(answer), true);
+    fd_op_to_owner(op, answer);
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    entry.took_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec - op->began_ns;
+    (void)snprintf(entry.guest_name, sizeof(entry.guest_name), "%s", r->info.name);
+    fd_journal(op->daemon, &entry, figures);
+}
+
+void fd_run_save(struct fd_op *op)
+{
+    struct run r = { .op = op };
+    struct flic_err err = { 0 };
+    int rc = all_steps(&r, &err);
+
+    if (rc)
+        undo(&r);
+    else
+        (void)flx_tell_guest(r.dom, "flic/operation", "", NULL);    /* the domain is about to go anyway */
+    finish(&r, rc, &err);
+    ck_save_free(r.save);
+    flx_close(r.dom);
+    free(r.disks);
+    if (!rc)
+        fd_keeper_poke(op->daemon);
+}

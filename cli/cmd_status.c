@@ -7,6 +7,7 @@
 #include "cli/table.h"
 
 #include <stdio.h>
+#include <string.h>
 
 int cmd_status(struct cmd_request *req, json_t **ret_answer, struct flic_err *err)
 {
@@ -72,11 +73,12 @@ static int print_operations(const json_t *operations)
 
 int cmd_status_print(const struct cmd_request *req, const json_t *answer)
 {
-    static const char *const sections[] = { "host", "nvram", "packs", "config" };
+    static const char *const sections[] = { "host", "nvram", "packs", "recovery", "config" };
     int rc = 0;
 
     (void)req;
-    (void)printf("flicd %s\n", member_text(answer, "version"));
+    (void)printf("flicd %s, move from NVRAM to flash %s\n", member_text(answer, "version"),
+                 strcmp(member_text(answer, "destage"), "held") ? "when idle" : "held");
     print_warning(answer);
     for (size_t i = 0; !rc && i < sizeof(sections) / sizeof(sections[0]); i++)
         rc = print_section(sections[i], json_object_get(answer, sections[i]));

@@ -74,8 +74,8 @@ static bool enter_phase(struct progress *p, const char *phase, uint64_t done, ui
     (void)snprintf(p->phase, sizeof(p->phase), "%s", phase);
     p->phase_began_us = now;
     p->first_bytes = done;
-    if (!strcmp(phase, "capture") || !strcmp(phase, "publish"))
-        p->captured = true;
+    if (!strcmp(phase, "suspend") || !strcmp(phase, "capture") || !strcmp(phase, "publish"))
+        p->suspending = true;
     return true;
 }
 

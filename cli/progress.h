@@ -18,7 +18,7 @@ struct progress {
     const char *verb, *name;            /* borrowed */
     const volatile int *cancel;         /* non-zero: says that it is cancelling */
     /* out */
-    bool captured;                      /* the guest was suspended and its state taken */
+    bool suspending;                    /* the guest was asked to suspend, at least */
     /* private */
     bool quiet, redraw, drawn;
     char phase[32];

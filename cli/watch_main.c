@@ -5,7 +5,8 @@
  *
  * The stock xl keeps such a process for every domain it creates; it cannot be given one that exists already, and it ends
  * when its domain suspends. Ours sleeps through suspends, so it outlives any number of saves. One a domain: a lock file in
- * /run, held by the living. It never suspends, resumes or saves anything.
+ * /run, held by the living. Where the stock monitor is still there, that one acts: ours waits a little and finds the domain
+ * gone. It never suspends, resumes or saves anything.
  *
  *   WATCHING -> (suspended -> polling -> WATCHING)* -> shut down -> destroyed | restarted -> WATCHING
  */
@@ -27,7 +28,7 @@
 #define LOCK_FOLDER "/run"
 #define DUMP_FOLDER "/var/lib/xen/dump"
 #define POLL_S 1u
-#define RESTART_PAUSE_S 2u      /* a guest that crashes at once shall not take the whole machine */
+#define GRACE_S 2u      /* for another monitor to act; also slows down a guest that crashes at once */
 
 struct watch {
     libxl_ctx *ctx;
@@ -122,7 +123,6 @@ static enum next restart(struct watch *w)
     uint32_t old = w->domid;
     int rc;
 
-    (void)sleep(RESTART_PAUSE_S);
     drop_lock(w);
     w->domid = 0;
     rc = libxl_domain_create_new(w->ctx, &w->config, &w->domid, NULL, NULL);
@@ -162,6 +162,17 @@ static enum next act(struct watch *w, libxl_action_on_shutdown action)
 
 /* ---- watching ---- */
 
+static bool is_gone(const struct watch *w)
+{
+    libxl_dominfo info;
+    int rc;
+
+    libxl_dominfo_init(&info);
+    rc = libxl_domain_info(w->ctx, &info, w->domid);
+    libxl_dominfo_dispose(&info);
+    return rc != 0;
+}
+
 static enum next handle(struct watch *w, const libxl_event *event)
 {
     int reason;
@@ -173,6 +184,9 @@ static enum next handle(struct watch *w, const libxl_event *event)
     reason = event->u.domain_shutdown.shutdown_reason;
     if (reason == LIBXL_SHUTDOWN_REASON_SUSPEND)
         return NEXT_SUSPENDED;
+    (void)sleep(GRACE_S);
+    if (is_gone(w))
+        return NEXT_END;
     load_config(w);
     flic_info("domain %u: shut down (%s): %s", w->domid, libxl_shutdown_reason_to_string(reason),
               libxl_action_on_shutdown_to_string(action_for(w, reason)));

@@ -5,21 +5,18 @@
 #include "cli/human.h"
 #include "cli/member.h"
 #include "cli/xl.h"
-#include "common/mem.h"
 
 #include <argp.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { KEY_FLIC = 0x100, KEY_TIMEOUT, KEY_RAM_ONLY, KEY_JSON, KEY_SOCKET };
 
 struct save_request {
-    const char *domain, *file;
+    const char *domain;
     bool quiet, json, keep_running;
     struct flicxl_save_params params;
 };
@@ -57,7 +54,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case ARGP_KEY_ARG:
         if (state->arg_num >= 2)
             argp_error(state, "'%s' is one argument too many", arg);
-        *(state->arg_num ? &req->file : &req->domain) = arg;
+        *(state->arg_num ? &req->params.file : &req->domain) = arg;
         return 0;
     case ARGP_KEY_NO_ARGS: argp_error(state, "which domain?"); return EINVAL;
     default: return ARGP_ERR_UNKNOWN;
@@ -70,18 +67,6 @@ static const struct argp argp = {
     "number. FILE, if given, becomes a small reference to the checkpoint. Ctrl-C cancels: the guest runs on.",
     NULL, NULL, NULL,
 };
-
-/* flicd and libflicxl have other working directories in mind than the user. Gives; NULL without memory. */
-static char *absolute(const char *file)
-{
-    FLIC_AUTO_FREE char *cwd = NULL;
-    char *path;
-
-    if (file[0] == '/')
-        return strdup(file);
-    cwd = getcwd(NULL, 0);
-    return cwd && asprintf(&path, "%s/%s", cwd, file) >= 0 ? path : NULL;
-}
 
 static void print_summary(const struct save_request *req, const struct flicxl_info *info)
 {
@@ -117,12 +102,13 @@ static int finish(const struct save_request *req, const struct flicxl_info *info
     return rc;
 }
 
-/* xl's own monitor of a domain ends when the domain suspends: a guest that lives on would have nobody to restart it. */
+/* xl's own monitor of a domain ends when the domain suspends: a guest that lives on would have nobody to restart it. If it did
+ * not suspend, that monitor is still there, and flic-watch lets it act first. */
 static void watch_survivor(uint32_t domid, const struct progress *progress)
 {
     struct flic_err err = { 0 };
 
-    if (progress->captured && xl_watch(domid, false, &err))
+    if (progress->suspending && xl_watch(domid, false, &err))
         (void)fprintf(stderr, "xl save: %s; nobody acts on this guest's shutdown now\n", err.text);
 }
 
@@ -147,6 +133,7 @@ static int save(const struct xl_global *global, struct save_request *req, struct
         rc = xl_err_from_info(&info, r, err);
     if (rc || req->params.after == FLICXL_AFTER_PAUSE)
         watch_survivor(domid, &progress);
+    info.domid = 0;     /* of no use to anyone once the guest is saved */
     if (!rc)
         rc = finish(req, &info, err);
 out:
@@ -158,7 +145,6 @@ out:
 int xl_save(const struct xl_global *global, int argc, char **argv)
 {
     struct save_request req = { 0 };
-    FLIC_AUTO_FREE char *file = NULL;
     struct flic_err err = { 0 };
     char name[] = "xl save";
     int rc = 0;
@@ -169,12 +155,6 @@ int xl_save(const struct xl_global *global, int argc, char **argv)
     (void)argp_parse(&argp, argc, argv, 0, NULL, &req);
     if (req.keep_running)
         rc = flic_err_set(&err, FLIC_E_REFUSED, "-c is not in this release: use -p, which leaves the domain paused");
-    if (!rc && req.file) {
-        file = absolute(req.file);
-        if (!file)
-            rc = flic_err_errno(&err, "%s", req.file);
-    }
-    req.params.file = file;
     req.params.cancel = cancel_on_signals();
     if (!rc)
         rc = save(global, &req, &err);

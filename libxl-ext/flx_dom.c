@@ -29,7 +29,7 @@ int flx_fail(struct flic_err *err, uint32_t domid, const char *call)
     int e = errno;
 
     if (e == ESRCH)
-        return flic_err_set(err, FLIC_E_NODOMAIN, "domain %u is gone", domid);
+        return flic_err_set(err, FLIC_E_NODOMAIN, "there is no domain %u (any more)", domid);
     return flic_err_set(err, FLIC_E_XEN, "domain %u: %s: %s", domid, call, strerror(e));
 }
 

@@ -16,6 +16,7 @@
 #include <xen/xmalloc.h>
 
 #include <asm/flic.h>
+#include <asm/logdirty.h>
 #include <asm/p2m.h>
 
 struct flic_frame {
@@ -61,6 +62,9 @@ void flic_frame_mapped(struct domain *d, paddr_t gaddr, const void *map)
     else
         flic->incomplete = true;
     spin_unlock(&flic->lock);
+
+    /* Recorded first, marked then: one or the other is seen by a CLEAN that runs meanwhile. */
+    logdirty_mark(d, gaddr_to_gfn(gaddr), LOGDIRTY_XEN_MAPPED);
 }
 
 void flic_frame_unmapped(struct domain *d, const void *map)

@@ -101,7 +101,7 @@ static int find_operation(const json_t *status, const char *what, const char **r
 int cmd_cancel(struct cmd_request *req, json_t **ret_answer, struct flic_err *err)
 {
     json_t *status, *question;
-    const char *id;
+    const char *id = NULL;
     int rc = cmd_ask(req, cmd_question(req, "status"), &status, err);
 
     if (rc)

@@ -224,10 +224,12 @@ static long get_one(struct domain *d, struct xen_domctl_hvmcontext_partial *op)
 
 static int machine_check(struct domain *d, const struct xen_arm_save_header *h)
 {
+    uint64_t frequency = READ_SYSREG(CNTFRQ_EL0);
+
     if ( h->midr != system_cpuinfo.midr.bits )
-        return flic_refuse(d, -EDOM, "MIDR %#"PRIx64", here %#"PRIregister, h->midr, system_cpuinfo.midr.bits);
-    if ( h->cntfrq != READ_SYSREG(CNTFRQ_EL0) )
-        return flic_refuse(d, -ERANGE, "counter at %"PRIu64" Hz, here %"PRIregister, h->cntfrq, READ_SYSREG(CNTFRQ_EL0));
+        return flic_refuse(d, -EDOM, "MIDR %#"PRIx64", here %#lx", h->midr, (unsigned long)system_cpuinfo.midr.bits);
+    if ( h->cntfrq != frequency )
+        return flic_refuse(d, -ERANGE, "counter at %"PRIu64" Hz, here %"PRIu64, h->cntfrq, frequency);
 
     return 0;
 }

@@ -31,7 +31,7 @@ struct flic_writer {
 
 /* A parsed context: every pointer is borrowed from the buffer and non-NULL once flic_index() succeeded. */
 struct flic_index {
-    struct xen_arm_save_header *header;
+    const struct xen_arm_save_header *header;
     const struct xen_arm_save_domain *domain;
     const struct xen_arm_save_vgic *vgic;
     const struct xen_arm_save_irqs *spis[FLIC_MAX_SPI_RANKS];
@@ -57,7 +57,7 @@ int flic_vcpu_save(struct vcpu *v, struct xen_arm_save_vcpu *r);
 /* -EINVAL, -EACCES */
 int flic_vcpu_check(struct vcpu *v, const struct xen_arm_save_vcpu *r);
 void flic_vcpu_load(struct vcpu *v, const struct xen_arm_save_vcpu *r);
-/* Maps vcpu_info and marks everything pending in it. May be repeated after -ERESTART. */
+/* Maps vcpu_info and marks everything pending in it. Is repeated after -ERESTART; -EEXIST: mapped elsewhere since. */
 int flic_vcpu_info_load(struct vcpu *v, const struct xen_arm_save_vcpu *r);
 
 /* vgic.c. -EBUSY: an interrupt is active. */

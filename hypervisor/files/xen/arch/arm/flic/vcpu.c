@@ -187,9 +187,13 @@ static void vcpu_info_quiet(struct vcpu *v)
 
 int flic_vcpu_info_load(struct vcpu *v, const struct xen_arm_save_vcpu *r)
 {
+    paddr_t mapped;
     int rc;
 
-    if ( r->vcpu_info_gpa == XEN_ARM_SAVE_NONE || v->vcpu_info_area.pg )
+    if ( v->vcpu_info_area.pg )
+        return !flic_frame_address(v->domain, v->vcpu_info_area.map, &mapped) && mapped == r->vcpu_info_gpa ? 0
+               : flic_refuse(v->domain, -EEXIST, "vCPU %u has a vcpu_info already", v->vcpu_id);
+    if ( r->vcpu_info_gpa == XEN_ARM_SAVE_NONE )
         return 0;
 
     rc = map_guest_area(v, r->vcpu_info_gpa, sizeof(vcpu_info_t), &v->vcpu_info_area, NULL);

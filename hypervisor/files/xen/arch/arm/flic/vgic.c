@@ -190,7 +190,7 @@ int flic_vgic_check(struct domain *d, const struct flic_index *idx)
 
     if ( idx->header->gic_version != flic_gic_version(d->arch.vgic.version) ||
          idx->header->hw_gic_version != flic_gic_version(gic_hw_version()) )
-        return flic_refuse(d, -ENXIO, "GICv%u on GICv%u, here GICv%u on GICv%u", idx->header->gic_version,
+        return flic_refuse(d, -ENXIO, "GIC type %u on type %u, here %u on %u", idx->header->gic_version,
                            idx->header->hw_gic_version, flic_gic_version(d->arch.vgic.version),
                            flic_gic_version(gic_hw_version()));
     if ( idx->vgic->reserved || !ctlr_valid(d, idx->vgic->gicd_ctlr) )

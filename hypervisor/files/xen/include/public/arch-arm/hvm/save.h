@@ -38,7 +38,7 @@
  *                  ENOSPC     buffer too small; size holds what is needed
  *                  ENOENT     (partial) no such record
  *                  EADDRNOTAVAIL  the address of a vCPU's vcpu_info is not known, or its frame was moved
- *   setting        EEXIST     the domain has run, or already got a context
+ *   setting        EEXIST     the domain has run, or already got a context or a vcpu_info
  *                  EBADMSG    framing, length, order, magic; a record unknown or twice; bytes behind the end
  *                  ENODATA    a record is missing
  *                  EOVERFLOW  HEADER.version is not this one
@@ -50,7 +50,7 @@
  *                  EINVAL     a field out of its bounds (PSTATE, flags, vCPU numbers, reserved bits, alignment)
  *                  EACCES     a vcpu_info is not in writable RAM of the domain
  *                  ENOTCONN   shared_info is not mapped where the record says
- * On every error of setting but ENOMEM and ERESTART's inner continuation the domain is as before.
+ * After an error of setting, ENOMEM apart, the domain is as it was before.
  */
 
 #ifndef __XEN_PUBLIC_ARCH_ARM_HVM_SAVE_FLIC_H__

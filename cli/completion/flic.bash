@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Copyright (C) 2026 The FLIC authors
+# bash completion of flic
+
+_flic_checkpoints() {
+    flic list 2>/dev/null | awk 'NR > 1 { print $1 }'
+}
+
+_flic() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb='' word i
+    local verbs='status list show log forget hold release cancel' options='--json --socket --help --usage'
+
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        word=${COMP_WORDS[i]}
+        if [[ $word == -* || ${COMP_WORDS[i - 1]} == --socket ]]; then
+            continue
+        fi
+        verb=$word
+        break
+    done
+    case $prev in
+        --socket) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        -n | --limit) COMPREPLY=(); return ;;
+    esac
+    case $verb in
+        '') options+=' --version' ;;
+        log) options+=' --limit' ;;
+        forget) options+=' --dry-run' ;;
+    esac
+    if [[ $cur == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
+        return
+    fi
+    case $verb in
+        '') mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$cur") ;;
+        list) mapfile -t COMPREPLY < <(compgen -W "$(_flic_checkpoints | sed 's/@[0-9]*$//' | sort -u)" -- "$cur") ;;
+        show | log | forget) mapfile -t COMPREPLY < <(compgen -W "$(_flic_checkpoints)" -f -- "$cur") ;;
+        cancel) mapfile -t COMPREPLY < <(compgen -W "$(flic status 2>/dev/null |
+                awk '/^operations/ { on = 1; next } on && $1 != "none" { print $1 }')" -- "$cur") ;;
+        *) COMPREPLY=() ;;
+    esac
+}
+
+# '@' starts a new word in bash unless it is taken out of the breaks
+COMP_WORDBREAKS=${COMP_WORDBREAKS//@/}
+complete -F _flic flic

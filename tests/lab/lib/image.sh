@@ -89,6 +89,7 @@ install_dom0_files() {
     ln -sf /usr/bin/busybox "$root/usr/sbin/init"
     ln -sf /usr/bin/busybox "$root/usr/sbin/poweroff"
     [ -e "$root/usr/bin/sh" ] || ln -s dash "$root/usr/bin/sh"
+    ln -sf "vmlinuz-$(kernel_version "$root")" "$root/boot/vmlinuz"
     ln -sf gawk "$root/usr/bin/awk"
     ln -sf which.debianutils "$root/usr/bin/which"
     rm -rf "$root/var/run" "$root/var/lock"

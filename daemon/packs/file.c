@@ -50,7 +50,8 @@ static void write_back(struct pk_out *out)
     if (out->pos - out->started < WRITE_BACK)
         return;
     (void)sync_file_range(out->fd, out->started, out->pos - out->started, SYNC_FILE_RANGE_WRITE);
-    (void)posix_fadvise(out->fd, out->cleaned, out->started - out->cleaned, POSIX_FADV_DONTNEED);
+    if (out->started > out->cleaned)    /* a length of 0 would mean the whole file */
+        (void)posix_fadvise(out->fd, out->cleaned, out->started - out->cleaned, POSIX_FADV_DONTNEED);
     out->cleaned = out->started;
     out->started = out->pos;
 }

@@ -75,6 +75,8 @@ static bool humanise_number(const char *name, uint64_t value, char out[2 * HUMAN
         strcpy(out, human_time(value, a));
     else if (ends_with(name, "_ns"))
         strcpy(out, human_us(value / 1000, a));
+    else if (ends_with(name, "_s"))
+        strcpy(out, human_us(value * 1000000, a));
     else if (ends_with(name, "_us"))
         strcpy(out, human_us(value, a));
     else if (ends_with(name, "_ms"))
@@ -121,7 +123,7 @@ char *member_humanised(const char *name, const json_t *value)
 /* "flash_bytes_in_pause" -> "flash bytes in pause": the unit stands in the value where it ends the name. */
 static void title_of(const char *name, char *out, size_t room)
 {
-    static const char *const units[] = { "_bytes", "_us", "_ms", "_ns", "_mib" };
+    static const char *const units[] = { "_bytes", "_us", "_ms", "_ns", "_mib", "_s" };
 
     (void)snprintf(out, room, "%s", name);
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)

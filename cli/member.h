@@ -18,7 +18,7 @@ uint64_t member_u64(const json_t *object, const char *name);            /* 0 whe
 const char *member_text(const json_t *object, const char *name);       /* "" when missing; borrowed */
 
 /*
- * One value as people read it, by the ending of its name: _bytes, _pages, _us, _ms, _ns, _mib; lists joined with ", ",
+ * One value as people read it, by the ending of its name: _bytes, _pages, _us, _ms, _ns, _s, _mib; lists joined with ", ",
  * truth as yes and no. Gives text to free(); NULL without memory.
  */
 char *member_humanised(const char *name, const json_t *value);

@@ -24,7 +24,7 @@ struct xl_global {
 int xl_save(const struct xl_global *global, int argc, char **argv);
 int xl_restore(const struct xl_global *global, int argc, char **argv);
 
-/* ---- libxl ---- */
+/* ---- libxl (xl_session.c) ---- */
 
 struct xl_session {
     xentoollog_logger_stdiostream *logger;
@@ -37,6 +37,9 @@ void xl_session_close(struct xl_session *session);     /* accepts one that is no
 
 /* A live domain by name, uuid or domid. FLIC_E_NODOMAIN; FLIC_E_REFUSED for domain 0. */
 int xl_find_domain(libxl_ctx *ctx, const char *what, uint32_t *ret_domid, struct flic_err *err);
+
+/* The name of a live domain, to free(), or NULL. */
+char *xl_name_of(libxl_ctx *ctx, uint32_t domid);
 
 /* ---- ends ---- */
 

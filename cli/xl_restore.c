@@ -9,7 +9,6 @@
 #include <argp.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <libxl_utils.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,7 +125,7 @@ static int restore(const struct xl_global *global, struct restore_request *req, 
     if (r)
         rc = xl_err_from_info(info, r, err);
     else
-        req->name = libxl_domid_to_name(session.ctx, info->domid);
+        req->name = xl_name_of(session.ctx, info->domid);
     xl_session_close(&session);
     return rc;
 }

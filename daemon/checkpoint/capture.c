@@ -82,6 +82,7 @@ static int note_delta(struct window *w, size_t n, struct flic_err *err)
         struct ck_delta entry = { .gfn = w->gfns[i], .frame = w->frame[i], .id = w->id[i] };
         struct flic_id before = ck_map_get(save->map, w->gfns[i]);
         bool was_hole = flic_id_equal(&before, &FLIC_ID_HOLE), is_hole = flic_id_equal(&w->id[i], &FLIC_ID_HOLE);
+        bool was_zero = flic_id_equal(&before, &FLIC_ID_ZERO), is_zero = flic_id_equal(&w->id[i], &FLIC_ID_ZERO);
 
         if (was_hole && is_hole)
             continue;
@@ -89,7 +90,8 @@ static int note_delta(struct window *w, size_t n, struct flic_err *err)
             return flic_err_set(err, FLIC_E_NOSPACE, "save '%s': more pages changed than it had", save->info.name);
         ck_delta_put(save->delta + save->n_delta++ * CK_DELTA_ENTRY, &entry);
         save->facts.pages = save->facts.pages + was_hole - is_hole;
-        if (flic_id_equal(&w->id[i], &FLIC_ID_ZERO) || is_hole)
+        save->figures.zero_pages = save->figures.zero_pages + is_zero - was_zero;
+        if (is_zero || is_hole)
             save->figures.ws_zero_pages++;
         else
             save->facts.ws_pages++;
@@ -228,12 +230,7 @@ static void sum_up(struct ck_save *save)
 {
     save->figures.ws_pages = save->facts.ws_pages;
     save->figures.ram_pages = save->facts.pages;
-    save->figures.zero_pages = 0;
-    for (uint64_t gfn = 0; gfn < save->info.gfn_end; gfn++) {
-        struct flic_id id = ck_map_get(save->map, gfn);
-
-        save->figures.zero_pages += flic_id_equal(&id, &FLIC_ID_ZERO);
-    }
+    save->figures.hole_pages = save->info.gfn_end - save->facts.pages;
 }
 
 int ck_save_capture(struct ck_save *save, struct flic_err *err)

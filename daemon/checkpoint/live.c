@@ -145,7 +145,7 @@ static int finish_live(struct ck_save *save, struct flic_err *err)
         return rc;
     pk_get_put_stats(save->writer, &stats);
     save->figures.flash_bytes = stats.flash_bytes;
-    save->base_pages = ck_map_pages(save->map);
+    save->base_pages = ck_map_pages(save->map, &save->figures.zero_pages);
     save->team = team_new(save->params.threads);
     return reserve_nvram(save, err);
 }

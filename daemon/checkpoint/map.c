@@ -92,13 +92,17 @@ int ck_map_set(struct ck_map *map, uint64_t gfn, const struct flic_id *id)
     return 0;
 }
 
-uint64_t ck_map_pages(const struct ck_map *map)
+uint64_t ck_map_pages(const struct ck_map *map, uint64_t *ret_zero)
 {
-    uint64_t pages = 0;
+    uint64_t pages = 0, zero = 0;
 
-    for (size_t i = 0; i < map->n; i++)
-        for (size_t k = 0; map->slots[i].leaf && k < CK_LEAF_PAGES; k++)
+    for (size_t i = 0; i < map->n; i++) {
+        for (size_t k = 0; map->slots[i].leaf && k < CK_LEAF_PAGES; k++) {
             pages += !flic_id_equal(&map->slots[i].leaf->page[k], &FLIC_ID_HOLE);
+            zero += flic_id_equal(&map->slots[i].leaf->page[k], &FLIC_ID_ZERO);
+        }
+    }
+    *ret_zero = zero;
     return pages;
 }
 

@@ -26,8 +26,8 @@ void ck_map_free(struct ck_map *map);       /* accepts NULL */
 struct flic_id ck_map_get(const struct ck_map *map, uint64_t gfn);
 /* -ENOMEM, or -EINVAL beyond the end. */
 int ck_map_set(struct ck_map *map, uint64_t gfn, const struct flic_id *id);
-/* Pages that are not holes. */
-uint64_t ck_map_pages(const struct ck_map *map);
+/* Pages that are not holes; of these, *ret_zero are zero pages. */
+uint64_t ck_map_pages(const struct ck_map *map, uint64_t *ret_zero);
 
 /* Puts every leaf changed since the map was made or loaded; gives the ids of all leaves. */
 int ck_map_store(struct ck_map *map, struct pk_writer *writer, struct flic_id **ret_leaves, size_t *ret_n, struct flic_err *err);

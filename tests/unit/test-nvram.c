@@ -4,6 +4,7 @@
 #include "tests/unit/nvram-story.h"
 
 #include "common/io.h"
+#include "daemon/nvram/cpu.h"
 #include "daemon/nvram/layout.h"
 
 #include <check.h>
@@ -585,6 +586,24 @@ START_TEST(bytes_put_into_frames_are_padded_with_zeros)
 }
 END_TEST
 
+START_TEST(streaming_stores_copy_every_byte_and_no_more)
+{
+    static _Alignas(64) uint8_t from[8192], to[8192];
+
+    for (unsigned shift = 0; shift < 16; shift++) {     /* the source may stand anywhere */
+        for (size_t i = 0; i < sizeof(from); i++)
+            from[i] = (uint8_t)(i * 7 + i / 256 + shift);
+        memset(to, 0x55, sizeof(to));
+        nv_cpu_stream(to + 64, from + shift, FLIC_PAGE_SIZE);
+        nv_cpu_flush(to + 33, 100);
+        nv_cpu_fence();
+        ck_assert_mem_eq(to + 64, from + shift, FLIC_PAGE_SIZE);
+        ck_assert(to[63] == 0x55 && to[64 + FLIC_PAGE_SIZE] == 0x55);
+    }
+    ck_assert_ptr_nonnull(nv_cpu_flush_name());
+}
+END_TEST
+
 /* ---- refusing ---- */
 
 START_TEST(a_second_flicd_cannot_open_the_arena)
@@ -783,6 +802,7 @@ int main(void)
     tcase_add_test(tcase, a_commit_by_another_thread_than_the_one_that_filled_is_refused);
     tcase_add_test(tcase, the_id_is_that_of_the_stored_bytes_even_when_the_page_changes_meanwhile);
     tcase_add_test(tcase, bytes_put_into_frames_are_padded_with_zeros);
+    tcase_add_test(tcase, streaming_stores_copy_every_byte_and_no_more);
     tcase_add_test(tcase, a_second_flicd_cannot_open_the_arena);
     tcase_add_test(tcase, the_arena_of_another_store_is_refused_and_both_are_named);
     tcase_add_test(tcase, a_foreign_file_is_neither_opened_nor_overwritten);

@@ -23,6 +23,7 @@ const char *cmd_checkpoint_name(const json_t *of, char out[300])
         (void)snprintf(out, 300, "%.255s@%" PRIu64, name, seq);
     else
         (void)snprintf(out, 300, "%.255s", name);
+    human_printable(out);
     return out;
 }
 

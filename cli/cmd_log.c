@@ -124,13 +124,17 @@ static const char *result_of(const json_t *entry)
 static int print_entry(const json_t *entry)
 {
     const json_t *figures = json_object_get(entry, "figures");
-    char name[300], when[HUMAN_ROOM], took[HUMAN_ROOM];
+    char name[300], when[HUMAN_ROOM], took[HUMAN_ROOM], line[1024];
     int rc = 0;
 
-    (void)printf("%s %s, %s, took %s: %s\n", member_text(entry, "verb"), cmd_checkpoint_name(entry, name),
-                 human_time(member_u64(entry, "began_ns"), when), human_us(took_us(entry), took), result_of(entry));
-    if (*member_text(entry, "message"))
-        (void)printf("  %s\n", member_text(entry, "message"));
+    (void)snprintf(line, sizeof(line), "%s %s, %s, took %s: %s", member_text(entry, "verb"), cmd_checkpoint_name(entry, name),
+                   human_time(member_u64(entry, "began_ns"), when), human_us(took_us(entry), took), result_of(entry));
+    human_printable(line);
+    (void)printf("%s\n", line);
+    (void)snprintf(line, sizeof(line), "%s", member_text(entry, "message"));
+    human_printable(line);
+    if (*line)
+        (void)printf("  %s\n", line);
     for (size_t i = 0; !rc && i < sizeof(groups) / sizeof(groups[0]); i++)
         rc = print_group(figures, i);
     return rc;

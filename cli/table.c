@@ -2,6 +2,8 @@
 /* Copyright (C) 2026 The FLIC authors */
 #include "cli/table.h"
 
+#include "cli/human.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,9 +27,8 @@ static char *copy_printable(const char *text)
 {
     char *copy = strdup(text ? text : "-");
 
-    for (char *c = copy; c && *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = '?';
+    if (copy)
+        human_printable(copy);
     return copy;
 }
 

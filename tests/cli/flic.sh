@@ -1,0 +1,233 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Copyright (C) 2026 The FLIC authors
+# flic against a scripted flicd: messages, JSON, exit statuses.
+set -euo pipefail
+. "${srcdir:-$(dirname "$0")/../..}/tests/cli/lib.sh"
+flic=$top/cli/flic
+export TZ=UTC
+
+web='{"domain":"web","uuid":"8d0e40d6-07a4-4b9e-9c35-5b8f0d3d6a11","seq":7,"taken_ns":"1790000000000000000",
+  "ram_bytes":536870912,"working_set_bytes":25165824,"places":["nvram","flash"],"restored":2}'
+figures='{"pause_us":41250,"suspend_us":30000,"copy_us":9000,"ws_pages":6144,"dedup_pages":3072,"ram_pages":131072,
+  "nvram_bytes":26214400,"flash_bytes":325058560,"flash_bytes_in_pause":0,"rounds":3,"clock_went_back":false}'
+answers='{
+"status":[{"ok":true,"version":"0.1.0","host":{"xen":"4.20.2","arch":"arm64","ready":true,"missing":[],"advice":""},
+  "nvram":{"path":"/nvram/flic.arena","kind":"dax-file","size_bytes":268435456,"used_bytes":26214400},
+  "packs":{"path":"/var/lib/flic","count":12},"config":{"workers":4,"suspend_timeout_s":60},"destage":"idle",
+  "operations":[{"operation":"abcdef0123456789abcdef0123456789","kind":"save","domain":"db","phase":"live",
+    "done_bytes":104857600,"total_bytes":536870912},
+    {"operation":"abc00000000000000000000000000000","kind":"restore","domain":"mail","phase":"pages"}]}],
+"list":[{"ok":true,"checkpoints":['$web']}],
+"show":[{"ok":true,"checkpoint":'$web',"config":"{\"c_info\":{\"name\":\"web\"}}"}],
+"log":[{"ok":true,"entries":[
+  {"id":2,"began_ns":"1790000000000000000","took_us":2500000,"verb":"save","domain":"web","seq":7,"code":0,"message":"",
+   "figures":'$figures'},
+  {"id":1,"began_ns":"1780000000000000000","took_us":1000,"verb":"save","domain":"web","seq":6,"code":"FLIC_E_GUEST",
+   "message":"the guest did not suspend within 60 s","figures":{}}]}],
+"forget":[{"ok":true,"domain":"web","seq":7,"freed_bytes":3145728}],
+"hold":[{"ok":true,"held":true}],
+"cancel":[{"ok":true}]}'
+
+it 'without flicd every verb says how to start it, status 8'
+for args in status list 'show web' log 'forget web@1' hold release 'cancel abcd'; do
+    # shellcheck disable=SC2086 # words on purpose
+    run env FLIC_SOCKET="$work/none" "$flic" $args
+    exits 8
+    complains "flic ${args%% *}: flicd is not running"
+    complains 'systemctl start flicd'
+done
+
+it 'a failure with --json is an object too'
+run env FLIC_SOCKET="$work/none" "$flic" list --json
+exits 8
+prints_json 'j["ok"] is False and j["code"] == "FLIC_E_NODAEMON" and "systemctl" in j["error"]'
+
+if [ "$(id -u)" = 0 ] && id nobody >/dev/null 2>&1; then
+    it 'a socket that may not be opened is named, status 8'
+    fake "$answers"
+    chmod 711 "$work"
+    chmod 600 "$FLIC_SOCKET"
+    # the build folder may be closed to that user: a copy is not
+    cp "$flic" "$work/flic" 2>/dev/null
+    run setpriv --reuid=nobody --regid=nogroup --clear-groups "$work/flic" status
+    exits 8
+    complains "$FLIC_SOCKET may not be opened"
+fi
+
+it 'wrong usage is status 2 and points at --help'
+for args in '' 'frobnicate' 'status web' 'list a b' 'forget' 'log --limit=x' 'log --limit=-1' 'status --dry-run' 'show @3 ' 'show web@0'; do
+    # shellcheck disable=SC2086
+    run "$flic" $args
+    exits 2
+    [ -n "$err" ] || fail 'it says what is wrong'
+done
+
+it 'every verb explains itself'
+for verb in status list show log forget hold release cancel; do
+    run "$flic" "$verb" --help
+    exits 0
+    says "Usage: flic $verb"
+    says '--json'
+done
+
+fake "$answers"
+
+it 'status shows what is there and what goes on'
+run "$flic" status
+exits 0
+says 'flicd 0.1.0'
+says 'xen      4.20.2'
+says '256 MiB'
+says '100 MiB of 512 MiB'
+was_asked 'r == [{"op": "status"}]'
+
+it 'list aligns and humanises'
+run "$flic" list
+exits 0
+says 'CHECKPOINT  TAKEN'
+says 'web@7       2026-09-21 14:13:20  512 MiB       24 MiB  nvram, flash         2'
+
+it 'list --json is the answer as it came'
+run "$flic" list --json
+exits 0
+prints_json 'j["checkpoints"][0]["seq"] == 7 and j["ok"] is True'
+
+it 'list of one checkpoint points at show'
+run "$flic" list web@7
+exits 2
+complains 'flic show web@7'
+
+it 'show prints the guest and its configuration'
+run "$flic" show web@7
+exits 0
+says 'web@7'
+says '"name": "web"'
+was_asked '{"op": "show", "domain": "web", "seq": 7} in r'
+
+it 'log is one line an entry, failures with their code'
+run "$flic" log
+exits 0
+says '41.2 ms'
+says '25 MiB'
+says '12 MiB'
+says 'FLIC_E_GUEST'
+was_asked 'r[-1]["op"] == "log" and r[-1]["limit"] == 20'
+
+it 'log --limit asks for that many'
+run "$flic" log web -n 3
+exits 0
+was_asked 'r[-1]["limit"] == 3 and r[-1]["domain"] == "web"'
+
+it 'log DOMAIN@N shows the figures of that one by kind'
+run "$flic" log web@7
+exits 0
+says 'save web@7'
+says '    pause    41.2 ms'
+says '6,144 (24 MiB)'
+says 'flash in pause  0 B'
+says 'clock went back  no'
+[[ $out != *FLIC_E_GUEST* ]] || fail 'the other entry stays away'
+
+it 'log of a checkpoint that the journal does not know is status 3'
+run "$flic" log web@99
+exits 3
+complains "the journal has no entry about web@99"
+
+it 'forget needs the number'
+run "$flic" forget web
+exits 2
+complains 'web@N'
+
+it 'forget --dry-run asks with dry_run and says that nothing was changed'
+run "$flic" forget web@7 --dry-run
+exits 0
+says 'would forget web@7 and free 3 MiB; nothing was changed'
+was_asked 'r[-1] == {"op": "forget", "domain": "web", "seq": 7, "dry_run": True}'
+
+it 'forget says what it freed'
+run "$flic" forget web@7
+exits 0
+says 'forgot web@7, freed 3 MiB'
+was_asked 'r[-1]["dry_run"] is False'
+
+it 'hold and release are one question with two answers'
+run "$flic" hold
+exits 0
+was_asked 'r[-1] == {"op": "hold", "destage": True}'
+run "$flic" release
+exits 0
+was_asked 'r[-1] == {"op": "hold", "destage": False}'
+
+it 'cancel takes the beginning of an id, or the guest'
+run "$flic" cancel abcd
+exits 0
+was_asked 'r[-1] == {"op": "cancel", "operation": "abcdef0123456789abcdef0123456789"}'
+run "$flic" cancel mail
+exits 0
+was_asked 'r[-1]["operation"].startswith("abc000")'
+
+it 'cancel of what is not under way is status 3, too short an id too'
+run "$flic" cancel zzzz
+exits 3
+run "$flic" cancel abc
+exits 3
+
+it 'a FILE that is not ours, is damaged or cut short is status 7'
+head -c 300 /dev/urandom >"$work/noise"
+run "$flic" show "$work/noise"
+exits 7
+printf 'FLICREF1\1\0\0\0\140\0\0\0' >"$work/short"
+run "$flic" show "$work/short"
+exits 7
+{ printf 'FLICREF1\1\0\0\0\140\0\0\0'; head -c 120 /dev/zero; } >"$work/damaged"
+run "$flic" forget "$work/damaged"
+exits 7
+complains damaged
+
+it 'a FILE that is not there is status 1'
+run "$flic" show "$work/missing"
+exits 1
+
+it 'refusals carry the exit status of their code'
+while read -r code want; do
+    fake '{"list":[{"ok":false,"code":"'"$code"'","error":"one sentence, with the next step"}]}'
+    run "$flic" list
+    exits "$want"
+    complains 'flic list: one sentence, with the next step'
+done < <(sed -n 's/^FLIC_ERROR(\([A-Z_]*\), *-[0-9]*, *\([0-9]*\),.*/FLIC_E_\1 \2/p' "$src/schema/errors.def" | sed -n '1p;3p;5p;6p;11p;12p;13p;19p')
+
+it 'a flicd that breaks the protocol, or hangs up, does not hang us'
+fake '{"list":[{"_raw":"this is no JSON\n"}]}'
+run "$flic" list
+exits 1
+fake '{"list":[{"_close":true}]}'
+run "$flic" list
+exits 8
+fake '{"list":[{"_raw":"[1]\n"}]}'
+run "$flic" list
+exits 1
+
+it 'answers of another version print what they have'
+fake '{"status":[{"ok":true}],"list":[{"ok":true,"checkpoints":[{},{"seq":"x","places":3,"taken_ns":-1}]}],"log":[{"ok":true,"entries":[{}]}],"show":[{"ok":true}]}'
+for args in status list log 'show a'; do
+    # shellcheck disable=SC2086
+    run "$flic" $args
+    exits 0
+done
+
+it 'control characters in names do not reach the terminal'
+fake '{"list":[{"ok":true,"checkpoints":[{"domain":"a\u001b[2Jb","seq":1}]}]}'
+run "$flic" list
+exits 0
+says 'a?[2Jb@1'
+
+it 'a full disk under stdout is a failure'
+fake "$answers"
+status=0
+"$flic" list >/dev/full 2>"$work/err" || status=$?
+out='' err=$(cat "$work/err")
+exits 1
+complains 'cannot write the answer'
+
+finish

@@ -42,7 +42,7 @@ const char *human_bytes(uint64_t bytes, char out[HUMAN_ROOM])
 
 const char *human_us(uint64_t us, char out[HUMAN_ROOM])
 {
-    uint64_t s = (us + 500000) / 1000000;
+    uint64_t s = us / 1000000 + (us % 1000000 >= 500000);
 
     if (us < 1000)
         (void)snprintf(out, HUMAN_ROOM, "%" PRIu64 " us", us);

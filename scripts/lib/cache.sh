@@ -15,7 +15,7 @@ cache_key() {
     local path
     for path in "$@"; do
         if [ -d "$path" ]; then
-            find "$path" -type f -not -path '*/.git/*' -print0 | LC_ALL=C sort -z | xargs -0r sha256sum
+            find "$path" -type f -not -name '*.md' -not -path '*/.git/*' -print0 | LC_ALL=C sort -z | xargs -0r sha256sum
         else
             sha256sum "$path"
         fi

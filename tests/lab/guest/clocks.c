@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SAMPLE_NS INT64_C(10000000)
+#define SAMPLE_NS INT64_C(20000000)
 
 static _Atomic uint64_t errors;
 static _Atomic int64_t gap_monotonic, gap_wall;

@@ -124,7 +124,8 @@ static int next_seq(struct ix_index *ix, const struct flic_uuid *guest, uint64_t
     return rc;
 }
 
-int ix_next_seq(struct ix_index *ix, const struct flic_uuid *guest, uint64_t at_least, uint64_t *ret_seq, struct flic_err *err)
+int ix_next_seq(struct ix_index *ix, const struct flic_uuid *guest, uint64_t at_least, uint64_t *ret_seq,
+                struct flic_err *err)
 {
     uint64_t seq = 0;
     int rc;

@@ -60,7 +60,8 @@ int ix_each_checkpoint(struct ix_index *ix, const struct flic_uuid *guest,
                        int (*see)(const struct ix_checkpoint *ck, void *arg), void *arg, struct flic_err *err);
 /* The next never-used sequence number of a guest, durable when returned; at least `at_least` (what roots and tombstones
  * say, after the file was lost) and above every checkpoint that the index knows. */
-int ix_next_seq(struct ix_index *ix, const struct flic_uuid *guest, uint64_t at_least, uint64_t *ret_seq, struct flic_err *err);
+int ix_next_seq(struct ix_index *ix, const struct flic_uuid *guest, uint64_t at_least, uint64_t *ret_seq,
+                struct flic_err *err);
 
 /* ---- packs and their hash runs (derived) ---- */
 

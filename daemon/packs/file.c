@@ -226,7 +226,8 @@ int pk_out_add(struct pk_writer *w, const struct flic_id *id, enum pk_kind kind,
     }
     if (rc)
         return rc;
-    *e = (struct pk_disk_entry){ .offset = htole32(offset), .index = htole16((uint16_t)index), .kind = (uint8_t)kind };
+    *e = (struct pk_disk_entry){ .offset = htole32(offset), .index = htole16((uint16_t)index),
+                                 .kind = (uint8_t)kind };
     memcpy(e->id, id->b, sizeof(e->id));
     w->out.n_entries++;
     w->out.roots += kind == PK_ROOT || kind == PK_TOMBSTONE;

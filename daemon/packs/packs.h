@@ -88,7 +88,8 @@ bool pk_has(struct pk_store *store, const struct flic_id *id);
 uint64_t pk_place(struct pk_store *store, const struct flic_id *id);
 /* Reads and verifies one object: its id is recomputed. *ret_len <= cap. FLIC_E_DAMAGED names pack and offset;
  * FLIC_E_NOCHECKPOINT never: an unknown id is FLIC_E_DAMAGED ("object ... is in no pack"). */
-int pk_read(struct pk_store *store, const struct flic_id *id, void *buf, size_t cap, size_t *ret_len, struct flic_err *err);
+int pk_read(struct pk_store *store, const struct flic_id *id, void *buf, size_t cap, size_t *ret_len,
+            struct flic_err *err);
 /* Reads `n` pages in pack order, decoding each frame once, calling back for each page in the order they come; for
  * restore. `ids` need not be sorted or distinct; `tag` is the index into ids. The page is borrowed during the call. */
 int pk_read_pages(struct pk_store *store, const struct flic_id *ids, size_t n,

@@ -46,7 +46,8 @@ static int read_spot(struct pk_store *store, const struct flic_id *id, const str
         rc = flic_err_set(err, FLIC_E_DAMAGED, "pack %08x, offset %u: object %u does not match its id",
                           spot->file.number, spot->offset, spot->index);
     else if (got > *len)
-        rc = flic_err_set(err, FLIC_E_DAMAGED, "pack %08x, offset %u: object %u has %zu bytes, at most %zu were expected",
+        rc = flic_err_set(err, FLIC_E_DAMAGED,
+                          "pack %08x, offset %u: object %u has %zu bytes, at most %zu were expected",
                           spot->file.number, spot->offset, spot->index, got, *len);
     else
         memcpy(buf, data, *len = got);
@@ -54,7 +55,8 @@ static int read_spot(struct pk_store *store, const struct flic_id *id, const str
     return rc;
 }
 
-int pk_read(struct pk_store *store, const struct flic_id *id, void *buf, size_t cap, size_t *ret_len, struct flic_err *err)
+int pk_read(struct pk_store *store, const struct flic_id *id, void *buf, size_t cap, size_t *ret_len,
+            struct flic_err *err)
 {
     struct pk_spot spots[PK_COPIES];
     size_t n = pk_find(store, id, spots), len = cap;

@@ -100,6 +100,31 @@ START_TEST(more_than_a_pack_holds_goes_on_in_the_next_and_none_is_too_long)
 }
 END_TEST
 
+START_TEST(the_footer_of_many_small_objects_counts_towards_a_packs_length)
+{
+    enum { SMALL = 120000 };        /* 7.2 MB in frames, 2.9 MB in the footer: beside 7 x 8 MiB only one of them fits */
+    uint8_t *data = malloc(PK_OBJECT_MAX);
+    struct pk_writer *w = writer();
+    struct flic_id id;
+
+    for (uint64_t i = 0; i < 7; i++) {
+        fill_random(data, PK_OBJECT_MAX, i);
+        OK(pk_put(w, PK_LEAF, data, PK_OBJECT_MAX, &id, NULL, &err));
+    }
+    for (uint64_t i = 0; i < SMALL; i++) {
+        fill_random(data, 56, 1000 + i);
+        OK(pk_put(w, PK_LEAF, data, 56, &id, NULL, &err));
+    }
+    OK(pk_seal(w, &err));
+    pk_writer_free(w);
+    free(data);
+    reopen();
+    ck_assert_uint_eq(stats().quarantined, 0);
+    ck_assert_uint_eq(stats().packs, 2);
+    ck_assert_uint_eq(stats().objects, 7 + SMALL);
+}
+END_TEST
+
 /* ---- sharing ---- */
 
 START_TEST(an_equal_page_is_stored_once_by_bytes_and_by_objects)
@@ -770,6 +795,7 @@ static Suite *packs_suite(void)
     tcase_add_test(tc, a_buffer_too_small_is_not_overrun);
     tcase_add_test(tc, an_unknown_id_is_damage_and_says_which);
     tcase_add_test(tc, more_than_a_pack_holds_goes_on_in_the_next_and_none_is_too_long);
+    tcase_add_test(tc, the_footer_of_many_small_objects_counts_towards_a_packs_length);
     tcase_add_test(tc, an_equal_page_is_stored_once_by_bytes_and_by_objects);
     tcase_add_test(tc, a_writer_shares_with_itself_wherever_the_first_copy_is);
     tcase_add_test(tc, a_second_checkpoint_costs_what_changed);

@@ -95,7 +95,8 @@ static int check_owner(struct ix_index *ix, int *ret_version, struct flic_err *e
         return flic_err_set(err, FLIC_E_FOREIGN, "'%s' is the database of another program", ix->path);
     if (*ret_version > NEWEST)
         return flic_err_set(err, FLIC_E_VERSION,
-                            "'%s' has version %d, this build of FLIC knows %d; use the newer flicd", ix->path, *ret_version, NEWEST);
+                            "'%s' has version %d, this build of FLIC knows %d; use the newer flicd", ix->path,
+                            *ret_version, NEWEST);
     if (*ret_version < 0 || (!*ret_version && objects))
         return flic_err_set(err, FLIC_E_DAMAGED, "'%s' is damaged: it says that it has version %d", ix->path,
                             *ret_version);

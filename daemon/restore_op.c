@@ -169,7 +169,7 @@ static int note_lease(struct run *r, struct flic_err *err)
     int rc = nv_note_add(ck_arena(store), &r->name, NV_NOTE_RESTORED, &count, sizeof(count), err);
 
     if (!rc)
-        rc = ck_count_restore(store, &r->name, err);
+        ck_count_restore(store, &r->name);
     (void)snprintf(text, sizeof(text), "%u", count);
     if (!rc)
         rc = flx_tell_guest(r->dom, "flic/restored", text, err);

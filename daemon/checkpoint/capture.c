@@ -236,18 +236,20 @@ static void sum_up(struct ck_save *save)
 int ck_save_capture(struct ck_save *save, struct flic_err *err)
 {
     struct maps maps = { 0 };
-    uint64_t asked, suspended;
+    uint64_t asked, suspended, written;
     int rc;
 
     ck_quiet_begin(save->store);
     asked = ck_now_us();
     rc = save->params.suspend(save->params.arg, err);
     suspended = ck_now_us();
+    written = ck_flash_written(save->store);
     if (!rc)
         rc = from_suspended(save, &maps, err);
     save->figures.suspend_us = suspended - asked;
     save->figures.captured_us = ck_now_us() - suspended;
     save->figures.pause_us = ck_now_us() - asked;
+    save->figures.device_bytes_in_pause = ck_flash_written(save->store) - written;
     ck_quiet_end(save->store);
     for (size_t i = 0; i < maps.n; i++)
         flx_unmap(maps.map[i]);

@@ -359,23 +359,58 @@ int ck_next_seq(struct ck_store *store, const struct flic_uuid *guest, uint64_t 
     return rc;
 }
 
-int ck_add(struct ck_store *store, const struct ck_entry *entry, struct flic_err *err)
+int ck_reserve(struct ck_store *store, struct flic_err *err)
 {
-    struct ck_entry *slot;
+    struct ck_entry *grown;
+    int rc = 0;
 
     (void)pthread_mutex_lock(&store->lock);
-    slot = entry_add(store);
-    if (slot)
-        *slot = *entry;
+    if (store->n_entries + store->reserved == store->room) {
+        grown = realloc(store->entries, (store->room + 64) * sizeof(*grown));
+        if (grown) {
+            store->entries = grown;
+            store->room += 64;
+        } else {
+            rc = flic_err_set(err, -ENOMEM, "add to the catalog: out of memory");
+        }
+    }
+    if (!rc)
+        store->reserved++;
     (void)pthread_mutex_unlock(&store->lock);
-    if (!slot)
-        return flic_err_set(err, -ENOMEM, "add to the catalog: out of memory");
-    return ix_put_checkpoint(store->index, &entry->info, err);
+    return rc;
+}
+
+void ck_unreserve(struct ck_store *store)
+{
+    (void)pthread_mutex_lock(&store->lock);
+    store->reserved--;
+    (void)pthread_mutex_unlock(&store->lock);
+}
+
+/* The index is derived: that a row was not written costs an answer at most, until the next start. */
+static void mirror_row(struct ck_store *store, const struct ck_entry *entry)
+{
+    struct flic_err err = { 0 };
+
+    ck_work_begin(store);
+    if (ix_put_checkpoint(store->index, &entry->info, &err))
+        flic_warn("checkpoint %s@%llu is not in the index: %s; the next start of flicd puts it there", entry->info.name,
+                  (unsigned long long)entry->info.seq, err.text);
+    ck_work_end(store);
+}
+
+void ck_add(struct ck_store *store, const struct ck_entry *entry)
+{
+    (void)pthread_mutex_lock(&store->lock);
+    store->reserved--;
+    store->entries[store->n_entries++] = *entry;
+    (void)pthread_mutex_unlock(&store->lock);
+    mirror_row(store, entry);
 }
 
 /* Applies one change to an entry and to its row in the index. */
-static int change(struct ck_store *store, const struct nv_name *name, void (*apply)(struct ck_entry *, const void *),
-                  const void *arg, struct flic_err *err)
+static void change(struct ck_store *store, const struct nv_name *name, void (*apply)(struct ck_entry *, const void *),
+                   const void *arg)
 {
     struct ck_entry *entry, copy;
 
@@ -386,7 +421,8 @@ static int change(struct ck_store *store, const struct nv_name *name, void (*app
         copy = *entry;
     }
     (void)pthread_mutex_unlock(&store->lock);
-    return entry ? ix_put_checkpoint(store->index, &copy.info, err) : 0;
+    if (entry)
+        mirror_row(store, &copy);
 }
 
 static void apply_flash(struct ck_entry *entry, const void *arg)
@@ -402,38 +438,47 @@ static void apply_restore(struct ck_entry *entry, const void *arg)
     entry->info.restored++;
 }
 
-static int mirror_new_pack(const struct pk_pack_info *pack, void *arg)
+void ck_moved_to_flash(struct ck_store *store, const struct nv_name *name, const struct flic_id *root)
 {
-    return ix_put_pack(arg, pack->number, pack->bytes, pack->objects, pack->run, pack->run_len, NULL);
+    int rc;
+
+    ck_work_begin(store);
+    rc = pk_each_pack(store->packs, mirror_pack, store->index);
+    ck_work_end(store);
+    if (rc)
+        flic_warn("new packs are not in the index: %s; the next start of flicd puts them there", flic_code_text(rc));
+    change(store, name, apply_flash, root);
 }
 
-int ck_moved_to_flash(struct ck_store *store, const struct nv_name *name, const struct flic_id *root, struct flic_err *err)
+void ck_count_restore(struct ck_store *store, const struct nv_name *name)
 {
-    int rc = pk_each_pack(store->packs, mirror_new_pack, store->index);
-
-    return rc ? flic_err_set(err, rc, "index the new packs: %s", flic_code_text(rc))
-              : change(store, name, apply_flash, root, err);
-}
-
-int ck_count_restore(struct ck_store *store, const struct nv_name *name, struct flic_err *err)
-{
-    return change(store, name, apply_restore, NULL, err);
+    change(store, name, apply_restore, NULL);
 }
 
 int ck_catalog_remove(struct ck_store *store, const struct nv_name *name, struct flic_err *err)
 {
+    struct flic_err why = { 0 };
     struct ck_entry *entry;
-    int rc = 0;
+    int rc;
 
     (void)pthread_mutex_lock(&store->lock);
-    entry = entry_of(store, &name->guest, name->seq);
+    rc = add_tomb(store, &name->guest, name->seq);
+    entry = rc ? NULL : entry_of(store, &name->guest, name->seq);
     if (entry) {
         memmove(entry, entry + 1, (size_t)(store->entries + store->n_entries - entry - 1) * sizeof(*entry));
         store->n_entries--;
     }
-    rc = add_tomb(store, &name->guest, name->seq);
     (void)pthread_mutex_unlock(&store->lock);
     if (rc)
         return flic_err_set(err, rc, "forget: out of memory");
-    return ix_drop_checkpoint(store->index, &name->guest, name->seq, err);
+    ck_work_begin(store);
+    if (ix_drop_checkpoint(store->index, &name->guest, name->seq, &why))
+        flic_warn("a forgotten checkpoint is still in the index: %s; the next start of flicd drops it", why.text);
+    ck_work_end(store);
+    return 0;
+}
+
+bool ck_catalog_has(struct ck_store *store, const struct nv_name *name)
+{
+    return entry_of(store, &name->guest, name->seq) != NULL;
 }

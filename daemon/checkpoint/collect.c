@@ -172,8 +172,12 @@ static int remove_or_count(struct ck_store *store, struct marks *m, bool dry_run
     struct would_free would = { .m = m };
     int rc;
 
-    if (!dry_run)
-        return pk_collect(store->packs, marked, m, ret_freed_bytes, err);
+    if (!dry_run) {
+        ck_work_begin(store);
+        rc = pk_collect(store->packs, marked, m, ret_freed_bytes, err);
+        ck_work_end(store);
+        return rc;
+    }
     rc = pk_each_pack(store->packs, add_unused, &would);
     *ret_freed_bytes = would.bytes;
     return rc;
@@ -186,11 +190,11 @@ int ck_collect(struct ck_store *store, const struct nv_name *without, bool dry_r
     int rc;
 
     *ret_freed_bytes = 0;
-    (void)pthread_rwlock_wrlock(&store->growing);
+    (void)pthread_rwlock_wrlock(&store->ending);
     rc = mark_all(store, without, &m, err);
     if (!rc)
         rc = remove_or_count(store, &m, dry_run, ret_freed_bytes, err);
-    (void)pthread_rwlock_unlock(&store->growing);
+    (void)pthread_rwlock_unlock(&store->ending);
     free(m.slot);
     return rc < 0 ? rc : 0;
 }

@@ -109,9 +109,9 @@ static int run(struct job *job, bool (*cancelled)(void *arg), void *arg, struct 
     rc = put_root(job, &root, err);
     if (!rc)
         rc = nv_note_add(ck_arena(job->store), &job->loaded.name, NV_NOTE_DESTAGED, NULL, 0, err);
-    if (!rc)
-        rc = ck_moved_to_flash(job->store, &job->loaded.name, &root, err);
     ck_work_end(job->store);
+    if (!rc)
+        ck_moved_to_flash(job->store, &job->loaded.name, &root);
     pk_get_put_stats(job->writer, &stats);
     job->figures->flash_bytes = stats.flash_bytes;
     return rc;
@@ -128,15 +128,13 @@ int ck_destage(struct ck_store *store, const struct ck_entry *entry, bool (*canc
     *figures = (struct ck_destage_figures){ 0 };
     if (rc)
         return rc;
-    ck_growing_begin(store);
     rc = ck_load(store, entry, &job.loaded, err);
     if (!rc) {
         rc = run(&job, cancelled, arg, err);
-        pk_writer_free(job.writer);
+        ck_end_writer(store, job.writer);
         ck_map_free(job.map);
         ck_unload(store, &job.loaded);
     }
-    ck_growing_end(store);
     ck_unuse(store, &name);
     figures->took_us = ck_now_us() - began;
     return rc;

@@ -80,12 +80,14 @@ int ck_save_new(struct ck_store *store, const struct ck_save_params *params, str
         rc = allocate(save, err);
     if (!rc)
         rc = pk_writer_new(ck_packs(store), &save->writer, err);
+    if (!rc) {
+        rc = ck_reserve(store, err);
+        save->reserved = !rc;
+    }
     if (rc) {
         ck_save_free(save);
         return rc;
     }
-    ck_growing_begin(store);
-    save->growing = true;
     *ret_save = save;
     return 0;
 }
@@ -142,9 +144,10 @@ int ck_save_publish(struct ck_save *save, const char *disks, size_t len, struct 
     };
     memcpy(entry.info.name, save->facts.name, sizeof(entry.info.name));
     memcpy(entry.info.arch, save->facts.arch, sizeof(entry.info.arch));
-    rc = ck_add(save->store, &entry, err);
+    save->reserved = false;
+    ck_add(save->store, &entry);
     save->figures.publish_us = ck_now_us() - began;
-    return rc;
+    return 0;
 }
 
 void ck_save_free(struct ck_save *save)
@@ -162,9 +165,9 @@ void ck_save_free(struct ck_save *save)
         if (nv_drop_unpublished(ck_arena(save->store), &name, &err))
             flic_warn("drop an unpublished checkpoint: %s; the next start of flicd does it", err.text);
     }
-    pk_writer_free(save->writer);
-    if (save->growing)
-        ck_growing_end(save->store);
+    ck_end_writer(save->store, save->writer);
+    if (save->reserved)
+        ck_unreserve(save->store);
     team_free(save->team);
     ck_map_free(save->map);
     free(save->leaves);

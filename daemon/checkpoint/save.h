@@ -34,6 +34,7 @@ struct ck_save_figures {        /* for the journal; all counts exact */
     uint64_t nvram_bytes;       /* pages and parts put into NVRAM */
     uint64_t flash_bytes;       /* packs written by this save before the pause, footers included */
     uint64_t flash_bytes_in_pause;  /* 0 unless spilled */
+    uint64_t device_bytes_in_pause; /* the store's block device, suspended to captured, whoever wrote: the kernel's count */
     uint64_t dedup_pages;       /* pages found in the store already */
     uint64_t new_pages;
     /* the pause, in microseconds: asked to suspend -> suspended -> ... -> captured */

@@ -16,7 +16,7 @@ struct ck_save {
     struct flx_info info;
     struct ck_facts facts;
     struct ck_save_figures figures;
-    bool tracking, growing, committed, published;
+    bool tracking, reserved, committed, published;
 
     struct ck_map *map;         /* what is on flash; the delta goes on top */
     struct pk_writer *writer;

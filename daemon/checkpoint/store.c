@@ -4,6 +4,7 @@
 
 #include "common/log.h"
 #include "daemon/checkpoint/collect.h"
+#include "daemon/checkpoint/device.h"
 #include "daemon/checkpoint/identity.h"
 #include "daemon/checkpoint/root.h"
 #include "daemon/checkpoint/store_priv.h"
@@ -17,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+uint64_t ck_flash_written(const struct ck_store *store) { return ck_device_written(store->flash_stat); }
 struct nv_arena *ck_arena(struct ck_store *store) { return store->arena; }
 struct pk_store *ck_packs(struct ck_store *store) { return store->packs; }
 struct ix_index *ck_index(struct ck_store *store) { return store->index; }
@@ -94,9 +96,11 @@ int ck_open(const struct ck_config *config, struct ck_store **ret_store, struct 
 
     if (!store)
         return flic_err_set(err, -ENOMEM, "open the store: out of memory");
-    (void)pthread_mutex_init(&store->lock, NULL);       /* these three cannot fail with default attributes */
+    (void)pthread_mutex_init(&store->forgetting, NULL); /* these four cannot fail with default attributes */
+    (void)pthread_mutex_init(&store->lock, NULL);
     (void)pthread_cond_init(&store->turn, NULL);
-    (void)pthread_rwlock_init(&store->growing, NULL);
+    (void)pthread_rwlock_init(&store->ending, NULL);
+    store->flash_stat = -1;
     rc = open_parts(store, config, err);
     if (!rc)
         rc = ck_catalog_build(store, err);
@@ -104,6 +108,7 @@ int ck_open(const struct ck_config *config, struct ck_store **ret_store, struct 
         ck_close(store);
         return rc;
     }
+    store->flash_stat = ck_device_open(config->folder);
     store->recovery.took_ms = now_ms() - began;
     *ret_store = store;
     return 0;
@@ -113,15 +118,18 @@ void ck_close(struct ck_store *store)
 {
     if (!store)
         return;
+    if (store->flash_stat >= 0)
+        (void)close(store->flash_stat);     /* only read */
     ix_close(store->index);
     pk_close(store->packs);
     nv_close(store->arena);
     free(store->entries);
     free(store->tombs);
     free(store->users);
-    (void)pthread_rwlock_destroy(&store->growing);
+    (void)pthread_rwlock_destroy(&store->ending);
     (void)pthread_cond_destroy(&store->turn);
     (void)pthread_mutex_destroy(&store->lock);
+    (void)pthread_mutex_destroy(&store->forgetting);
     explicit_bzero(&store->identity.secret, sizeof(store->identity.secret));
     free(store);
 }
@@ -162,14 +170,15 @@ void ck_work_end(struct ck_store *store)
     (void)pthread_mutex_unlock(&store->lock);
 }
 
-void ck_growing_begin(struct ck_store *store)
+void ck_end_writer(struct ck_store *store, struct pk_writer *writer)
 {
-    (void)pthread_rwlock_rdlock(&store->growing);
-}
-
-void ck_growing_end(struct ck_store *store)
-{
-    (void)pthread_rwlock_unlock(&store->growing);
+    if (!writer)
+        return;
+    (void)pthread_rwlock_rdlock(&store->ending);
+    ck_work_begin(store);       /* it removes its unsealed files */
+    pk_writer_free(writer);
+    ck_work_end(store);
+    (void)pthread_rwlock_unlock(&store->ending);
 }
 
 static bool same_name(const struct nv_name *a, const struct nv_name *b)
@@ -177,44 +186,65 @@ static bool same_name(const struct nv_name *a, const struct nv_name *b)
     return a->seq == b->seq && flic_uuid_equal(&a->guest, &b->guest);
 }
 
-int ck_use(struct ck_store *store, const struct nv_name *name, struct flic_err *err)
+/* With the lock held: whether another use forbids this one. */
+static bool is_taken(const struct ck_store *store, const struct ck_user *wanted)
 {
-    struct nv_name *grown;
-    int rc = 0;
+    for (size_t i = 0; i < store->n_users; i++)
+        if (same_name(&store->users[i].name, &wanted->name) && (wanted->forgets || store->users[i].forgets))
+            return true;
+    return false;
+}
+
+static int add_user(struct ck_store *store, const struct ck_user *wanted)
+{
+    struct ck_user *grown;
+
+    if (!ck_catalog_has(store, &wanted->name))
+        return FLIC_E_NOCHECKPOINT;
+    if (is_taken(store, wanted))
+        return FLIC_E_BUSY;
+    grown = realloc(store->users, (store->n_users + 1) * sizeof(*grown));
+    if (!grown)
+        return -ENOMEM;
+    store->users = grown;
+    store->users[store->n_users++] = *wanted;
+    return 0;
+}
+
+static int claim(struct ck_store *store, const struct nv_name *name, bool forgets, struct flic_err *err)
+{
+    struct ck_user wanted = { .name = *name, .forgets = forgets };
+    int rc;
 
     (void)pthread_mutex_lock(&store->lock);
-    grown = realloc(store->users, (store->n_users + 1) * sizeof(*grown));
-    if (grown) {
-        store->users = grown;
-        store->users[store->n_users++] = *name;
-    } else {
-        rc = flic_err_set(err, -ENOMEM, "use a checkpoint: out of memory");
-    }
+    rc = add_user(store, &wanted);
     (void)pthread_mutex_unlock(&store->lock);
-    return rc;
+    if (rc == FLIC_E_NOCHECKPOINT)
+        return flic_err_set(err, rc, "checkpoint number %llu was forgotten meanwhile: 'flic list' shows what there is",
+                            (unsigned long long)name->seq);
+    if (rc == FLIC_E_BUSY && forgets)
+        return flic_err_set(err, rc, "checkpoint number %llu is in use by a running operation: wait for it or cancel it",
+                            (unsigned long long)name->seq);
+    if (rc == FLIC_E_BUSY)
+        return flic_err_set(err, rc, "checkpoint number %llu is being forgotten", (unsigned long long)name->seq);
+    return rc ? flic_err_set(err, rc, "use a checkpoint: out of memory") : 0;
+}
+
+int ck_use(struct ck_store *store, const struct nv_name *name, struct flic_err *err)
+{
+    return claim(store, name, false, err);
 }
 
 void ck_unuse(struct ck_store *store, const struct nv_name *name)
 {
     (void)pthread_mutex_lock(&store->lock);
     for (size_t i = 0; i < store->n_users; i++) {
-        if (same_name(&store->users[i], name)) {
+        if (same_name(&store->users[i].name, name)) {
             store->users[i] = store->users[--store->n_users];
             break;
         }
     }
     (void)pthread_mutex_unlock(&store->lock);
-}
-
-static bool in_use(struct ck_store *store, const struct nv_name *name)
-{
-    bool found = false;
-
-    (void)pthread_mutex_lock(&store->lock);
-    for (size_t i = 0; i < store->n_users; i++)
-        found |= same_name(&store->users[i], name);
-    (void)pthread_mutex_unlock(&store->lock);
-    return found;
 }
 
 /* ---- forgetting ---- */
@@ -230,10 +260,12 @@ static int bury(struct ck_store *store, const struct nv_name *name, struct flic_
     if (rc)
         return rc;
     ck_tombstone_encode(&name->guest, name->seq, stone);
+    ck_work_begin(store);
     rc = pk_put(writer, PK_TOMBSTONE, stone, sizeof(stone), &id, NULL, err);
     if (!rc)
         rc = pk_seal(writer, err);
-    pk_writer_free(writer);
+    ck_work_end(store);
+    ck_end_writer(store, writer);
     return rc;
 }
 
@@ -246,6 +278,24 @@ static int drop_from_arena(struct ck_store *store, const struct nv_name *name, s
     return rc ? rc : nv_note_drop(store->arena, name, NV_NOTE_RESTORED, err);
 }
 
+/* It is forgotten once it is buried: what cannot be freed now waits for the next collection. */
+static int forget_claimed(struct ck_store *store, const struct nv_name *name, uint64_t *ret_freed_bytes,
+                          struct flic_err *err)
+{
+    struct flic_err why = { 0 };
+    int rc = bury(store, name, err);
+
+    if (!rc)
+        rc = ck_catalog_remove(store, name, err);
+    if (rc)
+        return rc;
+    if (drop_from_arena(store, name, &why))
+        flic_warn("a forgotten checkpoint keeps its NVRAM until flicd starts again: %s", why.text);
+    if (ck_collect(store, NULL, false, ret_freed_bytes, &why))
+        flic_warn("nothing was freed on flash: %s", why.text);
+    return 0;
+}
+
 int ck_forget(struct ck_store *store, const struct nv_name *name, bool dry_run, uint64_t *ret_freed_bytes,
               struct flic_err *err)
 {
@@ -254,15 +304,13 @@ int ck_forget(struct ck_store *store, const struct nv_name *name, bool dry_run, 
 
     if (rc)
         return rc;
-    if (in_use(store, name))
-        return flic_err_set(err, FLIC_E_BUSY, "checkpoint %s@%llu is in use by a running operation: wait for it or cancel it",
-                            entry.info.name, (unsigned long long)name->seq);
-    if (dry_run)
-        return ck_collect(store, name, true, ret_freed_bytes, err);
-    rc = bury(store, name, err);
-    if (!rc)
-        rc = drop_from_arena(store, name, err);
-    if (!rc)
-        rc = ck_catalog_remove(store, name, err);
-    return rc ? rc : ck_collect(store, NULL, false, ret_freed_bytes, err);
+    rc = claim(store, name, true, err);
+    if (rc)
+        return flic_err_wrap(err, rc, "forget %s@%llu", entry.info.name, (unsigned long long)name->seq);
+    *ret_freed_bytes = 0;
+    (void)pthread_mutex_lock(&store->forgetting);
+    rc = dry_run ? ck_collect(store, name, true, ret_freed_bytes, err) : forget_claimed(store, name, ret_freed_bytes, err);
+    (void)pthread_mutex_unlock(&store->forgetting);
+    ck_unuse(store, name);
+    return rc;
 }

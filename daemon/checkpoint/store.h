@@ -39,6 +39,8 @@ struct ck_recovery {
 int ck_open(const struct ck_config *config, struct ck_store **ret_store, struct flic_err *err);
 void ck_close(struct ck_store *store);      /* accepts NULL */
 
+/* What the kernel counts as written to the store's block device, by anybody; 0 where it cannot tell. */
+uint64_t ck_flash_written(const struct ck_store *store);
 struct nv_arena *ck_arena(struct ck_store *store);
 struct pk_store *ck_packs(struct ck_store *store);
 struct ix_index *ck_index(struct ck_store *store);
@@ -66,17 +68,23 @@ int ck_list(struct ck_store *store, struct ck_entry **ret_entries, size_t *ret_n
 /* A new sequence number, above everything ever given to this guest. */
 int ck_next_seq(struct ck_store *store, const struct flic_uuid *guest, uint64_t *ret_seq, struct flic_err *err);
 
-/* Called by save, destage, restore and forget after the durable fact. */
-int ck_add(struct ck_store *store, const struct ck_entry *entry, struct flic_err *err);
-int ck_moved_to_flash(struct ck_store *store, const struct nv_name *name, const struct flic_id *root, struct flic_err *err);
-int ck_count_restore(struct ck_store *store, const struct nv_name *name, struct flic_err *err);
+/* Room for one ck_add(), so that nothing can fail once a checkpoint is durable. Each is used or given back. */
+int ck_reserve(struct ck_store *store, struct flic_err *err);
+void ck_unreserve(struct ck_store *store);
+
+/* Called by save, destage, restore and forget after the durable fact; outside of work. They cannot fail: an index that
+ * cannot be written is derived, and the next start brings it in line. */
+void ck_add(struct ck_store *store, const struct ck_entry *entry);      /* uses a reservation */
+void ck_moved_to_flash(struct ck_store *store, const struct nv_name *name, const struct flic_id *root);
+void ck_count_restore(struct ck_store *store, const struct nv_name *name);
 /* Durable tombstone first, then the catalog, then frames and packs nobody needs any more. */
 int ck_forget(struct ck_store *store, const struct nv_name *name, bool dry_run, uint64_t *ret_freed_bytes,
               struct flic_err *err);
 
 /* ---- who may run when ---- */
 
-/* A checkpoint in use by a running operation is not forgotten (FLIC_E_BUSY). */
+/* A checkpoint in use by a running operation is not forgotten (FLIC_E_BUSY); one that is being forgotten, or is gone, is not
+ * used (FLIC_E_BUSY, FLIC_E_NOCHECKPOINT). */
 int ck_use(struct ck_store *store, const struct nv_name *name, struct flic_err *err);
 void ck_unuse(struct ck_store *store, const struct nv_name *name);
 
@@ -88,8 +96,8 @@ void ck_quiet_end(struct ck_store *store);
 void ck_work_begin(struct ck_store *store);
 void ck_work_end(struct ck_store *store);
 
-/* Held (read side) by whoever puts into packs and has not yet made its root findable; the collection takes the write side. */
-void ck_growing_begin(struct ck_store *store);
-void ck_growing_end(struct ck_store *store);
+/* Ends a writer (accepts NULL). A collection leaves alone what a live writer sealed or hit, and what the catalog reaches; so
+ * a writer may not end while one has looked at the catalog and not yet removed: this waits for it. Outside of work. */
+void ck_end_writer(struct ck_store *store, struct pk_writer *writer);
 
 #endif

@@ -9,25 +9,34 @@
 #include "daemon/checkpoint/identity.h"
 #include "daemon/checkpoint/store.h"
 
+struct ck_user {
+    struct nv_name name;
+    bool forgets;               /* alone: nobody else uses it then */
+};
+
 struct ck_store {
     struct nv_arena *arena;
     struct pk_store *packs;
     struct ix_index *index;
     struct ck_identity identity;
     struct ck_recovery recovery;
+    int flash_stat;             /* for ck_device_written(); -1: none */
 
-    /* Lock order: growing, then lock; neither is held while nv_*, pk_* or ix_* are asked for I/O on guests. */
-    pthread_rwlock_t growing;   /* read: puts objects whose root is not findable yet; write: collects */
+    /* Lock order: forgetting, ending, work, lock; none is held over I/O on guests. */
+    pthread_mutex_t forgetting; /* one at a time: a collection must not read what another is dropping */
+    pthread_rwlock_t ending;    /* read: ends a writer; write: collects */
     pthread_mutex_t lock;       /* all below */
     pthread_cond_t turn;        /* quiet or working changed */
     unsigned quiet, working;
-    struct ck_entry *entries; size_t n_entries, room;   /* by commit, oldest first */
+    struct ck_entry *entries; size_t n_entries, room, reserved;     /* a guest's own in the order of their numbers */
     struct nv_name *tombs; size_t n_tombs;              /* forgotten ones: their numbers stay taken */
-    struct nv_name *users; size_t n_users;
+    struct ck_user *users; size_t n_users;
 };
 
 /* One scan of arena and packs; unpublished objects are dropped; the index is brought in line. */
 int ck_catalog_build(struct ck_store *store, struct flic_err *err);
+/* Takes one out and keeps its number as taken. Fails only without memory, and then changes nothing. */
 int ck_catalog_remove(struct ck_store *store, const struct nv_name *name, struct flic_err *err);
+bool ck_catalog_has(struct ck_store *store, const struct nv_name *name);    /* lock held */
 
 #endif

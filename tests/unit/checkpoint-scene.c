@@ -178,10 +178,11 @@ void image_compare(const struct image *image, uint32_t restored_domid)
         const uint8_t *page = flx_fake_page(restored_domid, gfn);
         bool present = image->kind[gfn] == FLX_PAGE_RAM || image->kind[gfn] == FLX_PAGE_RING;
 
-        ck_assert_msg((page != NULL) == present, "gfn %lu: present %d, should be %d", (unsigned long)gfn, page != NULL, present);
-        if (page)       /* a ring's bytes in the image are zeros */
-            ck_assert_msg(!memcmp(page, image->bytes + gfn * PAGE, PAGE), "gfn %lu differs (kind %u, first byte %02x, was %02x)",
-                          (unsigned long)gfn, image->kind[gfn], page[0], image->bytes[gfn * PAGE]);
+        if ((page != NULL) != present)      /* not an assertion each: libcheck writes every one down */
+            ck_abort_msg("gfn %lu: present %d, should be %d", (unsigned long)gfn, page != NULL, present);
+        if (page && memcmp(page, image->bytes + gfn * PAGE, PAGE))      /* a ring's bytes in the image are zeros */
+            ck_abort_msg("gfn %lu differs (kind %u, first byte %02x, was %02x)", (unsigned long)gfn, image->kind[gfn], page[0],
+                         image->bytes[gfn * PAGE]);
     }
 }
 
@@ -220,7 +221,8 @@ static void progress(void *arg, const char *phase, uint64_t done, uint64_t total
 {
     (void)arg;
     (void)phase;
-    ck_assert_uint_le(done, total);
+    if (done > total)
+        ck_abort_msg("progress beyond the end");
 }
 
 int saving_new(struct saving *s)

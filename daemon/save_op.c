@@ -40,7 +40,7 @@ static json_t *figures_of(const struct ck_save *save)
         { "rounds", f->rounds }, { "dirty_live_last", f->dirty_live_last }, { "ws_pages", f->ws_pages },
         { "ws_zero_pages", f->ws_zero_pages }, { "spilled_pages", f->spilled_pages }, { "dedup_pages", f->dedup_pages },
         { "new_pages", f->new_pages }, { "nvram_bytes", f->nvram_bytes }, { "flash_bytes", f->flash_bytes },
-        { "flash_bytes_in_pause", f->flash_bytes_in_pause }, { "live_us", f->live_us }, { "pause_us", f->pause_us },
+        { "flash_bytes_in_pause", f->flash_bytes_in_pause }, { "device_bytes_in_pause", f->device_bytes_in_pause }, { "live_us", f->live_us }, { "pause_us", f->pause_us },
         { "captured_us", f->captured_us }, { "suspend_us", f->suspend_us }, { "bitmap_us", f->bitmap_us },
         { "state_us", f->state_us }, { "map_us", f->map_us }, { "copy_us", f->copy_us }, { "spill_us", f->spill_us },
         { "parts_us", f->parts_us }, { "switch_us", f->switch_us }, { "publish_us", f->publish_us },

@@ -18,15 +18,19 @@ build_xen() {
     [ -f "$out/xen" ] || die "hypervisor/build left no $out/xen"
 }
 
+# FLIC as it is installed on a phone, the lab's own tools beside it, flicd started at boot, and our xl first in PATH.
 build_flic() {
     local out=$BUILD/flic-arm64
-    if [ ! -x "$TOP/scripts/build" ]; then
-        say "scripts/build is not there; phones boot without FLIC"
-        return 0
-    fi
     say "building FLIC for arm64"
     rm -rf "$out.new"
-    "$TOP/scripts/build" arm64 "$out.new" || die "scripts/build failed"
+    "$TOP/scripts/build" arm64 "$BUILD/arm64" "$out.new" || die "scripts/build failed"
+    # shellcheck disable=SC1091  # written by scripts/sysroot
+    (. "$FLIC_CACHE/sysroot-arm64/env" && make -s -C "$LAB/tools" OUT="$out.new/usr/local/bin") || die "the lab's tools do not build"
+    install -D -m 644 "$LAB/dom0/flicd.conf" "$out.new/etc/flic/flicd.conf"
+    install -D -m 755 "$LAB/dom0/start-flicd" "$out.new/usr/local/sbin/start-flicd"
+    install -D -m 755 "$LAB/dom0/rc.local" "$out.new/etc/lab/rc.local"
+    mkdir -p "$out.new/usr/local/sbin"
+    ln -sf /usr/libexec/flic/xl "$out.new/usr/local/sbin/xl"
     rm -rf "$out"
     mv "$out.new" "$out"
 }

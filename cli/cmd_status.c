@@ -22,13 +22,13 @@ static int print_section(const char *title, const json_t *section)
     return member_print_all(section, 2, stdout);
 }
 
-/* The one thing that a person must not overlook: what is missing, and what to do about it. */
+/* The one thing that a person must not overlook. */
 static void print_warning(const json_t *answer)
 {
-    const json_t *host = json_object_get(answer, "host");
-
-    if (json_is_false(json_object_get(host, "ready")))
-        (void)printf("Saving is not possible on this machine now: see 'missing' and 'advice'.\n");
+    if (json_is_false(json_object_get(json_object_get(answer, "host"), "ready")))
+        (void)printf("Nothing can be saved or restored on this machine now: see 'missing' and 'advice'.\n");
+    if (json_is_false(json_object_get(json_object_get(answer, "nvram"), "ready")))
+        (void)printf("Nothing can be saved or restored without the store: see 'error'.\n");
 }
 
 static void add_progress(struct table *table, const json_t *op)

@@ -208,6 +208,15 @@ fake '{"list":[{"_raw":"[1]\n"}]}'
 run "$flic" list
 exits 1
 
+it 'what keeps guests from being saved stands at the top of status'
+fake '{"status":[{"ok":true,"version":"0.1.0","host":{"ready":false,"missing":["log-dirty"],"advice":"boot the other Xen"},
+  "nvram":{"ready":false,"error":"the arena is of another store"}}]}'
+run "$flic" status
+exits 0
+says "on this machine now: see 'missing'"
+says "without the store: see 'error'"
+says 'the arena is of another store'
+
 it 'answers of another version print what they have'
 fake '{"status":[{"ok":true}],"list":[{"ok":true,"checkpoints":[{},{"seq":"x","places":3,"taken_ns":-1}]}],"log":[{"ok":true,"entries":[{}]}],"show":[{"ok":true}]}'
 for args in status list log 'show a'; do

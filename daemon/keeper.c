@@ -197,7 +197,7 @@ static void destage_one(struct fd_keeper *k, const struct ck_entry *entry)
 
     (void)clock_gettime(CLOCK_REALTIME, &began);
     rc = ck_destage(k->daemon->store, entry, should_stop, k, &f, &err);
-    if (rc == FLIC_E_CANCELLED)
+    if (rc == FLIC_E_CANCELLED || rc == FLIC_E_NOCHECKPOINT)    /* forgotten meanwhile */
         return;
     journal.began_ns = (uint64_t)began.tv_sec * 1000000000u + (uint64_t)began.tv_nsec;
     journal.took_ns = f.took_us * 1000;

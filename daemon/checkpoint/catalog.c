@@ -199,6 +199,22 @@ static int mirror_pack(const struct pk_pack_info *pack, void *arg)
     return ix_put_pack(arg, pack->number, pack->bytes, pack->objects, pack->run, pack->run_len, NULL);
 }
 
+/* Recovery meets flash before NVRAM: within the places that a guest's entries have, they are put in the order of their numbers. */
+static void order_by_number(struct ck_store *store)
+{
+    for (size_t i = 0; i < store->n_entries; i++) {
+        for (size_t k = i + 1; k < store->n_entries; k++) {
+            struct ck_entry *a = &store->entries[i], *b = &store->entries[k], t;
+
+            if (a->info.seq <= b->info.seq || !flic_uuid_equal(&a->info.guest, &b->info.guest))
+                continue;
+            t = *a;
+            *a = *b;
+            *b = t;
+        }
+    }
+}
+
 /* The index's derived tables are replaced by what was found. */
 static int mirror_all(struct ck_store *store, struct flic_err *err)
 {
@@ -226,6 +242,7 @@ int ck_catalog_build(struct ck_store *store, struct flic_err *err)
         rc = pk_each_root(store->packs, see_root, store, err);
     if (!rc)
         rc = scan_arena(store, err);
+    order_by_number(store);
     if (!rc)
         rc = mirror_all(store, err);
     pk_get_stats(store->packs, &packs);
@@ -263,22 +280,21 @@ static bool named(const struct ck_entry *entry, const char *name, const struct f
     return uuid ? flic_uuid_equal(&entry->info.guest, uuid) : !strcmp(entry->info.name, name);
 }
 
-/* The newest that fits; *ret_other is set when another guest has the same name. */
-static struct ck_entry *newest(struct ck_store *store, const char *name, const struct flic_uuid *uuid, uint64_t seq,
-                               bool *ret_other)
+/* The newest that fits, by number: the host's clock may go back. *ret_other is another guest's of the same name, or NULL. */
+static const struct ck_entry *newest(const struct ck_store *store, const char *name, const struct flic_uuid *uuid,
+                                     uint64_t seq, const struct ck_entry **ret_other)
 {
-    struct ck_entry *best = NULL;
+    const struct ck_entry *best = NULL;
 
-    *ret_other = false;
+    *ret_other = NULL;
     for (size_t i = 0; i < store->n_entries; i++) {
-        struct ck_entry *e = &store->entries[i];
+        const struct ck_entry *e = &store->entries[i];
 
         if (!named(e, name, uuid) || (seq && e->info.seq != seq))
             continue;
         if (best && !flic_uuid_equal(&best->info.guest, &e->info.guest))
-            *ret_other = true;
-        if (!best || e->info.taken_ns > best->info.taken_ns ||
-            (e->info.taken_ns == best->info.taken_ns && e->info.seq > best->info.seq))
+            *ret_other = e;
+        else if (!best || e->info.seq > best->info.seq)
             best = e;
     }
     return best;
@@ -286,22 +302,30 @@ static struct ck_entry *newest(struct ck_store *store, const char *name, const s
 
 int ck_find(struct ck_store *store, const char *name, uint64_t seq, struct ck_entry *ret_entry, struct flic_err *err)
 {
+    char one[FLIC_UUID_TEXT], two[FLIC_UUID_TEXT];
+    const struct ck_entry *best, *other;
     struct flic_uuid uuid;
-    bool is_uuid = flic_uuid_parse(name, &uuid), other;
-    struct ck_entry *best;
+    bool is_uuid = flic_uuid_parse(name, &uuid), found, several;
 
     (void)pthread_mutex_lock(&store->lock);
     best = newest(store, name, is_uuid ? &uuid : NULL, seq, &other);
-    if (best && !other)
+    found = best != NULL;
+    several = other != NULL;
+    if (several) {
+        flic_uuid_text(&best->info.guest, one);
+        flic_uuid_text(&other->info.guest, two);
+    } else if (found) {
         *ret_entry = *best;
+    }
     (void)pthread_mutex_unlock(&store->lock);
-    if (!best && seq)
+    if (!found && seq)
         return flic_err_set(err, FLIC_E_NOCHECKPOINT, "guest '%s' has no checkpoint number %llu: 'flic list %s' shows its own",
                             name, (unsigned long long)seq, name);
-    if (!best)
+    if (!found)
         return flic_err_set(err, FLIC_E_NOCHECKPOINT, "no checkpoint of a guest '%s': 'flic list' shows what there is", name);
-    if (other)
-        return flic_err_set(err, FLIC_E_REFUSED, "more than one guest was called '%s': name it by uuid ('flic list' shows them)", name);
+    if (several)
+        return flic_err_set(err, FLIC_E_REFUSED, "more than one guest was called '%s': name it by uuid, %s or %s ('flic list' "
+                            "shows all)", name, one, two);
     return 0;
 }
 
@@ -453,6 +477,17 @@ void ck_moved_to_flash(struct ck_store *store, const struct nv_name *name, const
 void ck_count_restore(struct ck_store *store, const struct nv_name *name)
 {
     change(store, name, apply_restore, NULL);
+}
+
+void ck_cannot_move(struct ck_store *store, const struct nv_name *name)
+{
+    struct ck_entry *entry;
+
+    (void)pthread_mutex_lock(&store->lock);
+    entry = entry_of(store, &name->guest, name->seq);
+    if (entry)
+        entry->stuck = true;
+    (void)pthread_mutex_unlock(&store->lock);
 }
 
 int ck_catalog_remove(struct ck_store *store, const struct nv_name *name, struct flic_err *err)

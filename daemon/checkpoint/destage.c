@@ -17,7 +17,7 @@ bool ck_destage_next(struct ck_store *store, struct ck_entry *ret_entry)
     if (ck_list(store, &entries, &n, NULL))
         return false;
     for (size_t i = 0; i < n; i++) {        /* newest first: the last match is the oldest */
-        if (entries[i].destaged)
+        if (entries[i].destaged || entries[i].stuck)
             continue;
         *ret_entry = entries[i];
         found = true;
@@ -135,6 +135,8 @@ int ck_destage(struct ck_store *store, const struct ck_entry *entry, bool (*canc
         ck_map_free(job.map);
         ck_unload(store, &job.loaded);
     }
+    if (rc == FLIC_E_DAMAGED)
+        ck_cannot_move(store, &name);
     ck_unuse(store, &name);
     figures->took_us = ck_now_us() - began;
     return rc;

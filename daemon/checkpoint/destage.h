@@ -23,7 +23,7 @@ struct ck_destage_figures {
 int ck_destage(struct ck_store *store, const struct ck_entry *entry, bool (*cancelled)(void *arg), void *arg,
                struct ck_destage_figures *figures, struct flic_err *err);
 
-/* The oldest published checkpoint that lies only in NVRAM; false when there is none. */
+/* The oldest published checkpoint that lies only in NVRAM and was not found damaged by an earlier try; false when there is none. */
 bool ck_destage_next(struct ck_store *store, struct ck_entry *ret_entry);
 
 #endif

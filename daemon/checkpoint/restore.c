@@ -101,6 +101,22 @@ static int got_page(size_t tag, const void *page, void *arg)
     return 0;
 }
 
+/* Packs know places, not gfns: which page of the window it was is found by asking for each alone. */
+static int name_the_page(const struct window *w, int code, struct flic_err *err)
+{
+    uint8_t page[FLIC_PAGE_SIZE];
+    struct flic_err one = { 0 };
+    size_t len;
+
+    for (size_t i = 0; i < w->n_flash; i++) {
+        int rc = pk_read(ck_packs(w->job->store), &w->ids[i], page, sizeof(page), &len, &one);
+
+        if (rc)
+            return flic_err_set(err, rc, "gfn 0x%llx: %s", (unsigned long long)w->gfns[w->page_of[i]], one.text);
+    }
+    return code;        /* it can be read now: what was said first stands */
+}
+
 static int fill_window(struct window *w, struct flic_err *err)
 {
     struct job *job = w->job;
@@ -121,6 +137,8 @@ static int fill_window(struct window *w, struct flic_err *err)
     }
     if (!rc)
         rc = pk_read_pages(ck_packs(job->store), w->ids, w->n_flash, got_page, w, err);
+    if (rc == FLIC_E_DAMAGED && w->n_flash)
+        rc = name_the_page(w, rc, err);
     flx_unmap(map);
     return rc;
 }

@@ -55,6 +55,7 @@ struct ck_entry {               /* a copy; stays valid */
     struct flic_uuid id;        /* of this checkpoint: what a reference names */
     struct flic_id flash_root;  /* when info.places has IX_FLASH */
     bool destaged;
+    bool stuck;                 /* damaged: destage passes it by until the next start */
 };
 
 /* The newest checkpoint of a guest (seq 0) or exactly this one. `name` is the guest's name or uuid; a name that two guests'
@@ -76,6 +77,7 @@ void ck_unreserve(struct ck_store *store);
  * cannot be written is derived, and the next start brings it in line. */
 void ck_add(struct ck_store *store, const struct ck_entry *entry);      /* uses a reservation */
 void ck_moved_to_flash(struct ck_store *store, const struct nv_name *name, const struct flic_id *root);
+void ck_cannot_move(struct ck_store *store, const struct nv_name *name);
 void ck_count_restore(struct ck_store *store, const struct nv_name *name);
 /* Durable tombstone first, then the catalog, then frames and packs nobody needs any more. */
 int ck_forget(struct ck_store *store, const struct nv_name *name, bool dry_run, uint64_t *ret_freed_bytes,

@@ -58,17 +58,19 @@ static void assign_frames(struct window *w, size_t n, uint32_t *next, uint32_t r
     }
 }
 
+/* From a private copy: a backend with a grant may write on, and what is hashed must be what is stored. */
 static int spill_window(struct window *w, size_t n, struct flic_err *err)
 {
     struct ck_save *save = w->save;
     int rc = 0;
 
     for (size_t i = 0; !rc && i < n; i++) {
-        const uint8_t *page = w->base + i * FLIC_PAGE_SIZE;
-
-        if (w->kind[i] != FLX_PAGE_RAM || w->frame[i] != CK_NO_FRAME || flic_is_zero(page, FLIC_PAGE_SIZE))
+        if (w->kind[i] != FLX_PAGE_RAM || w->frame[i] != CK_NO_FRAME)
             continue;
-        rc = pk_put(save->writer, PK_PAGE, page, FLIC_PAGE_SIZE, &w->id[i], NULL, err);
+        memcpy(save->window, w->base + i * FLIC_PAGE_SIZE, FLIC_PAGE_SIZE);
+        if (flic_is_zero(save->window, FLIC_PAGE_SIZE))
+            continue;
+        rc = pk_put(save->writer, PK_PAGE, save->window, FLIC_PAGE_SIZE, &w->id[i], NULL, err);
         save->figures.spilled_pages++;
     }
     return rc;
@@ -203,6 +205,18 @@ static int take_state(struct ck_save *save, void **ret_state, size_t *ret_len, s
     return rc ? rc : flx_mark_resume(save->params.dom, err);
 }
 
+/* Bitmaps and map end where the guest ended at the start: a page beyond (a balloon, a hotplug) would be left out. */
+static int check_not_grown(struct ck_save *save, struct flic_err *err)
+{
+    struct flx_info now;
+    int rc = flx_info(save->params.dom, &now, err);
+
+    if (!rc && now.gfn_end > save->info.gfn_end)
+        rc = flic_err_set(err, FLIC_E_REFUSED, "save '%s': its memory grew meanwhile, up to gfn 0x%llx: save it again",
+                          save->info.name, (unsigned long long)now.gfn_end - 1);
+    return rc;
+}
+
 static int from_suspended(struct ck_save *save, struct maps *maps, struct flic_err *err)
 {
     uint64_t mark = ck_now_us();
@@ -211,6 +225,8 @@ static int from_suspended(struct ck_save *save, struct maps *maps, struct flic_e
     size_t state_len = 0;
     int rc = take_state(save, &state, &state_len, err);
 
+    if (!rc)
+        rc = check_not_grown(save, err);
     save->figures.state_us = lap(&mark);
     if (!rc)
         rc = ck_save_fetch_dirty(save, err);
@@ -244,8 +260,11 @@ int ck_save_capture(struct ck_save *save, struct flic_err *err)
     rc = save->params.suspend(save->params.arg, err);
     suspended = ck_now_us();
     written = ck_flash_written(save->store);
-    if (!rc)
+    if (!rc) {
         rc = from_suspended(save, &maps, err);
+        if (rc)     /* the state may have failed before its mark: whoever resumes the guest now must do it in place */
+            (void)flx_mark_resume(save->params.dom, NULL);
+    }
     save->figures.suspend_us = suspended - asked;
     save->figures.captured_us = ck_now_us() - suspended;
     save->figures.pause_us = ck_now_us() - asked;

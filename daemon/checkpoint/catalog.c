@@ -107,11 +107,11 @@ static int see_root(enum pk_kind kind, const struct flic_id *id, const void *dat
 /* Names are collected first: nothing may be dropped from the arena while it is being walked. */
 struct arena_walk {
     struct ck_store *store;
-    struct to_drop {
+    struct to_mend {
         struct nv_name name;
-        bool buried;            /* its tombstone is on flash; otherwise it was never published */
-    } drop[64];
-    size_t n_drop;
+        enum { UNPUBLISHED, BURIED, DESTAGED } why;     /* its tombstone, or its root, is on flash */
+    } mend[64];
+    size_t n_mend;
     int rc;
 };
 
@@ -122,6 +122,15 @@ static uint32_t restore_count(const struct nv_object *obj)
     if (obj->restored_note && obj->restored_len >= sizeof(count))
         memcpy(&count, obj->restored_note, sizeof(count));
     return count;
+}
+
+/* More than fit are met in the next walk. */
+static void add_mend(struct arena_walk *walk, const struct nv_object *obj, int why)
+{
+    if (walk->n_mend < sizeof(walk->mend) / sizeof(walk->mend[0])) {
+        walk->mend[walk->n_mend].name = obj->name;
+        walk->mend[walk->n_mend++].why = why;
+    }
 }
 
 static void note_only(struct arena_walk *walk, const struct nv_object *obj)
@@ -142,8 +151,7 @@ static int see_object(const struct nv_object *obj, void *arg)
     bool is_buried = obj->forgotten || buried(store, &obj->name.guest, obj->name.seq);
 
     if (is_buried || (obj->present && !obj->published)) {
-        if (walk->n_drop < 64)
-            walk->drop[walk->n_drop++] = (struct to_drop){ .name = obj->name, .buried = is_buried };
+        add_mend(walk, obj, is_buried ? BURIED : UNPUBLISHED);
         return 0;
     }
     if (!obj->present) {
@@ -161,23 +169,27 @@ static int see_object(const struct nv_object *obj, void *arg)
     if (!entry)
         return walk->rc = -ENOMEM;
     fill_from_facts(entry, &facts);
+    if (entry->info.places & IX_FLASH && !obj->destaged)    /* flicd ended between the root's seal and the note */
+        add_mend(walk, obj, DESTAGED);
     entry->info.places |= IX_NVRAM;
     entry->info.restored = restore_count(obj);
     return 0;
 }
 
-static int drop_from_arena(struct ck_store *store, const struct to_drop *drop, struct flic_err *err)
+static int mend(struct ck_store *store, const struct to_mend *m, struct flic_err *err)
 {
     int rc;
 
-    if (!drop->buried) {
+    if (m->why == UNPUBLISHED) {
         store->recovery.unpublished_dropped++;
-        return nv_drop_unpublished(store->arena, &drop->name, err);
+        return nv_drop_unpublished(store->arena, &m->name, err);
     }
-    rc = nv_note_add(store->arena, &drop->name, NV_NOTE_FORGOTTEN, NULL, 0, err);
+    if (m->why == DESTAGED)
+        return nv_note_add(store->arena, &m->name, NV_NOTE_DESTAGED, NULL, 0, err);
+    rc = nv_note_add(store->arena, &m->name, NV_NOTE_FORGOTTEN, NULL, 0, err);
     if (!rc)
-        rc = nv_note_drop(store->arena, &drop->name, NV_NOTE_FORGOTTEN, err);
-    return rc ? rc : nv_note_drop(store->arena, &drop->name, NV_NOTE_RESTORED, err);
+        rc = nv_note_drop(store->arena, &m->name, NV_NOTE_FORGOTTEN, err);
+    return rc ? rc : nv_note_drop(store->arena, &m->name, NV_NOTE_RESTORED, err);
 }
 
 static int scan_arena(struct ck_store *store, struct flic_err *err)
@@ -186,11 +198,11 @@ static int scan_arena(struct ck_store *store, struct flic_err *err)
     int rc;
 
     do {
-        walk.n_drop = 0;
+        walk.n_mend = 0;
         rc = nv_each(store->arena, see_object, &walk);
-        for (size_t i = 0; !rc && i < walk.n_drop; i++)
-            rc = drop_from_arena(store, &walk.drop[i], err);
-    } while (!rc && walk.n_drop == 64);
+        for (size_t i = 0; !rc && i < walk.n_mend; i++)
+            rc = mend(store, &walk.mend[i], err);
+    } while (!rc && walk.n_mend == sizeof(walk.mend) / sizeof(walk.mend[0]));
     return rc == -ENOMEM ? flic_err_set(err, rc, "read the catalog: out of memory") : rc;
 }
 

@@ -128,6 +128,8 @@ static int reserve_nvram(struct ck_save *save, struct flic_err *err)
         pages = save->info.pages;
     while ((rc = nv_txn_begin(ck_arena(save->store), fixed + (uint32_t)pages, &save->txn, err)) == FLIC_E_NOSPACE && pages)
         pages = pages > 256 ? pages / 2 : 0;
+    if (!rc && err)
+        *err = (struct flic_err){ 0 };      /* a try that was too large is no error */
     return rc ? flic_err_wrap(err, rc, "save '%s'", save->info.name) : 0;
 }
 

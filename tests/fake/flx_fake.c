@@ -202,14 +202,30 @@ static void allocate(struct domain *d, uint64_t gfns)
     memset(d->kind, FLX_PAGE_HOLE, gfns);
 }
 
+/* A new place, or once there is none the oldest of a domain that is gone: its handles must be closed by then. */
+static struct domain *new_place(void)
+{
+    if (n_domains < MAX_DOMAINS)
+        return &domains[n_domains++];
+    for (size_t i = 0; i < MAX_DOMAINS; i++) {
+        if (domains[i].alive)
+            continue;
+        drop(&domains[i]);
+        memset(&domains[i], 0, sizeof(domains[i]));
+        return &domains[i];
+    }
+    die("too many domains");
+    return NULL;
+}
+
 void flx_fake_add(uint32_t domid, const char *name, const struct flic_uuid *uuid, uint64_t first_gfn, uint64_t pages)
 {
     struct domain *d;
 
     (void)pthread_mutex_lock(&lock);
-    if (n_domains == MAX_DOMAINS || find(domid) || first_gfn + pages + 1 > MAX_GFNS)
+    if (find(domid) || first_gfn + pages + 1 > MAX_GFNS)
         die("this domain cannot be added");
-    d = &domains[n_domains++];
+    d = new_place();
     d->alive = true;
     d->info = (struct flx_info){ .domid = domid, .uuid = *uuid, .vcpus = 1,
                                  .max_pages = pages ? pages : first_gfn,

@@ -23,7 +23,7 @@ struct flx_fake_host { unsigned caps; uint32_t gic, midr; uint64_t counter_hz; }
 void flx_fake_set_host(const struct flx_fake_host *host);
 
 /* A running domain of one vCPU with zeroed RAM at gfns [first_gfn, first_gfn + pages); pages 0: a fresh, paused domain without
- * memory, to be restored into, where first_gfn is the highest gfn it may have. At most 16 domains, 2^20 gfns each. */
+ * memory, to be restored into, where first_gfn is the highest gfn it may have. At most 16 domains alive, 2^20 gfns each. */
 void flx_fake_add(uint32_t domid, const char *name, const struct flic_uuid *uuid, uint64_t first_gfn, uint64_t pages);
 void flx_fake_kill(uint32_t domid);     /* gone: every later call says FLIC_E_NODOMAIN */
 void flx_fake_set_run(uint32_t domid, enum flx_run run);

@@ -43,14 +43,16 @@ static const struct code_row *row_of(int code)
     return NULL;
 }
 
-/* Control characters and quotes that could forge a log line become '?'. */
+/* Control characters become '?', also those that UTF-8 writes in two bytes (U+0080 to U+009F): some terminals obey them. */
 static void make_printable(char *s)
 {
     for (; *s; s++) {
-        unsigned char c = (unsigned char)*s;
+        unsigned char c = (unsigned char)s[0], next = (unsigned char)s[1];
 
         if (c < 0x20 || c == 0x7f)
             *s = '?';
+        if (c == 0xc2 && next >= 0x80 && next <= 0x9f)
+            s[0] = s[1] = '?';
     }
 }
 

@@ -128,7 +128,7 @@ int flic_publish_file(const char *path, const void *data, size_t len, unsigned m
 
 int flic_load_file(const char *path, size_t max, void **ret_data, size_t *ret_len, struct flic_err *err)
 {
-    FLIC_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    FLIC_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);     /* a pipe must not hold us up */
     struct stat st;
     size_t len;
     void *data;

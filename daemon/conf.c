@@ -104,11 +104,11 @@ static int set_text(const struct key *key, config_setting_t *s, struct fd_conf *
 
 static int set_one(config_setting_t *s, const char *path, struct fd_conf *conf, struct flic_err *err)
 {
-    const char *name = config_setting_name(s);
+    const char *name = config_setting_name(s), *file = config_setting_source_file(s);   /* NULL: not an included one */
     const struct key *key = key_named(name);
     char where[PATH_MAX + 32];
 
-    (void)snprintf(where, sizeof(where), "%s:%u", path, config_setting_source_line(s));
+    (void)snprintf(where, sizeof(where), "%s:%u", file ? file : path, config_setting_source_line(s));
     if (!key)
         return flic_err_set(err, FLIC_E_CONFIG, "%s: unknown key '%s' (see flicd.conf(5))", where, name ? name : "");
     return key->type == INT ? set_int(key, s, conf, where, err) : set_text(key, s, conf, where, err);
@@ -127,7 +127,8 @@ int fd_conf_load(const char *path, bool may_be_missing, struct fd_conf *conf, st
     }
     config_init(&file);
     if (!config_read_file(&file, path))
-        rc = flic_err_set(err, FLIC_E_CONFIG, "%s:%d: %s", path, config_error_line(&file), config_error_text(&file));
+        rc = flic_err_set(err, FLIC_E_CONFIG, "%s:%d: %s", config_error_file(&file) ? config_error_file(&file) : path,
+                          config_error_line(&file), config_error_text(&file));
     root = config_root_setting(&file);
     for (int i = 0; !rc && i < config_setting_length(root); i++)
         rc = set_one(config_setting_get_elem(root, (unsigned)i), path, conf, err);

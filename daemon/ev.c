@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -30,6 +31,7 @@ struct ev_conn {
     struct ev_conn *prev, *next;
     struct bufferevent *bev;
     void *user;
+    bool cut;                   /* it will be closed; nothing more is sent */
 };
 
 struct on_signal {
@@ -265,8 +267,11 @@ void ev_send(struct ev_conn *conn, const void *data, size_t len)
 {
     struct evbuffer *out = bufferevent_get_output(conn->bev);
 
+    if (conn->cut)
+        return;
     if (evbuffer_get_length(out) + len > SEND_MAX || bufferevent_write(conn->bev, data, len)) {
         flic_warn("a client does not read its answers, cutting it off");
+        conn->cut = true;
         /* Not now: the caller still holds the connection. Reading stops, so nothing else can close it first. */
         (void)bufferevent_disable(conn->bev, EV_READ | EV_WRITE);
         bufferevent_setcb(conn->bev, NULL, NULL, NULL, NULL);

@@ -23,9 +23,11 @@ const size_t flx_arch_n_params = sizeof(flx_arch_params) / sizeof(flx_arch_param
 
 size_t flx_ranges(const struct flx_info *info, struct flx_range ranges[16])
 {
+    /* Of the first two regions the toolstack populates a few pages at the start: ACPI tables of some KiB, and four magic pages
+     * (tools/libs/guest/xg_dom_arm.c). To look for pages that cannot be there costs a failed mapping each. */
     static const struct { uint64_t base, bytes; } regions[] = {
-        { GUEST_ACPI_BASE, GUEST_ACPI_SIZE },
-        { GUEST_MAGIC_BASE, GUEST_MAGIC_SIZE },
+        { GUEST_ACPI_BASE, UINT64_C(2) << 20 },
+        { GUEST_MAGIC_BASE, UINT64_C(16) << XC_PAGE_SHIFT },
         { GUEST_RAM0_BASE, GUEST_RAM0_SIZE },
         { GUEST_RAM1_BASE, GUEST_RAM1_SIZE },
     };

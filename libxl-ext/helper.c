@@ -195,9 +195,10 @@ static int join(struct flic_talk *talk, json_t *request, json_t **ret_answer, st
         if (!flic_talk_is_event(msg, &event)) {
             rc = flic_talk_outcome(msg, err);
             if (rc)
-                break;
-            *ret_answer = msg;
-            return 0;
+                json_decref(msg);
+            else
+                *ret_answer = msg;
+            return rc;
         }
         if (!strcmp(event, "progress"))
             relay_progress(msg);

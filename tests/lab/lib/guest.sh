@@ -55,7 +55,7 @@ phone_guest() {
     while [ $# -gt 0 ]; do
         [ $# -ge 2 ] || usage_error "guest: $1 needs a value"
         case $1 in
-            --memory) memory=$2; number --memory "$memory" 64 6144 ;;
+            --memory) memory=$2; number --memory "$memory" 192 6144 ;;
             --vcpus) vcpus=$2; number --vcpus "$vcpus" 1 8 ;;
             --workload) workload=$2 ;;
             --seed) seed=$2; number --seed "$seed" 0 999999999 ;;

@@ -8,7 +8,10 @@
  * is in PEEK's answer, that is, in the next epoch. In neither: missed. With --events, each such epoch is
  * followed by one in which the guest stays paused and is sent an event: only Xen and backends write then.
  *
- * Exit status: 0 nothing missed, 1 something missed, 2 the check could not be made.
+ * With --omit (a debug build of our hypervisor), one run per mask, each with those mechanisms of log-dirty switched
+ * off, to see that the check would notice. Such a run ends with the first epoch that misses something.
+ *
+ * Exit status: 0 nothing missed (with a mask other than 0: something missed), 1 otherwise, 2 no check could be made.
  */
 #include "guestmem.h"
 
@@ -21,10 +24,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <xenhypfs.h>
 #include <xenstore.h>
+
+#define MAX_RUNS 16
 
 struct options {
     unsigned int epochs, run_ms, drain_ms, listed;
+    unsigned int omit[MAX_RUNS], runs;  /* masks of enum logdirty_source; 0 runs: one, and no mask is set */
     bool events, remap, json, verbose;
     const char *label;
 };
@@ -42,6 +49,7 @@ struct oracle {
     uint64_t room;              /* gfns that the arrays have room for */
     uint64_t *before, *after;
     uint8_t *clean, *peek, *kind;
+    uint8_t *pinned;            /* always dirty, as far as was known at the start */
     struct tally sum;
 };
 
@@ -60,7 +68,8 @@ static const char usage[] =
     "  --events       after each epoch, one more with the guest paused and an event sent to it\n"
     "  --remap        map the guest's memory anew in each epoch: for guests that balloon\n"
     "  --list N       name at most N missed pages (20)\n"
-    "  --json         one line with the result  --label NAME  goes into it    --verbose  a line per epoch\n";
+    "  --omit M,M...  one run of N epochs for each mask of mechanisms that are switched off (debug hypervisor)\n"
+    "  --json         a line with the result    --label NAME  goes into it    --verbose  a line per epoch\n";
 
 static double now_ms(void)
 {
@@ -99,6 +108,7 @@ static void make_room(struct oracle *o)
     o->clean = resized(o->clean, old ? old / 8 + 1 : 0, nr / 8 + 1, 1);
     o->peek = resized(o->peek, old ? old / 8 + 1 : 0, nr / 8 + 1, 1);
     o->kind = resized(o->kind, old, nr, 1);
+    o->pinned = resized(o->pinned, old ? old / 8 + 1 : 0, nr / 8 + 1, 1);
     o->room = nr;
 }
 
@@ -126,7 +136,7 @@ static void name_missed(struct oracle *o, uint64_t gfn, bool paused)
     struct tally *sum = &o->sum;
 
     if (!sum->missed)
-        guestmem_kinds(&o->mem, NULL, o->kind);
+        guestmem_kinds(&o->mem, o->pinned, o->kind);
     sum->missed_by_kind[o->kind[gfn]]++;
     if (sum->missed++ < o->opt.listed)
         fprintf(stderr, "missed: gfn %#llx (%s) in epoch %llu%s\n", (unsigned long long)gfn,
@@ -200,9 +210,10 @@ static void run_and_pause(struct oracle *o)
     sleep_ms(o->opt.drain_ms);
 }
 
-static void watch(struct oracle *o)
+/* mask 0: until the epochs are over; else until something is missed, at the latest then. */
+static void watch(struct oracle *o, unsigned int mask)
 {
-    while (o->sum.epochs - o->sum.paused_epochs < o->opt.epochs && !stop) {
+    while (o->sum.epochs - o->sum.paused_epochs < o->opt.epochs && !stop && !(mask && o->sum.missed)) {
         run_and_pause(o);
         measure(o, false);
         if (!o->opt.events)
@@ -213,21 +224,16 @@ static void watch(struct oracle *o)
     }
 }
 
-static void begin(struct oracle *o, uint32_t domid)
+static void begin(struct oracle *o)
 {
-    guestmem_open(&o->mem, domid);
-    make_room(o);
-    o->xs = xs_open(0);
-    if (!o->xs)
-        die("xenstore cannot be opened: %s", strerror(errno));
-    if (xc_domain_pause(o->mem.xch, domid))
-        die("domain %u cannot be paused: %s", domid, strerror(errno));
+    if (xc_domain_pause(o->mem.xch, o->mem.domid))
+        die("domain %u cannot be paused: %s", o->mem.domid, strerror(errno));
     sleep_ms(o->opt.drain_ms);
-    if (xc_shadow_control(o->mem.xch, domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, NULL, 0) < 0) {
+    if (xc_shadow_control(o->mem.xch, o->mem.domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, NULL, 0) < 0) {
         int error = errno;
 
-        xc_domain_unpause(o->mem.xch, domid);
-        die("log-dirty cannot be turned on for domain %u: %s%s", domid, strerror(error),
+        xc_domain_unpause(o->mem.xch, o->mem.domid);
+        die("log-dirty cannot be turned on for domain %u: %s%s", o->mem.domid, strerror(error),
             error == EINVAL ? " (is it on already?)" : "");
     }
     /* From here on what changes is to be reported. */
@@ -239,27 +245,36 @@ static void end(struct oracle *o)
     if (xc_shadow_control(o->mem.xch, o->mem.domid, XEN_DOMCTL_SHADOW_OP_OFF, NULL, 0) < 0)
         fprintf(stderr, "log-dirty cannot be turned off: %s\n", strerror(errno));
     xc_domain_unpause(o->mem.xch, o->mem.domid);
-    xs_close(o->xs);
-    guestmem_close(&o->mem);
 }
 
-static void print_result(const struct oracle *o)
+static void set_omitted(unsigned int mask)
+{
+    xenhypfs_handle *hypfs = xenhypfs_open(NULL, 0);
+    char text[16];
+
+    snprintf(text, sizeof(text), "%u", mask);
+    if (!hypfs || xenhypfs_write(hypfs, "/params/logdirty-omit", text))
+        die("nothing can be switched off: %s (needs a debug build of our hypervisor)", strerror(errno));
+    xenhypfs_close(hypfs);
+}
+
+static void print_result(const struct oracle *o, unsigned int mask)
 {
     const struct tally *s = &o->sum;
     double over = s->changed ? 100.0 * ((double)s->dirty - (double)s->changed) / (double)s->changed : 0;
     const char *comma = "";
 
     if (!o->opt.json) {
-        printf("%s: %llu epochs (%llu paused), %llu pages changed, %llu dirty (%+.1f %%), %llu faults, late %llu, "
-               "missed %llu; CLEAN %.2f ms, at most %.2f\n", o->opt.label, (unsigned long long)s->epochs,
+        printf("%s, omit %u: %llu epochs (%llu paused), %llu pages changed, %llu dirty (%+.1f %%), %llu faults, "
+               "late %llu, missed %llu; CLEAN %.2f ms, at most %.2f\n", o->opt.label, mask, (unsigned long long)s->epochs,
                (unsigned long long)s->paused_epochs, (unsigned long long)s->changed, (unsigned long long)s->dirty,
                over, (unsigned long long)s->faults, (unsigned long long)s->late, (unsigned long long)s->missed,
                s->clean_ms / (s->epochs ? s->epochs : 1), s->clean_ms_max);
         return;
     }
-    printf("{\"name\":\"logdirty-oracle\",\"label\":\"%s\",\"epochs\":%llu,\"paused_epochs\":%llu,\"changed\":%llu,"
+    printf("{\"name\":\"logdirty-oracle\",\"label\":\"%s\",\"omit\":%u,\"epochs\":%llu,\"paused_epochs\":%llu,\"changed\":%llu,"
            "\"dirty\":%llu,\"faults\":%llu,\"late\":%llu,\"missed\":%llu,\"over_report_percent\":%.1f,"
-           "\"clean_ms_mean\":%.3f,\"clean_ms_max\":%.3f,\"missed_by_kind\":{", o->opt.label,
+           "\"clean_ms_mean\":%.3f,\"clean_ms_max\":%.3f,\"missed_by_kind\":{", o->opt.label, mask,
            (unsigned long long)s->epochs, (unsigned long long)s->paused_epochs, (unsigned long long)s->changed,
            (unsigned long long)s->dirty, (unsigned long long)s->faults, (unsigned long long)s->late,
            (unsigned long long)s->missed, over, s->clean_ms / (s->epochs ? s->epochs : 1), s->clean_ms_max);
@@ -269,6 +284,7 @@ static void print_result(const struct oracle *o)
             comma = ",";
         }
     puts("}}");
+    fflush(stdout);
 }
 
 static unsigned int number(const char *text)
@@ -281,6 +297,15 @@ static unsigned int number(const char *text)
     return value;
 }
 
+static void parse_omit(struct options *opt, char *list)
+{
+    for (char *item = strtok(list, ","); item; item = strtok(NULL, ",")) {
+        if (opt->runs == MAX_RUNS)
+            die("at most %u masks", MAX_RUNS);
+        opt->omit[opt->runs++] = number(item);
+    }
+}
+
 static uint32_t parse(struct options *opt, int argc, char **argv)
 {
     static const struct option longs[] = {
@@ -288,7 +313,8 @@ static uint32_t parse(struct options *opt, int argc, char **argv)
         { "drain", required_argument, NULL, 'd' },  { "events", no_argument, NULL, 'e' },
         { "remap", no_argument, NULL, 'm' },        { "list", required_argument, NULL, 'l' },
         { "json", no_argument, NULL, 'j' },         { "label", required_argument, NULL, 'b' },
-        { "verbose", no_argument, NULL, 'v' },      { "help", no_argument, NULL, 'h' },
+        { "verbose", no_argument, NULL, 'v' },      { "omit", required_argument, NULL, 'o' },
+        { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 }
     };
     int c;
@@ -304,6 +330,7 @@ static uint32_t parse(struct options *opt, int argc, char **argv)
         case 'j': opt->json = true; break;
         case 'v': opt->verbose = true; break;
         case 'b': opt->label = optarg; break;
+        case 'o': parse_omit(opt, optarg); break;
         case 'h': fputs(usage, stdout); exit(0);
         default: die("%s", usage);
         }
@@ -312,16 +339,44 @@ static uint32_t parse(struct options *opt, int argc, char **argv)
     return number(argv[optind]);
 }
 
+/* Returns whether the result is as it should be. */
+static bool one_run(struct oracle *o, unsigned int mask)
+{
+    memset(&o->sum, 0, sizeof(o->sum));
+    begin(o);
+    watch(o, mask);
+    end(o);
+    print_result(o, mask);
+    return mask ? o->sum.missed > 0 : o->sum.missed == 0;
+}
+
 int main(int argc, char **argv)
 {
     struct oracle o = { .opt = { .epochs = 20, .run_ms = 300, .drain_ms = 100, .listed = 20, .label = "guest" } };
     uint32_t domid = parse(&o.opt, argc, argv);
+    bool good = true;
 
     signal(SIGINT, on_signal);
     signal(SIGTERM, on_signal);
-    begin(&o, domid);
-    watch(&o);
+    guestmem_open(&o.mem, domid);
+    make_room(&o);
+    o.xs = xs_open(0);
+    if (!o.xs)
+        die("xenstore cannot be opened: %s", strerror(errno));
+
+    /* Before anything is switched off. */
+    begin(&o);
+    dirty(&o, XEN_DOMCTL_SHADOW_OP_PEEK, o.pinned, NULL);
     end(&o);
-    print_result(&o);
-    return o.sum.missed ? 1 : 0;
+
+    if (!o.opt.runs)
+        good = one_run(&o, 0);
+    for (unsigned int i = 0; i < o.opt.runs && !stop; i++) {
+        set_omitted(o.opt.omit[i]);
+        good &= one_run(&o, o.opt.omit[i]);
+        set_omitted(0);
+    }
+    xs_close(o.xs);
+    guestmem_close(&o.mem);
+    return good && !stop ? 0 : 1;
 }

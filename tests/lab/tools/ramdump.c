@@ -4,7 +4,7 @@
  * ramdump DOMID FILE - what saving without FLIC costs: all of a guest's memory written to FILE and fsynced.
  *
  * The yardstick of scripts/demo: the same pages, the same mappings, the same flash. Prints one JSON object: pages, bytes,
- * and how long reading and writing took. The file is removed again: it is no checkpoint.
+ * and how long it took. The file is removed again: it is no checkpoint.
  */
 #include "guestmem.h"
 
@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -37,11 +38,37 @@ static void put(int fd, const uint8_t *data, size_t len)
     }
 }
 
+#define FIRST_GFN 0x40000u      /* where an arm64 guest's RAM begins (xen/include/public/arch-arm.h: GUEST_RAM0_BASE) */
+#define BATCH 1024u             /* pages mapped at a time, as libxc's own save does */
+
+/* Writes the pages from `gfn` on that are there; returns how many. */
+static uint64_t dump_batch(const struct guestmem *mem, uint64_t gfn, size_t n, int fd)
+{
+    xen_pfn_t gfns[BATCH];
+    int missing[BATCH];
+    uint64_t pages = 0;
+    const uint8_t *base;
+
+    for (size_t i = 0; i < n; i++)
+        gfns[i] = gfn + i;
+    base = xenforeignmemory_map(mem->fmem, mem->domid, PROT_READ, n, gfns, missing);
+    if (!base)
+        die("map gfn %#" PRIx64 ": %s", gfn, strerror(errno));
+    for (size_t i = 0; i < n; i++) {
+        if (missing[i])
+            continue;
+        put(fd, base + i * GUESTMEM_PAGE, GUESTMEM_PAGE);
+        pages++;
+    }
+    xenforeignmemory_unmap(mem->fmem, (void *)base, n);
+    return pages;
+}
+
 int main(int argc, char **argv)
 {
     struct guestmem mem;
-    double began, mapped;
-    uint64_t gfn;
+    uint64_t pages = 0, end;
+    double began;
     int fd;
 
     if (argc != 3)
@@ -49,18 +76,15 @@ int main(int argc, char **argv)
     fd = open(argv[2], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0)
         die("%s: %s", argv[2], strerror(errno));
-    began = now_ms();
     guestmem_open(&mem, (uint32_t)atoi(argv[1]));
-    guestmem_map(&mem);
-    mapped = now_ms();
-    for (gfn = 0; gfn < mem.nr; gfn++)
-        if (mem.page[gfn])
-            put(fd, mem.page[gfn], GUESTMEM_PAGE);
+    end = guestmem_frames(&mem);
+    began = now_ms();
+    for (uint64_t gfn = FIRST_GFN; gfn < end; gfn += BATCH)
+        pages += dump_batch(&mem, gfn, end - gfn < BATCH ? (size_t)(end - gfn) : BATCH, fd);
     if (fsync(fd))
         die("fsync: %s", strerror(errno));
-    printf("{\"pages\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"map_ms\":%.1f,\"write_ms\":%.1f,\"total_ms\":%.1f}\n", mem.present,
-           mem.present * GUESTMEM_PAGE, mapped - began, now_ms() - mapped, now_ms() - began);
+    printf("{\"pages\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"total_ms\":%.1f}\n", pages, pages * GUESTMEM_PAGE,
+           now_ms() - began);
     unlink(argv[2]);
-    guestmem_close(&mem);
     return 0;
 }

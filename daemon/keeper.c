@@ -102,10 +102,12 @@ static void look_at(struct fd_keeper *k, const struct flx_info *info)
         flx_open(info->domid, &dom, NULL))
         return;
     if (info->run == FLX_SUSPENDED && carries(dom, "flic/operation") && is_due(k, info->domid)) {
-        if (flx_resume(dom, &err))
+        if (flx_resume(dom, &err)) {
             flic_error("resume '%s', left suspended: %s", info->name, err.text);
-        else
+        } else {
             flic_warn("resumed '%s', left suspended by an operation that is gone", info->name);
+            (void)flx_tell_guest(dom, "flic/operation", "", NULL);      /* a later suspend is not ours */
+        }
     } else if (info->run == FLX_PAUSED && carries(dom, "flic/restoring") && is_due(k, info->domid)) {
         flx_close(dom);
         destroy_half(info->domid);

@@ -15,6 +15,8 @@
 static pthread_mutex_t held_lock = PTHREAD_MUTEX_INITIALIZER;
 static uint32_t held_domids[16];
 static unsigned n_held;
+static struct { const struct fd_op *op; struct flic_uuid guest; } claims[16];
+static unsigned n_claims;
 
 static uint64_t now_us(clockid_t clock)
 {
@@ -67,12 +69,42 @@ bool fd_op_holds(struct fd_daemon *daemon, uint32_t domid)
     return found;
 }
 
+int fd_op_claim_guest(struct fd_op *op, const struct flic_uuid *guest, struct flic_err *err)
+{
+    bool taken;
+
+    (void)pthread_mutex_lock(&held_lock);
+    taken = n_claims == sizeof(claims) / sizeof(claims[0]);
+    for (unsigned i = 0; i < n_claims; i++)
+        taken |= flic_uuid_equal(&claims[i].guest, guest);
+    if (!taken) {
+        claims[n_claims].op = op;
+        claims[n_claims++].guest = *guest;
+    }
+    (void)pthread_mutex_unlock(&held_lock);
+    return taken ? flic_err_set(err, FLIC_E_BUSY, "this guest is being restored already: wait for that or cancel it ('flic status')")
+                 : 0;
+}
+
+static void drop_claim(const struct fd_op *op)
+{
+    (void)pthread_mutex_lock(&held_lock);
+    for (unsigned i = 0; i < n_claims; i++) {
+        if (claims[i].op == op) {
+            claims[i] = claims[--n_claims];
+            break;
+        }
+    }
+    (void)pthread_mutex_unlock(&held_lock);
+}
+
 /* ---- loop thread ---- */
 
 static void free_op(struct fd_op *op)
 {
     if (op->domid)
         let_go(op->domid);
+    drop_claim(op);
     json_decref(op->request);
     json_decref(op->join);
     (void)pthread_cond_destroy(&op->changed);
@@ -144,14 +176,19 @@ static struct fd_op *new_op(struct fd_daemon *daemon, enum fd_op_kind kind, uint
 
 int fd_op_start(struct fd_daemon *daemon, enum fd_op_kind kind, uint64_t owner, json_t *request, struct flic_err *err)
 {
+    json_int_t domid = json_integer_value(json_object_get(request, "domid"));
     struct fd_op *op;
 
+    if (daemon->stopping)
+        return flic_err_set(err, FLIC_E_BUSY, "flicd is stopping: try again when it runs again");
     if (count_ops(daemon) >= (unsigned)daemon->conf.workers)
         return flic_err_set(err, FLIC_E_BUSY, "%d operations are running, as many as 'workers' allows: wait for one to end",
                             daemon->conf.workers);
     op = new_op(daemon, kind, owner, request);
     if (!op)
         return flic_err_set(err, -ENOMEM, "start an operation: out of memory");
+    if (kind == FD_OP_SAVE && domid > 0 && domid <= UINT32_MAX)
+        fd_op_describe(op, (uint32_t)domid, "");    /* now, not in its thread: the next request for it may be in line already */
     op->next = daemon->ops;
     daemon->ops = op;
     if (pthread_create(&op->thread, NULL, run, op)) {

@@ -69,7 +69,9 @@ void fd_op_describe(struct fd_op *op, uint32_t domid, const char *name);
 void fd_run_save(struct fd_op *op);
 void fd_run_restore(struct fd_op *op);
 
-/* Which guests belong to a running operation; any thread. `take` fails (false) when it is taken. */
+/* Whether a domain belongs to a running operation; any thread. */
 bool fd_op_holds(struct fd_daemon *daemon, uint32_t domid);
+/* Makes this the one operation that restores a guest, until it ends; FLIC_E_BUSY when another one is. Operation's thread. */
+int fd_op_claim_guest(struct fd_op *op, const struct flic_uuid *guest, struct flic_err *err);
 
 #endif

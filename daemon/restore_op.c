@@ -93,7 +93,9 @@ static int prepare(struct run *r, struct flic_err *err)
     rc = flx_state_fits(r->loaded.root.state, r->loaded.root.state_len, err);
     if (rc)
         return flic_err_wrap(err, rc, "checkpoint %s@%llu", r->entry.info.name, (unsigned long long)r->name.seq);
-    if (!r->clone)
+    if (!r->clone)      /* claimed first: whoever restores it now is seen alive by the next one */
+        rc = fd_op_claim_guest(r->op, &r->name.guest, err);
+    if (!rc && !r->clone)
         rc = check_not_alive(r, err);
     if (!rc && !r->ram_only)
         rc = fd_disks_check(r->loaded.root.disks, err);

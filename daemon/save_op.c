@@ -27,13 +27,15 @@ struct run {
     struct flx_dom *dom;
     struct flx_info info;
     struct ck_save *save;
+    struct ck_facts facts;              /* these two outlive the save */
+    struct ck_save_figures figures;
+    bool had_save;
     char *disks;
-    bool ram_only;
+    bool ram_only, asked_suspend;
 };
 
-static json_t *figures_of(const struct ck_save *save)
+static json_t *figures_of(const struct ck_save_figures *f)
 {
-    const struct ck_save_figures *f = ck_save_get_figures(save);
     json_t *o = json_object();
     const struct { const char *name; uint64_t value; } rows[] = {
         { "ram_pages", f->ram_pages }, { "zero_pages", f->zero_pages }, { "live_pages", f->live_pages },
@@ -149,8 +151,10 @@ static int all_steps(struct run *r, struct flic_err *err)
     rc = fd_op_wait(r->op, FD_WAIT_JOIN, JOIN_TIMEOUT_S, err);
     if (!rc)
         rc = ck_save_live(r->save, err);
-    if (!rc)
-        rc = ck_save_capture(r->save, err);
+    if (rc)
+        return rc;
+    r->asked_suspend = true;
+    rc = ck_save_capture(r->save, err);
     if (rc)
         return rc;
     answer_helper(r);
@@ -167,26 +171,39 @@ static void undo(struct run *r)
     bool owner_gone;
     int rc;
 
-    if (!r->dom)
+    if (!r->dom || flx_info(r->dom, &r->info, &err))
         return;
+    if (!r->asked_suspend)      /* nobody will find it suspended because of us */
+        (void)flx_tell_guest(r->dom, "flic/operation", "", NULL);
     (void)pthread_mutex_lock(&r->op->lock);
     owner_gone = r->op->owner_gone;
     (void)pthread_mutex_unlock(&r->op->lock);
-    if (flx_info(r->dom, &r->info, &err) || r->info.run != FLX_SUSPENDED)
+    if (r->info.run != FLX_SUSPENDED)
         return;
     rc = owner_gone ? flx_resume(r->dom, &err) : flx_mark_resume(r->dom, &err);
     if (rc)
         flic_error("resume '%s' after a failed save: %s", r->info.name, err.text);
 }
 
+/* Before anybody is answered: then log-dirty is off, and the domain may go or be saved again. */
+static void end_save(struct run *r)
+{
+    r->had_save = r->save != NULL;
+    if (!r->save)
+        return;
+    r->facts = *ck_save_facts(r->save);
+    r->figures = *ck_save_get_figures(r->save);
+    ck_save_free(r->save);
+    r->save = NULL;
+}
+
 static void finish(struct run *r, int rc, const struct flic_err *err)
 {
     struct fd_op *op = r->op;
-    const struct ck_facts *facts = r->save ? ck_save_facts(r->save) : NULL;
-    json_t *figures = r->save ? figures_of(r->save) : json_object(), *answer;
+    json_t *figures = r->had_save ? figures_of(&r->figures) : json_object(), *answer;
     char uuid[FLIC_UUID_TEXT];
     struct ix_entry entry = { .began_ns = op->began_ns, .verb = "save", .guest = r->info.uuid, .code = rc,
-                              .message = rc ? err->text : "", .seq = facts && !rc ? facts->seq : 0 };
+                              .message = rc ? err->text : "", .seq = rc ? 0 : r->facts.seq };
     struct timespec now;
 
     flic_uuid_text(&r->info.uuid, uuid);
@@ -194,7 +211,7 @@ static void finish(struct run *r, int rc, const struct flic_err *err)
         answer = fd_answer_error(rc, err->text);
     else
         answer = json_pack("{s:b, s:s, s:s, s:I, s:O}", "ok", 1, "domain", r->info.name, "uuid", uuid, "seq",
-                           (json_int_t)facts->seq, "figures", figures);
+                           (json_int_t)r->facts.seq, "figures", figures);
     if (rc)
         fd_op_to_helper(op, json_incref(answer), true);
     fd_op_to_owner(op, answer);
@@ -214,9 +231,9 @@ void fd_run_save(struct fd_op *op)
         undo(&r);
     else
         (void)flx_tell_guest(r.dom, "flic/operation", "", NULL);    /* the domain is about to go anyway */
-    finish(&r, rc, &err);
-    ck_save_free(r.save);
+    end_save(&r);
     flx_close(r.dom);
+    finish(&r, rc, &err);
     free(r.disks);
     if (!rc)
         fd_keeper_poke(op->daemon);

@@ -151,7 +151,7 @@ static void start_op(struct fd_session *s, enum fd_op_kind kind, json_t *request
     struct flic_err err = { 0 };
     int rc = fd_check_ready(s->daemon, &err);
 
-    if (!rc && kind == FD_OP_SAVE &&
+    if (!rc && kind == FD_OP_SAVE && json_integer_value(json_object_get(request, "domid")) > 0 &&
         fd_op_on_domain(s->daemon, (uint32_t)json_integer_value(json_object_get(request, "domid"))))
         rc = flic_err_set(&err, FLIC_E_BUSY, "domain %lld has an operation under way already: wait for it or cancel it ('flic status')",
                           (long long)json_integer_value(json_object_get(request, "domid")));

@@ -7,6 +7,9 @@
  * libxl, and a running flicd. Not thread-safe with other threads that change the environment: libxl learns of
  * FLIC's save helper through LIBXL_SAVE_HELPER, which these calls set for their own duration.
  *
+ * They drive libxl's event loop with the descriptors that libxl_osevent_beforepoll() gives, so `ctx` must not have hooks of
+ * libxl_osevent_register_hooks(). Events of other domains stay queued in the ctx.
+ *
  * Return: 0, or a libxl error (ERROR_*); `info->code` (a FLIC code) and `info->text` say what happened, to which domain and
  * what to do next. Every struct has _init; there is nothing to dispose unless said.
  */
@@ -38,7 +41,7 @@ enum flicxl_after {             /* what becomes of the domain after a published 
 };
 
 struct flicxl_save_params {
-    const char *file;           /* also write a reference there; NULL: none */
+    const char *file;           /* also write a reference there; NULL: none. A file of someone else's is never overwritten */
     enum flicxl_after after;
     uint32_t timeout_s;         /* 0: no limit but libxl's own for the guest's suspend */
     bool ram_only;              /* do not identify disks */

@@ -32,7 +32,7 @@
 struct options {
     unsigned int epochs, run_ms, drain_ms, listed;
     unsigned int omit[MAX_RUNS], runs;  /* masks of enum logdirty_source; 0 runs: one, and no mask is set */
-    bool events, remap, json, verbose;
+    bool events, remap, starve, json, verbose;
     const char *label;
 };
 
@@ -67,6 +67,7 @@ static const char usage[] =
     "  --drain MS     how long backends have after the pause (100)\n"
     "  --events       after each epoch, one more with the guest paused and an event sent to it\n"
     "  --remap        map the guest's memory anew in each epoch: for guests that balloon\n"
+    "  --starve       leave the guest no memory for page tables, so that no block can be split\n"
     "  --list N       name at most N missed pages (20)\n"
     "  --omit M,M...  one run of N epochs for each mask of mechanisms that are switched off (debug hypervisor)\n"
     "  --json         a line with the result    --label NAME  goes into it    --verbose  a line per epoch\n";
@@ -110,6 +111,13 @@ static void make_room(struct oracle *o)
     o->kind = resized(o->kind, old, nr, 1);
     o->pinned = resized(o->pinned, old ? old / 8 + 1 : 0, nr / 8 + 1, 1);
     o->room = nr;
+}
+
+/* A mapping shows the frame that was at a gfn when it was made, not the one that is there now. */
+static void map_anew(struct oracle *o)
+{
+    guestmem_map(&o->mem);
+    make_room(o);
 }
 
 static void dirty(struct oracle *o, unsigned int sop, uint8_t *bits, xc_shadow_op_stats_t *stats)
@@ -178,10 +186,8 @@ static void measure(struct oracle *o, bool paused)
     double start, took;
     uint64_t *swap;
 
-    if (o->opt.remap) {
-        guestmem_map(&o->mem);
-        make_room(o);
-    }
+    if (o->opt.remap)
+        map_anew(o);
     start = now_ms();
     dirty(o, XEN_DOMCTL_SHADOW_OP_CLEAN, o->clean, &stats);
     took = now_ms() - start;
@@ -229,6 +235,8 @@ static void begin(struct oracle *o)
     if (xc_domain_pause(o->mem.xch, o->mem.domid))
         die("domain %u cannot be paused: %s", o->mem.domid, strerror(errno));
     sleep_ms(o->opt.drain_ms);
+    if (o->opt.remap)
+        map_anew(o);
     if (xc_shadow_control(o->mem.xch, o->mem.domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, NULL, 0) < 0) {
         int error = errno;
 
@@ -245,6 +253,19 @@ static void end(struct oracle *o)
     if (xc_shadow_control(o->mem.xch, o->mem.domid, XEN_DOMCTL_SHADOW_OP_OFF, NULL, 0) < 0)
         fprintf(stderr, "log-dirty cannot be turned off: %s\n", strerror(errno));
     xc_domain_unpause(o->mem.xch, o->mem.domid);
+}
+
+/* Takes all that is free of the guest's page-table pool. Returns the size that gives it back. */
+static uint64_t starve(struct oracle *o)
+{
+    uint64_t size;
+
+    if (xc_get_paging_mempool_size(o->mem.xch, o->mem.domid, &size) < 0)
+        die("the pool of page tables cannot be read: %s", strerror(errno));
+    /* Fails, having freed what it could. */
+    if (!xc_set_paging_mempool_size(o->mem.xch, o->mem.domid, 0) || errno != ENOMEM)
+        die("the pool of page tables could not be emptied");
+    return size;
 }
 
 static void set_omitted(unsigned int mask)
@@ -314,7 +335,7 @@ static uint32_t parse(struct options *opt, int argc, char **argv)
         { "remap", no_argument, NULL, 'm' },        { "list", required_argument, NULL, 'l' },
         { "json", no_argument, NULL, 'j' },         { "label", required_argument, NULL, 'b' },
         { "verbose", no_argument, NULL, 'v' },      { "omit", required_argument, NULL, 'o' },
-        { "help", no_argument, NULL, 'h' },
+        { "starve", no_argument, NULL, 's' },       { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 }
     };
     int c;
@@ -327,6 +348,7 @@ static uint32_t parse(struct options *opt, int argc, char **argv)
         case 'l': opt->listed = number(optarg); break;
         case 'e': opt->events = true; break;
         case 'm': opt->remap = true; break;
+        case 's': opt->starve = true; break;
         case 'j': opt->json = true; break;
         case 'v': opt->verbose = true; break;
         case 'b': opt->label = optarg; break;
@@ -342,10 +364,14 @@ static uint32_t parse(struct options *opt, int argc, char **argv)
 /* Returns whether the result is as it should be. */
 static bool one_run(struct oracle *o, unsigned int mask)
 {
+    uint64_t pool = o->opt.starve ? starve(o) : 0;
+
     memset(&o->sum, 0, sizeof(o->sum));
     begin(o);
     watch(o, mask);
     end(o);
+    if (pool && xc_set_paging_mempool_size(o->mem.xch, o->mem.domid, pool))
+        fprintf(stderr, "the pool of page tables could not be filled again: %s\n", strerror(errno));
     print_result(o, mask);
     return mask ? o->sum.missed > 0 : o->sum.missed == 0;
 }

@@ -13,7 +13,7 @@ struct ck_identity {
     struct flic_secret secret;
 };
 
-/* Loads it, or draws and durably writes one when the folder has none and `may_create`. A folder with packs but without an
+/* Loads it, or draws and durably writes one when the folder has none. A folder with packs but without an
  * identity is FLIC_E_DAMAGED: a new secret would orphan every object. */
 int ck_identity_load(const char *folder, struct ck_identity *ret_identity, struct flic_err *err);
 

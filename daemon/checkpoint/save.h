@@ -10,6 +10,8 @@
  *   ck_save_publish   with the guest's disks flushed and identified: *published*, in the catalog, offered
  *   ck_save_free      ends it at any point; what was not published is dropped
  *
+ * After any failure the guest runs, or is suspended and marked so that whoever resumes it does so in place.
+ *
  * One save is run by one thread. The domain handle is borrowed. Log-dirty is off again after ck_save_free().
  */
 #ifndef FLIC_DAEMON_CHECKPOINT_SAVE_H

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 struct ck_store *store;
-struct flic_err err;
+_Thread_local struct flic_err err;
 char scene_dir[64], scene_arena[80];
 static uint64_t arena_size;
 static uint32_t next_fresh;

@@ -32,7 +32,7 @@
 #define SKIP_GFN 101u
 
 extern struct ck_store *store;
-extern struct flic_err err;
+extern _Thread_local struct flic_err err;
 extern char scene_dir[64], scene_arena[80];
 
 /* A new folder, store and arena of that size, no guests. */

@@ -389,7 +389,7 @@ void fd_op_progress(void *arg, const char *phase, uint64_t done, uint64_t total)
     told_us = now;
     event = json_pack("{s:s, s:s, s:I, s:I}", "event", "progress", "phase", phase, "done", (json_int_t)done,
                       "total", (json_int_t)total);
-    fd_op_to_owner(op, json_incref(event));
+    fd_op_to_owner(op, json_deep_copy(event));      /* a message belongs to one thread at a time */
     fd_op_to_helper(op, event, false);
 }
 

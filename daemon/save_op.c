@@ -210,8 +210,8 @@ static void finish(struct run *r, int rc, const struct flic_err *err)
     if (rc)
         answer = fd_answer_error(rc, err->text);
     else
-        answer = json_pack("{s:b, s:s, s:s, s:I, s:O}", "ok", 1, "domain", r->info.name, "uuid", uuid, "seq",
-                           (json_int_t)r->facts.seq, "figures", figures);
+        answer = json_pack("{s:b, s:s, s:s, s:I, s:o}", "ok", 1, "domain", r->info.name, "uuid", uuid, "seq",
+                           (json_int_t)r->facts.seq, "figures", json_deep_copy(figures));      /* it ends in the loop's thread */
     if (rc)
         fd_op_to_helper(op, json_incref(answer), true);
     fd_op_to_owner(op, answer);

@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include <pthread.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -37,6 +38,7 @@ static void set_up(void)
     struct sockaddr_un addr = { .sun_family = AF_UNIX };
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
+    (void)signal(SIGPIPE, SIG_IGN);     /* as main() does: clients go away */
     scene_begin(16 * MIB);
     scene_guest(GUEST, "web", 1, GUEST_PAGES);
     (void)snprintf(path, sizeof(path), "%s/sock", scene_dir);

@@ -227,10 +227,9 @@ void fd_run_save(struct fd_op *op)
     struct flic_err err = { 0 };
     int rc = all_steps(&r, &err);
 
+    /* On success the mark stays: should xl be killed before it destroys the guest, the keeper lets it go on. */
     if (rc)
         undo(&r);
-    else
-        (void)flx_tell_guest(r.dom, "flic/operation", "", NULL);    /* the domain is about to go anyway */
     end_save(&r);
     flx_close(r.dom);
     finish(&r, rc, &err);

@@ -132,7 +132,7 @@ static void *call_often(void *arg)
     struct caller *c = arg;
     uint8_t *into = calloc(mem.nr / 8 + 1, 1);
 
-    for (int i = 0; i < 200; i++) {
+    for (int i = 0; i < 60; i++) {
         int rc = bits(CLEAN, into);
 
         c->done += !rc;

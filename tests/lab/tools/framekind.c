@@ -25,6 +25,7 @@ const char *const frame_kind_names[FRAME_KINDS] = {
     [FRAME_VCPU_INFO] = "vcpu-info",
     [FRAME_GRANT_TABLE] = "grant-table",
     [FRAME_GRANT] = "grant-pinned",
+    [FRAME_GRANT_OFFERED] = "grant-offered",
     [FRAME_XEN_MAPPED] = "xen-mapped",
 };
 
@@ -63,8 +64,8 @@ static void classify_grant_frame(const struct guestmem *mem, uint8_t *kind, cons
     for (unsigned int i = 0; i < ENTRIES_PER_FRAME; i++) {
         uint16_t flags = entry[i].flags;
 
-        if ((flags & GTF_type_mask) == GTF_permit_access && flags & GTF_writing)
-            classify(mem, kind, entry[i].frame, FRAME_GRANT);
+        if ((flags & GTF_type_mask) == GTF_permit_access && !(flags & GTF_readonly))
+            classify(mem, kind, entry[i].frame, flags & GTF_writing ? FRAME_GRANT : FRAME_GRANT_OFFERED);
     }
 }
 

@@ -24,6 +24,7 @@ enum frame_kind {
     FRAME_VCPU_INFO,
     FRAME_GRANT_TABLE,          /* the table itself */
     FRAME_GRANT,                /* granted for writing and in use */
+    FRAME_GRANT_OFFERED,        /* granted for writing: a backend may copy into it at any time */
     FRAME_XEN_MAPPED,           /* log-dirty counts it as always dirty, and it is none of the above */
     FRAME_KINDS
 };

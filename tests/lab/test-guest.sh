@@ -44,7 +44,7 @@ damaged() { fails_naming "$2" "$phone" guest-verify "$name" "$1"; }
 for gic in 3 2; do
     echo "GICv$gic"
     "$phone" up "$name" --fresh --gic $gic --nvram 64 --flash 2048
-    check "a guest with the mixed load comes up on GICv$gic" "$phone" guest "$name" worker --memory 256 --vcpus 2 --limit 400
+    check "a guest with the mixed load comes up on GICv$gic" "$phone" guest "$name" worker --memory 256 --vcpus "${FLIC_LAB_VCPUS:-1}" --limit 400
     check 'its reports go on' goes_on worker
     check 'every part of the load does its work' every_part_works worker
     check 'its full self-check holds, network and wall clock included' verifies worker

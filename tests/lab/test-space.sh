@@ -1,0 +1,74 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Copyright (C) 2026 The FLIC authors
+#
+# too little NVRAM, no room on flash, no time, no second save: said clearly, and the guest runs on
+set -euo pipefail
+# shellcheck source=tests/lab/lib/assert.sh
+. "$(dirname "$0")/lib/assert.sh"
+test_begin "$@"
+
+# All but so many MiB of the store's flash is taken.
+fill_flash() { dom0 "rm -f /var/lib/flic/filler; free=\$((\$(stat -f -c '%a * %S' /var/lib/flic) / 1048576)); fallocate -l \$((free - $1))M /var/lib/flic/filler"; }
+empty_flash() { dom0 'rm -f /var/lib/flic/filler'; }
+survives() {
+    check "$1: the guest runs on" runs_on "$2"
+    check "$1: nothing is half saved, flicd is at rest" eval "idle && [ \"\$(checkpoints)\" = '$known' ]"
+}
+
+test_phone space --ram 2304 --nvram 128 --flash 1024 --bootargs flic=off
+dom0 "sed -i 's/^nvram_size_mib.*/nvram_size_mib = 8/; \$a live_rounds_max = 1\nlive_stop_pages = 0\nsuspend_timeout_s = 5' /etc/flic/flicd.conf; start-flicd"
+hold_destage
+new_guest w memory --vcpus 1
+known=$(checkpoints)
+
+fill_flash 8
+refused_for_room() { refused NOSPACE "/var/lib/flic|flash|store" xl save --flic w; }
+check 'with flash full a save is refused, naming the place' refused_for_room
+survives 'flash full' w
+empty_flash
+
+# Flash fills up while the live round runs: something else takes the room as soon as flicd has begun to write.
+dom0 "rm -f /var/lib/flic/filler; (xl save --flic w >/run/w.out 2>/run/w.err; echo \$? >/run/w.status) </dev/null >/dev/null 2>&1 &
+    until flic status --json | grep -q '\"phase\":\"live\"'; do :; done
+    fallocate -l \$((\$(stat -f -c '%a * %S' /var/lib/flic) / 1048576 - 4))M /var/lib/flic/filler
+    until [ -s /run/w.status ]; do sleep 0.2; done"
+check 'flash that fills up during the save ends it, with its status and one sentence' dom0 "cat /run/w.err; grep -qx $(status_of NOSPACE) /run/w.status && [ \$(grep -c . /run/w.err) = 1 ]"
+survives 'flash filled up' w
+empty_flash
+
+check 'a save that takes longer than --timeout ends' refused TIMEOUT 'time' xl save --flic --timeout 1 w
+survives 'timed out' w
+
+
+# The second comes while the first is in its live round.
+dom0 'rm -f /run/w.*; (xl save --flic -p -q w >/run/w.out 2>/run/w.err; echo $? >/run/w.status) </dev/null >/dev/null 2>&1 &
+    until flic status --json | grep -q "\"phase\":\"live\""; do :; done
+    xl save --flic w >/run/second.out 2>/run/second.err; echo $? >/run/second.status
+    until [ -s /run/w.status ]; do sleep 0.2; done'
+check 'a second save of the same guest is refused while the first runs' dom0 \
+    "cat /run/second.err; grep -qx $(status_of BUSY) /run/second.status && grep -q 'under way' /run/second.err && [ \$(grep -c . /run/second.err) = 1 ]"
+check 'the first is not disturbed by it' dom0 'cat /run/w.err; grep -qx 0 /run/w.status'
+dom0 'xl unpause w'
+known=$(checkpoints)
+survives 'saved once' w
+
+# A guest that does not answer, and one that answers too late.
+dom0 'xl pause w'
+check 'a guest that does not suspend in time is let be, with a status of its own' refused GUEST 'did not suspend within 5 s' xl save --flic w
+dom0 'xl unpause w'
+survives 'suspended too late' w
+
+# The workload dirties more than the 8 MiB arena has room for.
+said=$(dom0 'xl save --flic w')
+note "$said"
+figures=$(dom0 'flic log --json w' | python3 -c 'import json,sys; print(json.dumps([e["figures"] for e in json.load(sys.stdin)["entries"] if e["verb"] == "save"][0]))')
+note "$figures"
+check 'a working set larger than NVRAM spills to flash, and the command says so' eval "[[ \$said == *'NVRAM was full'* ]]"
+check 'the journal counts what spilled and what did not' holds \
+    'f["spilled_pages"] > 0 and f["flash_bytes_in_pause"] > 0 and f["ws_pages"] > f["spilled_pages"]' f="$figures"
+restore w >/dev/null
+check 'such a checkpoint restores' runs_on w
+answer=$(works w) || true
+check 'and the guest is whole' holds 'v["ok"]' v="$answer"
+test_end

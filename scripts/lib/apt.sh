@@ -9,8 +9,8 @@
 #   apt_open DIR SUITE ARCH     picks the private folder; everything below works on it
 #   apt_debs PACKAGE...         downloads the packages and what they depend on; prints the .deb paths
 #   apt_unpack ROOT DEB...      unpacks with dpkg -x: no maintainer script runs
-#   apt_source PACKAGE DIR      downloads the upstream tarball of a source package, checks its SHA-256
-#                               against the archive's signed index, prints its path
+#   apt_pool_file PACKAGE NAME SHA256 DIR
+#                               downloads one file of a source package from the mirror's pool, checks its SHA-256, prints its path
 
 APT_DIR=''
 
@@ -157,26 +157,16 @@ apt_unpack() {
     done
 }
 
-# "SHA256 SIZE NAME" of the upstream tarball, and the folder it lies in, from the signed source index.
-apt_source_facts() {
-    apt_run apt-cache showsrc --only-source "$1" | awk '
-        /^Directory:/ { dir = $2 }
-        /^Checksums-Sha256:/ { on = 1; next }
-        /^[^ ]/ { on = 0 }
-        on && $3 ~ /\.orig\.tar\.[a-z0-9]+$/ { print $1, $2, $3; exit }'
-}
-
-# The .dsc of a point release is not always on the mirror: apt is asked, and the tarball alone is what counts.
-apt_source() {
-    local package=$1 dir=$2 sum name facts
+# A file of a source package, by its place in the mirror's pool. The pool keeps a version for years after the suite's index has
+# moved on to the next, so a pinned source is not lost with a point release; what counts is the SHA-256 that the caller knows.
+apt_pool_file() {
+    local package=$1 name=$2 sum=$3 dir=$4 uri
     mkdir -p "$dir"
-    facts=$( (flock 9; apt_refresh && apt_source_facts "$package") 9>"$APT_DIR/lock") || return 1
-    read -r sum _ name <<<"$facts"
-    [ -n "${name:-}" ] || { apt_die "no source package $package in the index"; return 1; }
-    if ! echo "$sum  $dir/$name" | sha256sum -c --quiet --status 2>/dev/null; then
-        (cd "$dir" && apt_run apt-get -qq --download-only source "$package" >&2) || true
-        echo "$sum  $dir/$name" | sha256sum -c --quiet --status 2>/dev/null ||
-            { apt_die "$name is missing or its SHA-256 is not $sum"; return 1; }
+    if ! echo "$sum  $dir/$name" | sha256sum -c --status 2>/dev/null; then
+        uri=$(sed -n 's/^URIs: //p' "$APT_DIR/parts/debian.sources")
+        uri=${uri%/}/pool/main/${package:0:1}/$package/${name//+/%2b}
+        apt_run /usr/lib/apt/apt-helper download-file "$uri" "$dir/$name" "SHA256:$sum" >&2 ||
+            { rm -f "$dir/$name"; apt_die "$name could not be downloaded from the mirror's pool, or its SHA-256 is not $sum"; return 1; }
     fi
     echo "$dir/$name"
 }

@@ -147,7 +147,7 @@ machine_arguments() {
 make_tree() {
     local run=$1 hypervisor=$2 fresh=$3 type=virt,virtualization=on,gic-version=$gic
     qemu-system-aarch64 -machine "$type,dumpdtb=$run/base.dtb" "${MACHINE[@]}" -kernel "$hypervisor" \
-        -append "dom0_mem=1024M dom0_max_vcpus=$vcpus loglvl=all guest_loglvl=all console=dtuart noreboot $xenargs" \
+        -append "dom0_mem=1024M dom0_max_vcpus=$vcpus dom0_vcpus_pin loglvl=all guest_loglvl=all console=dtuart noreboot $xenargs" \
         -device "guest-loader,addr=$KERNEL_AT,kernel=$IMAGE/Image,bootargs=console=hvc0 rdinit=/init quiet flic.name=$NAME flic.fresh=$fresh flic.storefs=$store_fs $bootargs" \
         -device "guest-loader,addr=$INITRD_AT,initrd=$run/initrd" >"$run/dumpdtb.log" 2>&1 </dev/null ||
         die "QEMU did not write its device tree: $(tail -n1 "$run/dumpdtb.log")"
@@ -165,7 +165,7 @@ start_emulator() {
         -device "loader,file=$run/phone.dtb,addr=$DTB_AT,force-raw=on"
         -device "loader,file=$IMAGE/Image,addr=$KERNEL_AT,force-raw=on"
         -device "loader,file=$run/initrd,addr=$INITRD_AT,force-raw=on"
-        -chardev "file,id=console,path=$dir/console.log,append=on" -serial chardev:console
+        -chardev "socket,id=console,path=$run/serial,server=on,wait=off,logfile=$dir/console.log,logappend=on" -serial chardev:console
         -qmp "unix:$run/qmp,server=on,wait=off"
         -blockdev "driver=raw,node-name=system,read-only=on,file.driver=file,file.filename=$IMAGE/system.img,file.locking=off"
         -device virtio-blk-device,drive=system,serial=system

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 /* Domains with an operation, for the keeper's thread. Small: at most `workers` at a time. */
 static pthread_mutex_t held_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -402,4 +403,11 @@ void fd_op_describe(struct fd_op *op, uint32_t domid, const char *name)
     }
     (void)snprintf(op->name, sizeof(op->name), "%s", name);
     (void)pthread_mutex_unlock(&op->lock);
+}
+
+unsigned fd_cpus(void)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return cpus > 0 ? (unsigned)cpus : 1;
 }

@@ -66,6 +66,7 @@ void fd_op_to_helper(struct fd_op *op, json_t *msg, bool is_answer);   /* takes 
 void fd_op_describe(struct fd_op *op, uint32_t domid, const char *name);
 
 /* The two kinds: save_op.c and restore_op.c. Each answers its sessions and writes the journal. */
+unsigned fd_cpus(void);     /* online ones: so many threads are worth having for work on pages */
 void fd_run_save(struct fd_op *op);
 void fd_run_restore(struct fd_op *op);
 

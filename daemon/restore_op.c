@@ -35,9 +35,10 @@ static json_t *figures_of(const struct run *r)
 {
     const struct ck_restore_figures *f = &r->figures;
 
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "ram_pages", (json_int_t)f->ram_pages,
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "ram_pages", (json_int_t)f->ram_pages,
                      "zero_pages", (json_int_t)f->zero_pages, "nvram_pages", (json_int_t)f->nvram_pages,
-                     "flash_pages", (json_int_t)f->flash_pages, "map_us", (json_int_t)f->map_us,
+                     "flash_pages", (json_int_t)f->flash_pages, "repaired_pages", (json_int_t)f->repaired_pages,
+                     "install_us", (json_int_t)f->install_us, "fill_us", (json_int_t)f->fill_us, "map_us", (json_int_t)f->map_us,
                      "populate_us", (json_int_t)f->populate_us, "pages_us", (json_int_t)f->pages_us,
                      "state_us", (json_int_t)f->state_us, "total_us", (json_int_t)f->total_us,
                      "elapsed_ms", (json_int_t)(f->elapsed_ns / 1000000), "clock_went_back", f->clock_went_back);
@@ -139,7 +140,7 @@ static int fill(struct run *r, struct flic_err *err)
     struct ck_restore_params params = {
         .ports = { .store_port = join_u32(r, "store_port"), .store_domid = join_u32(r, "store_domid"),
                    .console_port = join_u32(r, "console_port"), .console_domid = join_u32(r, "console_domid") },
-        .cancelled = fd_op_cancelled, .progress = fd_op_progress, .arg = r->op,
+        .threads = fd_cpus(), .cancelled = fd_op_cancelled, .progress = fd_op_progress, .arg = r->op,
     };
     uint32_t domid = join_u32(r, "domid");
     struct flx_built built;

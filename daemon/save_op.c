@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #define JOIN_TIMEOUT_S 60
 #define SUSPEND_GRACE_S 5       /* libxl's own limit is the same 60 s: let its answer come first */
@@ -79,7 +78,6 @@ static int open_domain(struct run *r, struct flic_err *err)
         .config = config, .config_len = config ? strlen(config) : 0, .live_rounds_max = (unsigned)conf->live_rounds_max,
         .live_stop_pages = (uint64_t)conf->live_stop_pages, .cancelled = fd_op_cancelled, .progress = fd_op_progress, .arg = r->op,
     };
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     int rc;
 
     if (!json_is_integer(domid) || json_integer_value(domid) <= 0 || json_integer_value(domid) > 0x7fef || !config ||
@@ -96,7 +94,7 @@ static int open_domain(struct run *r, struct flic_err *err)
     if (!r->ram_only)
         rc = fd_disks_can(config, err);
     params.dom = r->dom;
-    params.threads = cpus > 0 ? (unsigned)cpus : 1;
+    params.threads = fd_cpus();
     params.suspend = ask_suspend;
     return rc ? rc : ck_save_new(r->op->daemon->store, &params, &r->save, err);
 }

@@ -90,7 +90,7 @@ static int fetch(struct flx_dom *dom, unsigned op, uint64_t *bitmap, uint64_t bi
     return 0;
 }
 
-/* Where shared_info is can change between epochs (a guest's kexec): look again, once an epoch. */
+/* Where shared_info is can change between epochs (a guest's kexec): look again with every bitmap. */
 int flx_track_clean(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits, uint64_t *ret_bits, struct flic_err *err)
 {
     int rc = fetch(dom, XEN_DOMCTL_SHADOW_OP_CLEAN, bitmap, bits, ret_bits, err);
@@ -102,5 +102,9 @@ int flx_track_clean(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits, uint64
 
 int flx_track_peek(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits, uint64_t *ret_bits, struct flic_err *err)
 {
-    return fetch(dom, XEN_DOMCTL_SHADOW_OP_PEEK, bitmap, bits, ret_bits, err);
+    int rc = fetch(dom, XEN_DOMCTL_SHADOW_OP_PEEK, bitmap, bits, ret_bits, err);
+
+    if (!rc)
+        flx_learn_places(dom);
+    return rc;
 }

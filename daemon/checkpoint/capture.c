@@ -13,6 +13,8 @@
 #include <string.h>
 #include <time.h>
 
+#define COPY_CHUNK 16   /* pages that a thread takes at a time: 64 KiB */
+
 static uint64_t lap(uint64_t *mark)
 {
     uint64_t now = ck_now_us(), took = now - *mark;
@@ -110,32 +112,27 @@ static uint32_t page_room(const struct ck_save *save, size_t state_len)
     return all > fixed ? all - fixed : 0;
 }
 
-struct maps {                   /* unmapping costs more than mapping: left for after the pause */
-    struct flx_map **map;
-    size_t n;
-};
-
-static int capture_window(struct ck_save *save, const uint64_t *gfns, size_t n, struct maps *maps, uint32_t *next,
-                          uint32_t room, struct flic_err *err)
+static int capture_window(struct ck_save *save, const uint64_t *gfns, size_t n, uint32_t *next, uint32_t room,
+                          struct flic_err *err)
 {
     uint8_t kind[CK_WINDOW];
     struct window w = { .save = save, .gfns = gfns, .kind = kind };
     uint64_t mark = ck_now_us();
-    int rc = flx_map_pages(save->params.dom, gfns, n, false, &maps->map[maps->n], kind, err);
+    int rc = flx_map_pages(save->params.dom, gfns, n, false, &save->maps[save->n_maps], kind, err);
 
     if (rc)
         return rc;
-    w.base = flx_map_base(maps->map[maps->n++]);
+    w.base = flx_map_base(save->maps[save->n_maps++]);
     save->figures.map_us += lap(&mark);
     assign_frames(&w, n, next, room);
-    team_run(save->team, n, copy_one, &w);
+    team_run(save->team, n, COPY_CHUNK, copy_one, &w);
     save->figures.copy_us += lap(&mark);
     rc = *next == room ? spill_window(&w, n, err) : 0;
     save->figures.spill_us += lap(&mark);
     return rc ? rc : note_delta(&w, n, err);
 }
 
-static int capture_pages(struct ck_save *save, struct maps *maps, uint32_t room, uint32_t *ret_next, struct flic_err *err)
+static int capture_pages(struct ck_save *save, uint32_t room, uint32_t *ret_next, struct flic_err *err)
 {
     uint64_t gfns[CK_WINDOW], gfn = 0;
     uint32_t next = 0;
@@ -144,7 +141,7 @@ static int capture_pages(struct ck_save *save, struct maps *maps, uint32_t room,
 
     save->facts.pages = save->base_pages;
     while (!rc && (n = ck_save_next_window(save, &gfn, gfns)))
-        rc = capture_window(save, gfns, n, maps, &next, room, err);
+        rc = capture_window(save, gfns, n, &next, room, err);
     if (!rc && save->figures.spilled_pages) {
         struct pk_put_stats stats;
 
@@ -217,7 +214,7 @@ static int check_not_grown(struct ck_save *save, struct flic_err *err)
     return rc;
 }
 
-static int from_suspended(struct ck_save *save, struct maps *maps, struct flic_err *err)
+static int from_suspended(struct ck_save *save, struct flic_err *err)
 {
     uint64_t mark = ck_now_us();
     uint32_t next = 0;
@@ -229,13 +226,10 @@ static int from_suspended(struct ck_save *save, struct maps *maps, struct flic_e
         rc = check_not_grown(save, err);
     save->figures.state_us = lap(&mark);
     if (!rc)
-        rc = ck_save_fetch_dirty(save, err);
+        rc = ck_save_fetch_dirty(save, true, err);
     save->figures.bitmap_us = lap(&mark);
-    maps->map = rc ? NULL : calloc(ck_count_bits(save->dirty, save->info.gfn_end) / CK_WINDOW + 1, sizeof(*maps->map));
-    if (!rc && !maps->map)
-        rc = flic_err_set(err, -ENOMEM, "save '%s': out of memory", save->info.name);
     if (!rc)
-        rc = capture_pages(save, maps, page_room(save, state_len), &next, err);
+        rc = capture_pages(save, page_room(save, state_len), &next, err);
     if (!rc)
         rc = commit(save, state, state_len, next, err);
     free(state);
@@ -251,7 +245,6 @@ static void sum_up(struct ck_save *save)
 
 int ck_save_capture(struct ck_save *save, struct flic_err *err)
 {
-    struct maps maps = { 0 };
     uint64_t asked, suspended, written;
     int rc;
 
@@ -261,7 +254,7 @@ int ck_save_capture(struct ck_save *save, struct flic_err *err)
     suspended = ck_now_us();
     written = ck_flash_written(save->store);
     if (!rc) {
-        rc = from_suspended(save, &maps, err);
+        rc = from_suspended(save, err);
         if (rc)     /* the state may have failed before its mark: whoever resumes the guest now must do it in place */
             (void)flx_mark_resume(save->params.dom, NULL);
     }
@@ -270,9 +263,8 @@ int ck_save_capture(struct ck_save *save, struct flic_err *err)
     save->figures.pause_us = ck_now_us() - asked;
     save->figures.device_bytes_in_pause = ck_flash_written(save->store) - written;
     ck_quiet_end(save->store);
-    for (size_t i = 0; i < maps.n; i++)
-        flx_unmap(maps.map[i]);
-    free(maps.map);
+    while (save->n_maps)
+        flx_unmap(save->maps[--save->n_maps]);
     if (!rc)
         sum_up(save);
     return rc;

@@ -83,7 +83,7 @@ static int one_round(struct ck_save *save, struct flic_err *err)
         save->params.progress(save->params.arg, "live", done * FLIC_PAGE_SIZE, total * FLIC_PAGE_SIZE);
     }
     save->figures.rounds++;
-    return rc ? rc : ck_save_fetch_dirty(save, err);
+    return rc ? rc : ck_save_fetch_dirty(save, false, err);
 }
 
 static void mark_all(struct ck_save *save)

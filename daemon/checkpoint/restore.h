@@ -18,7 +18,9 @@
 struct ck_restore_figures {
     uint64_t ram_pages, zero_pages;
     uint64_t nvram_pages, flash_pages;      /* by where they were read */
-    uint64_t map_us, populate_us, pages_us, state_us, total_us;
+    uint64_t repaired_pages;                /* of those from flash: their NVRAM frame was damaged */
+    /* pages_us = install_us (the guest's pages mapped and unmapped) + fill_us (read, decoded, verified, copied) */
+    uint64_t map_us, populate_us, pages_us, install_us, fill_us, state_us, total_us;
     uint64_t elapsed_ns;                    /* the guest's clock was advanced by this much */
     bool clock_went_back;                   /* the host's clock did: advanced by nothing */
 };
@@ -26,6 +28,7 @@ struct ck_restore_figures {
 struct ck_restore_params {
     struct flx_dom *dom;                    /* borrowed: the fresh domain */
     struct flx_ports ports;
+    unsigned threads;                       /* that read, decode and verify side by side; 0 counts as 1 */
     bool (*cancelled)(void *arg);
     void (*progress)(void *arg, const char *phase, uint64_t done_bytes, uint64_t total_bytes);
     void *arg;

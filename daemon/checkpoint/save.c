@@ -57,7 +57,8 @@ static int allocate(struct ck_save *save, struct flic_err *err)
     save->window = malloc((size_t)CK_WINDOW * FLIC_PAGE_SIZE);
     save->delta_room = (size_t)save->info.pages + 4096;     /* gone and special pages can be dirty too */
     save->delta = malloc(save->delta_room * CK_DELTA_ENTRY);
-    if (!save->dirty || !save->fetched || !save->window || !save->delta)
+    save->maps = calloc(words * 64 / CK_WINDOW + 1, sizeof(*save->maps));       /* even if every gfn were dirty */
+    if (!save->dirty || !save->fetched || !save->window || !save->delta || !save->maps)
         return flic_err_set(err, -ENOMEM, "save '%s': out of memory", save->info.name);
     return ck_map_new(save->info.gfn_end, &save->map, err);
 }
@@ -92,10 +93,11 @@ int ck_save_new(struct ck_store *store, const struct ck_save_params *params, str
     return 0;
 }
 
-int ck_save_fetch_dirty(struct ck_save *save, struct flic_err *err)
+int ck_save_fetch_dirty(struct ck_save *save, bool last, struct flic_err *err)
 {
     uint64_t end = save->info.gfn_end, got = 0;
-    int rc = flx_track_clean(save->params.dom, save->fetched, end, &got, err);
+    int rc = last ? flx_track_peek(save->params.dom, save->fetched, end, &got, err)
+                  : flx_track_clean(save->params.dom, save->fetched, end, &got, err);
 
     if (rc)
         return rc;
@@ -172,6 +174,7 @@ void ck_save_free(struct ck_save *save)
     ck_map_free(save->map);
     free(save->leaves);
     free(save->delta);
+    free(save->maps);
     free(save->window);
     free(save->fetched);
     free(save->dirty);

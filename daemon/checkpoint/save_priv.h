@@ -30,6 +30,7 @@ struct ck_save {
     struct flic_id *leaves; size_t n_leaves;
     uint8_t *delta; size_t n_delta, delta_room;     /* CK_DELTA_ENTRY bytes each */
     uint64_t base_pages;
+    struct flx_map **maps; size_t n_maps;   /* windows mapped in the pause; unmapping costs more than mapping: left for after it */
 };
 
 static inline bool ck_bit(const uint64_t *bits, uint64_t n)
@@ -45,8 +46,9 @@ static inline size_t ck_words(uint64_t bits)
 uint64_t ck_count_bits(const uint64_t *bits, uint64_t n);
 uint64_t ck_now_us(void);       /* CLOCK_MONOTONIC */
 
-/* Fetches log-dirty (cleaning) and adds it to save->dirty; gfns that Xen did not report on count as dirty. */
-int ck_save_fetch_dirty(struct ck_save *save, struct flic_err *err);
+/* Fetches log-dirty and adds it to save->dirty; gfns that Xen did not report on count as dirty. The `last` bitmap, in the pause, is
+ * only looked at: nothing is write-protected again, and should the guest go on, its next bitmap has these pages too. */
+int ck_save_fetch_dirty(struct ck_save *save, bool last, struct flic_err *err);
 
 /* Next up to CK_WINDOW dirty gfns from *gfn on, which moves; returns how many (0: end). */
 size_t ck_save_next_window(const struct ck_save *save, uint64_t *gfn, uint64_t gfns[CK_WINDOW]);

@@ -7,15 +7,13 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#define CHUNK 16        /* items taken at a time: 64 KiB of pages */
-
 struct team {
     pthread_mutex_t lock;
     pthread_cond_t wake, done;
     unsigned started, working;
     unsigned long job;          /* counts jobs, so that a thread takes part in each once */
     bool over;
-    size_t n;
+    size_t n, chunk;
     atomic_size_t next;
     void (*work)(size_t item, void *arg);
     void *arg;
@@ -26,8 +24,8 @@ static void take_part(struct team *team)
 {
     size_t first;
 
-    while ((first = atomic_fetch_add(&team->next, CHUNK)) < team->n)
-        for (size_t i = first; i < first + CHUNK && i < team->n; i++)
+    while ((first = atomic_fetch_add(&team->next, team->chunk)) < team->n)
+        for (size_t i = first; i < first + team->chunk && i < team->n; i++)
             team->work(i, team->arg);
 }
 
@@ -84,15 +82,16 @@ void team_free(struct team *team)
     free(team);
 }
 
-void team_run(struct team *team, size_t n, void (*work)(size_t item, void *arg), void *arg)
+void team_run(struct team *team, size_t n, size_t chunk, void (*work)(size_t item, void *arg), void *arg)
 {
-    if (!team || n <= CHUNK) {
+    if (!team || n <= chunk) {
         for (size_t i = 0; i < n; i++)
             work(i, arg);
         return;
     }
     (void)pthread_mutex_lock(&team->lock);
     team->n = n;
+    team->chunk = chunk;
     team->work = work;
     team->arg = arg;
     atomic_store(&team->next, 0);

@@ -14,7 +14,8 @@ struct team;
 struct team *team_new(unsigned threads);
 void team_free(struct team *team);      /* accepts NULL */
 
-/* Calls work(item, arg) for every item in 0..n-1, in any order, from any of the threads; returns when all are done. */
-void team_run(struct team *team, size_t n, void (*work)(size_t item, void *arg), void *arg);
+/* Calls work(item, arg) for every item in 0..n-1, in any order, from any of the threads, each taking `chunk` items at a time; returns
+ * when all are done. */
+void team_run(struct team *team, size_t n, size_t chunk, void (*work)(size_t item, void *arg), void *arg);
 
 #endif

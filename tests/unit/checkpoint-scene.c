@@ -287,7 +287,7 @@ struct nv_name scene_save(uint32_t domid, struct image *ret_image, struct ck_sav
 
 int scene_restore(const struct nv_name *name, uint32_t *ret_domid, struct ck_restore_figures *ret_figures)
 {
-    struct ck_restore_params params = { .ports = { 1, 0, 2, 0 }, .cancelled = scene_never, .progress = progress };
+    struct ck_restore_params params = { .ports = { 1, 0, 2, 0 }, .threads = 3, .cancelled = scene_never, .progress = progress };
     struct ck_restore_figures figures = { 0 };
     struct ck_loaded loaded;
     struct ck_entry entry;

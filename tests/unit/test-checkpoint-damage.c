@@ -227,6 +227,23 @@ START_TEST(a_root_damaged_in_nvram_is_read_from_flash_when_it_is_there)
 }
 END_TEST
 
+START_TEST(a_page_damaged_in_nvram_is_read_from_flash_when_it_is_there)
+{
+    struct nv_name name = save_with_work();
+    struct ck_restore_figures figures;
+    uint32_t domid;
+
+    OK(scene_destage(&name, NULL));
+    scene_close();
+    ck_assert(flip_in(scene_arena, image.bytes + 613 * PAGE, PAGE));
+    scene_open();
+    OK(scene_restore(&name, &domid, &figures));
+    image_compare(&image, domid);
+    ck_assert_uint_eq(figures.repaired_pages, 1);
+    ck_assert_uint_gt(figures.nvram_pages, 0);      /* the others still come from NVRAM */
+}
+END_TEST
+
 START_TEST(a_damaged_checkpoint_does_not_keep_later_ones_from_flash)
 {
     struct nv_name bad = save_with_work(), good;
@@ -364,6 +381,7 @@ static Suite *suite(void)
     tcase_add_test(t, invariant_4_a_flipped_byte_of_a_page_in_a_pack_is_refused_naming_checkpoint_gfn_and_pack);
     tcase_add_test(t, invariant_4_a_flipped_byte_anywhere_in_the_packs_never_starts_a_wrong_guest);
     tcase_add_test(t, a_root_damaged_in_nvram_is_read_from_flash_when_it_is_there);
+    tcase_add_test(t, a_page_damaged_in_nvram_is_read_from_flash_when_it_is_there);
     tcase_add_test(t, a_damaged_checkpoint_does_not_keep_later_ones_from_flash);
     tcase_add_test(t, nothing_is_freed_while_a_checkpoint_cannot_be_read_and_forgetting_that_one_works);
     tcase_add_test(t, a_restore_that_fails_at_any_step_leaves_the_checkpoint);

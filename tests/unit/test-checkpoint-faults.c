@@ -169,7 +169,7 @@ static void take_back(struct saving *s)
 
 START_TEST(invariant_6_a_save_in_which_any_call_of_xens_face_fails_changes_nothing)
 {
-    static const char *const calls[] = { "open", "info", "can_save", "track_on", "track_clean", "map_pages", "state_save",
+    static const char *const calls[] = { "open", "info", "can_save", "track_on", "track_clean", "track_peek", "map_pages", "state_save",
                                          "mark_resume" };
     uint32_t frames = frames_free();
     unsigned failed = 0;

@@ -5,6 +5,8 @@
 
 #include <unistd.h>
 
+#define BIG 8u         /* domid of a larger guest */
+
 static struct image image;
 
 static void set_up(void)
@@ -280,6 +282,19 @@ START_TEST(the_same_checkpoint_can_be_restored_again_and_again)
 }
 END_TEST
 
+/* 7 windows of 1024 pages, of which 4 are filled at once. */
+START_TEST(a_guest_of_more_windows_than_are_filled_at_once_comes_back_page_for_page)
+{
+    struct nv_name name;
+
+    scene_guest(BIG, "big", 9, 7000);
+    name = scene_save(BIG, &image, NULL);
+    flx_fake_kill(BIG);
+    scene_restore_and_compare(&name, &image);
+    image_free(&image);
+}
+END_TEST
+
 START_TEST(the_parts_of_a_checkpoint_that_is_all_holes_and_zeros_need_no_packs)
 {
     struct flic_uuid uuid = scene_uuid(9);
@@ -312,6 +327,7 @@ static Suite *suite(void)
     tcase_add_test(t, the_figures_count_the_finished_checkpoint);
     tcase_add_test(t, tracking_is_off_after_a_save_and_the_guest_may_be_resumed_in_place);
     tcase_add_test(t, the_same_checkpoint_can_be_restored_again_and_again);
+    tcase_add_test(t, a_guest_of_more_windows_than_are_filled_at_once_comes_back_page_for_page);
     tcase_add_test(t, the_parts_of_a_checkpoint_that_is_all_holes_and_zeros_need_no_packs);
     suite_add_tcase(s, t);
     return s;

@@ -269,3 +269,11 @@ phone_up() {
     touch "$dir/formatted"
     ssh_master "$dir"
 }
+
+# Xen's debug keys, through the serial port: it listens to them once it has had three Ctrl-A.
+phone_keys() {
+    local dir
+    dir=$(phone_dir "$1")
+    phone_runs "$dir" || die "$1 is not running"
+    python3 "$LAB/lib/debug-keys.py" "$dir/run/serial" "$2"
+}

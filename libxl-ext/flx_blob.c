@@ -268,6 +268,25 @@ int flx_blob_parse(const void *bytes, size_t len, struct flx_blob *ret_blob, str
     return rc;
 }
 
+int flx_blob_fits(const struct flx_blob *blob, const char *arch, const struct flx_blob_machine *here, struct flic_err *err)
+{
+    const struct flx_blob_machine *then = &blob->machine;
+
+    if (strcmp(blob->arch, arch))
+        return flic_err_set(err, FLIC_E_MISMATCH, "the checkpoint is of a guest on %s, this host is %s", blob->arch, arch);
+    if (here->hw_gic && here->hw_gic != then->hw_gic)
+        return flic_err_set(err, FLIC_E_MISMATCH, "the checkpoint is of a machine with GICv%u, this host has GICv%u",
+                            then->hw_gic, here->hw_gic);
+    if (here->midr && here->midr != then->midr)
+        return flic_err_set(err, FLIC_E_MISMATCH, "the checkpoint is of a CPU with MIDR %#010x, this host has %#010x",
+                            then->midr, here->midr);
+    if (here->counter_hz && here->counter_hz != then->counter_hz)
+        return flic_err_set(err, FLIC_E_MISMATCH, "the checkpoint is of a machine whose counter runs at %llu Hz, this "
+                            "host's at %llu Hz", (unsigned long long)then->counter_hz,
+                            (unsigned long long)here->counter_hz);
+    return 0;
+}
+
 uint64_t flx_blob_param(const struct flx_blob *blob, uint32_t index)
 {
     for (size_t i = 0; i < blob->n_params; i++)

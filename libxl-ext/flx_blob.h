@@ -47,6 +47,8 @@ struct flx_blob {
 int flx_blob_build(const struct flx_blob *blob, void **ret_bytes, size_t *ret_len, struct flic_err *err);
 /* FLIC_E_DAMAGED, FLIC_E_VERSION. The strings and context in ret_blob live as long as `bytes`. */
 int flx_blob_parse(const void *bytes, size_t len, struct flx_blob *ret_blob, struct flic_err *err);
+/* FLIC_E_MISMATCH: a guest saved there cannot go on on a machine with these facts. Those that are 0 here are not known and not compared. */
+int flx_blob_fits(const struct flx_blob *blob, const char *arch, const struct flx_blob_machine *here, struct flic_err *err);
 /* FLX_NO_PARAM when it is not there. */
 #define FLX_NO_PARAM (~UINT64_C(0))
 uint64_t flx_blob_param(const struct flx_blob *blob, uint32_t index);

@@ -129,28 +129,13 @@ int flx_state_parse(const void *state, size_t len, struct flx_state_info *ret_in
 int flx_state_fits(const void *state, size_t len, struct flic_err *err)
 {
     struct flx_blob_machine here = { 0 };
-    const struct flx_blob_machine *then;
     struct flx_blob blob;
     int rc = flx_blob_parse(state, len, &blob, err);
 
     if (rc)
         return rc;
-    then = &blob.machine;
-    if (strcmp(blob.arch, flx_arch))
-        return flic_err_set(err, FLIC_E_MISMATCH, "the checkpoint is of a guest on %s, this host is %s", blob.arch,
-                            flx_arch);
     flx_arch_machine(&here);
-    if (here.hw_gic && here.hw_gic != then->hw_gic)
-        return flic_err_set(err, FLIC_E_MISMATCH, "the checkpoint is of a machine with GICv%u, this host has GICv%u",
-                            then->hw_gic, here.hw_gic);
-    if (here.midr && here.midr != then->midr)
-        return flic_err_set(err, FLIC_E_MISMATCH, "the checkpoint is of a CPU with MIDR %#010x, this host has %#010x",
-                            then->midr, here.midr);
-    if (here.counter_hz && here.counter_hz != then->counter_hz)
-        return flic_err_set(err, FLIC_E_MISMATCH, "the checkpoint is of a machine whose counter runs at %llu Hz, this "
-                            "host's at %llu Hz", (unsigned long long)then->counter_hz,
-                            (unsigned long long)here.counter_hz);
-    return 0;
+    return flx_blob_fits(&blob, flx_arch, &here, err);
 }
 
 /* ---- going on in place ---- */

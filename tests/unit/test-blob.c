@@ -295,6 +295,34 @@ START_TEST(a_stock_image_is_called_foreign)
 }
 END_TEST
 
+static void does_not_fit(const char *arch, struct flx_blob_machine here, const char *then, const char *now)
+{
+    memset(&err, 0, sizeof(err));
+    ck_assert_int_eq(flx_blob_fits(&blob, arch, &here, &err), FLIC_E_MISMATCH);
+    ck_assert_msg(strstr(err.text, then) && strstr(err.text, now), "not both named: %s", err.text);
+}
+
+START_TEST(a_guest_of_another_architecture_gic_cpu_or_counter_frequency_is_refused_naming_both)
+{
+    const struct flx_blob_machine same = { .hw_gic = 3, .midr = 0x414fd0b1, .counter_hz = HZ }, unknown = { 0 };
+    struct flx_blob_machine other;
+
+    ck_assert_int_eq(flx_blob_parse(bytes, len, &blob, &err), 0);
+    ck_assert_msg(!flx_blob_fits(&blob, "arm64", &same, &err), "%s", err.text);
+    ck_assert_int_eq(flx_blob_fits(&blob, "arm64", &unknown, &err), 0);
+    does_not_fit("x86_64", same, "arm64", "x86_64");
+    other = same;
+    other.hw_gic = 2;
+    does_not_fit("arm64", other, "GICv3", "GICv2");
+    other = same;
+    other.midr = 0x411fd070;
+    does_not_fit("arm64", other, "0x414fd0b1", "0x411fd070");
+    other = same;
+    other.counter_hz = 1000000000;
+    does_not_fit("arm64", other, "62500000 Hz", "1000000000 Hz");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("blob");
@@ -311,6 +339,7 @@ int main(void)
     tcase_add_test(state, a_context_of_another_version_is_told_apart_from_damage);
     tcase_add_test(state, a_context_for_other_vcpus_is_damage);
     tcase_add_test(state, a_context_without_its_end_is_refused_when_written);
+    tcase_add_test(state, a_guest_of_another_architecture_gic_cpu_or_counter_frequency_is_refused_naming_both);
     tcase_add_test(state, invariant_14_the_counter_moves_by_the_time_that_passed_and_never_back);
     tcase_add_test(ref, a_reference_survives_its_hex_form);
     tcase_add_test(ref, any_flipped_bit_in_a_reference_is_found);

@@ -79,6 +79,22 @@ int fd_disks_can(const char *config, struct flic_err *err)
     return rc;
 }
 
+int fd_disks_can_share(const char *config, struct flic_err *err)
+{
+    json_t *root, *disks, *d;
+    struct disk disk;
+    size_t i;
+    int rc = parse_config(config, &root, &disks, err);
+
+    if (rc)
+        return rc;
+    json_array_foreach(disks, i, d)
+        if (!rc && take_disk(d, &disk) && disk.writable)
+            rc = flic_err_set(err, FLIC_E_ALIVE, "disk %s, '%s', would be written to by both", disk.vdev, disk.path);
+    json_decref(root);
+    return rc;
+}
+
 /* ---- settling ---- */
 
 static bool backed_by(const char *loop, const struct stat *st)

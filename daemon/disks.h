@@ -15,6 +15,9 @@
 /* Whether every disk in the libxl JSON can be identified: asked before the guest is touched. FLIC_E_DISK names the disk. */
 int fd_disks_can(const char *config, struct flic_err *err);
 
+/* Whether two domains with this libxl JSON could live beside each other: FLIC_E_ALIVE names the disk that both would write to. */
+int fd_disks_can_share(const char *config, struct flic_err *err);
+
 /* With the guest suspended: waits for its backends' writes (at most 5 s), flushes every disk down to the medium and
  * identifies it. gives *ret_list. */
 int fd_disks_settle(const char *config, char **ret_list, struct flic_err *err);

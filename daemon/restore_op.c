@@ -61,13 +61,19 @@ static int see_domain(const struct flx_info *info, void *arg)
     return 1;
 }
 
-static int check_not_alive(const struct run *r, struct flic_err *err)
+/* Beside the original a clone may live that has no disk to write to: there is no copy of a disk for it. */
+static int check_alive(const struct run *r, struct flic_err *err)
 {
     struct alive alive = { .guest = &r->entry.info.guest };
     int rc = flx_each_domain(see_domain, &alive, err);
 
     if (rc <= 0)
         return rc;
+    if (r->clone) {
+        rc = fd_disks_can_share(r->loaded.root.config, err);
+        return rc == FLIC_E_ALIVE ? flic_err_wrap(err, rc, "guest '%s' is alive as domain %u: destroy it before its clone is made",
+                                                  r->entry.info.name, alive.found.domid) : rc;
+    }
     return flic_err_set(err, FLIC_E_ALIVE, "guest '%s' is alive as domain %u: two of one guest would ruin its disks; destroy it first, "
                         "or restore beside it with --clone", r->entry.info.name, alive.found.domid);
 }
@@ -96,8 +102,8 @@ static int prepare(struct run *r, struct flic_err *err)
         return flic_err_wrap(err, rc, "checkpoint %s@%llu", r->entry.info.name, (unsigned long long)r->name.seq);
     if (!r->clone)      /* claimed first: whoever restores it now is seen alive by the next one */
         rc = fd_op_claim_guest(r->op, &r->name.guest, err);
-    if (!rc && !r->clone)
-        rc = check_not_alive(r, err);
+    if (!rc)
+        rc = check_alive(r, err);
     if (!rc && !r->ram_only)
         rc = fd_disks_check(r->loaded.root.disks, err);
     return rc;

@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -134,9 +135,9 @@ static json_t *about(const char *verb, const char *operation)
 }
 
 /* A whole save up to its answer; the guest is left suspended. */
-static void save_whole(void)
+static void save_whole_of(json_t *request)
 {
-    struct flic_talk *owner = connect_and_say(a_save()), *helper;
+    struct flic_talk *owner = connect_and_say(request), *helper;
     char operation[FD_OP_ID];
 
     hear_event(owner, "ready", operation);
@@ -150,6 +151,11 @@ static void save_whole(void)
     ck_assert_msg(!flx_fake_tracked(GUEST), "log-dirty is still on when the save is answered");
     flic_talk_close(helper);
     flic_talk_close(owner);
+}
+
+static void save_whole(void)
+{
+    save_whole_of(a_save());
 }
 
 static json_t *a_restore(bool clone)
@@ -229,6 +235,42 @@ START_TEST(a_restore_of_a_guest_that_is_alive_is_refused)
     talk = connect_and_say(a_restore(false));
     hear_refusal(talk, FLIC_E_ALIVE);
     flic_talk_close(talk);
+}
+END_TEST
+
+/* A guest whose only disk is a file, writable or not. */
+static json_t *a_save_with_disk(const char *disk, bool writable)
+{
+    char config[256];
+    int fd = open(disk, O_WRONLY | O_CREAT, 0600);
+
+    ck_assert(fd >= 0 && !close(fd));
+    (void)snprintf(config, sizeof(config), "{\"disks\":[{\"pdev_path\":\"%s\",\"vdev\":\"xvda\",\"readwrite\":%d}]}", disk, writable);
+    return json_pack("{s:s, s:i, s:s}", "op", "save", "domid", (int)GUEST, "config", config);
+}
+
+START_TEST(invariant_9_a_clone_beside_its_living_original_is_refused_if_both_would_write_to_a_disk)
+{
+    struct flic_talk *talk;
+    char disk[128];
+
+    (void)snprintf(disk, sizeof(disk), "%s/a.img", scene_dir);
+    for (int writable = 0; writable < 2; writable++) {
+        flx_fake_set_run(GUEST, FLX_RUNNING);
+        save_whole_of(a_save_with_disk(disk, writable));
+        talk = connect_and_say(a_restore(true));
+        if (writable)
+            hear_refusal(talk, FLIC_E_ALIVE);
+        else
+            hear_event(talk, "ready", NULL);
+        flic_talk_close(talk);
+    }
+    ck_assert_msg(strstr(err.text, "xvda") && strstr(err.text, "destroy it"), "%s", err.text);
+    flx_fake_kill(GUEST);
+    talk = connect_and_say(a_restore(true));        /* alone it may have the disk */
+    hear_event(talk, "ready", NULL);
+    flic_talk_close(talk);
+    ck_assert_int_eq(unlink(disk), 0);
 }
 END_TEST
 
@@ -319,6 +361,7 @@ static Suite *suite(void)
     tcase_add_test(t, two_saves_of_one_guest_at_once_the_second_is_refused_however_close_they_come);
     tcase_add_test(t, invariant_9_two_restores_of_one_guest_at_once_the_second_is_refused);
     tcase_add_test(t, a_restore_of_a_guest_that_is_alive_is_refused);
+    tcase_add_test(t, invariant_9_a_clone_beside_its_living_original_is_refused_if_both_would_write_to_a_disk);
     tcase_add_test(t, invariant_6_an_owner_that_goes_away_in_the_middle_gets_its_guest_resumed);
     tcase_add_test(t, a_save_called_off_before_the_suspend_leaves_no_mark_on_the_guest);
     tcase_add_test(t, a_reference_of_another_store_or_of_another_checkpoint_is_refused);

@@ -77,7 +77,7 @@ static int open_locked(const char *path, int flags, struct flic_err *err)
     int fd = open(path, O_RDWR | O_CLOEXEC | flags, 0600);
 
     if (fd < 0 && errno == ENOENT)
-        return flic_err_set(err, FLIC_E_NVRAM, "there is no arena at '%s': create it first", path);
+        return flic_err_set(err, FLIC_E_NVRAM, "there is no arena at '%s': with 'nvram_size_mib' in flicd.conf flicd makes one", path);
     if (fd < 0)
         return flic_err_errno(err, "open arena '%s'", path);
     if (flock(fd, LOCK_EX | LOCK_NB)) {

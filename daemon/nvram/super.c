@@ -59,7 +59,8 @@ int nv_super_read(const struct nv_media *media, const char *path, struct nvl_sup
     unsigned use;
 
     if (media->size < NVL_SIZE_MIN)
-        return flic_err_set(err, FLIC_E_NVRAM, "arena '%s' has %llu bytes; the least is %llu", path,
+        return flic_err_set(err, FLIC_E_NVRAM, "arena '%s' has %llu bytes; the least is %llu: give 'nvram' in flicd.conf another "
+                            "path, or remove it and set 'nvram_size_mib'", path,
                             (unsigned long long)media->size, (unsigned long long)NVL_SIZE_MIN);
     for (unsigned i = 0; i < 2; i++)
         state[i] = load(media, i, &copies[i]);
@@ -69,7 +70,8 @@ int nv_super_read(const struct nv_media *media, const char *path, struct nvl_sup
                 return flic_err_set(err, FLIC_E_VERSION, "arena '%s' has format version %u; this build knows %u",
                                     path, copies[i].version, NVL_VERSION);
         if (state[0] == SUPER_NOT_OURS && state[1] == SUPER_NOT_OURS)
-            return flic_err_set(err, FLIC_E_FOREIGN, "'%s' is not a FLIC arena", path);
+            return flic_err_set(err, FLIC_E_FOREIGN, "'%s' is not a FLIC arena: give 'nvram' in flicd.conf another path, or remove "
+                                "what is there", path);
         return flic_err_set(err, FLIC_E_DAMAGED, "both superblocks of arena '%s' are damaged", path);
     }
     use = state[0] == SUPER_GOOD ? 0 : 1;

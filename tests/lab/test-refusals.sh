@@ -10,8 +10,9 @@ test_begin "$@"
 
 # nothing_started: no domain more or less than before, flicd at rest, the checkpoint still offered
 nothing_started() {
-    [ "$(domains)" = "$alive" ] || { echo "domains: $(domains), before: $alive"; return 1; }
-    idle && [ "$(checkpoints)" = "$known" ]
+    local now
+    now=$(scene)
+    [ "$now" = "$before" ] || { echo "$now"; echo "and before: $before"; return 1; }
 }
 # refusal SENTENCE CODE WORDS COMMAND...
 refusal() {
@@ -31,6 +32,12 @@ spoiled() {
     refusal "$sentence" "$code" "$words" "xl restore --flic ${what:-r}"
     dom0 "spoil $*" >/dev/null
 }
+# stranger LINES...: a domain 'u' that has never run, with these lines in its configuration
+stranger() {
+    dom0 "printf '%s\\n' 'name = \"u\"' 'kernel = \"${kernel:-/boot/vmlinuz}\"' 'memory = 64' $(printf '%q ' "$@") >/run/u.cfg; xl create -q -p /run/u.cfg" >/dev/null
+    before=$(scene)
+}
+gone_stranger() { dom0 'xl destroy u'; before=$(scene); }
 # shellcheck disable=SC2016  # for Dom0's shell
 stop_flicd() { dom0 'kill "$(pidof flicd)"; for _ in $(seq 600); do pidof flicd >/dev/null || exit 0; sleep 0.1; done; exit 1'; }
 # another_flicd LINES...: flicd with the phone's configuration, these keys changed
@@ -47,7 +54,7 @@ test_phone refusals --ram 2304 --nvram 512 --flash 2048 --our-xen
 
 hold_destage
 new_guest r disk --vcpus 1
-alive=$(domains) known=$(checkpoints)
+before=$(scene)
 
 refusal 'saving an unknown domain is refused' NODOMAIN "no domain 'nobody'" xl save --flic nobody
 refusal 'saving Dom0 is refused' REFUSED 'domain 0' xl save --flic 0
@@ -58,24 +65,30 @@ check 'it is as it was' dom0 'grep -q . /etc/hostname && ! grep -aq FLICREF /etc
 refusal 'a FILE in a folder that is not there is refused before the pause' 1 '/nowhere' xl save --flic r /nowhere/g
 check 'the guest was not disturbed' runs_on r
 
-dom0 'printf "%s\n" "name = \"u\"" "kernel = \"/boot/vmlinuz\"" "memory = 64" "vuart = \"sbsa_uart\"" >/run/u.cfg; xl create -q -p /run/u.cfg' >/dev/null
-alive=$(domains)
+stranger 'vuart = "sbsa_uart"'
 refusal 'a guest with an emulated UART is refused' REFUSED 'vuart' xl save --flic u
-dom0 'xl destroy u'
-alive=$(domains)
+gone_stranger
+stranger 'iomem = [ "9010,1" ]'
+refusal 'a guest with a device of this machine is refused' REFUSED 'passthrough' xl save --flic u
+gone_stranger
 
 dom0 'xl save --flic -q -p r /guests/r.ref'
-known=$(checkpoints)
+before=$(scene)
 uuid=$(dom0 'flic list --json' | python3 -c 'import json,sys; print(json.load(sys.stdin)["checkpoints"][0]["uuid"])')
 refusal 'restoring a guest that is alive is refused without --clone' ALIVE 'alive.*--clone' xl restore --flic r
+refusal 'and with it, as both would write to its disk' ALIVE "alive.*destroy it.*/guests/r.img" xl restore --flic --clone r
 refusal 'a number that does not exist is refused' NOCHECKPOINT '99' xl restore --flic r@99
+stop_flicd
+check 'without flicd a save is refused' refused NODAEMON 'flicd is not running' xl save --flic r
+dom0 start-flicd
+hold_destage
 destroy r
-alive=$(domains)
+before=$(scene)
 
 spoiled 'one wrong byte of a page in NVRAM is found' DAMAGED 'r@.*NVRAM' nvram "$uuid" 1 first
 spoiled 'one wrong byte of a record in NVRAM is found' DAMAGED 'r@.*NVRAM' nvram "$uuid" 1 last
 restart=yes
-spoiled 'one wrong byte in a pack is found' DAMAGED 'r@.*gfn 0x.*pack' at "\$(ls -t /var/lib/flic/packs/*.pack | head -n 1)" 296
+spoiled 'one wrong byte in a pack is found' DAMAGED 'r@.*gfn 0x.*pack' at "\$(ls /var/lib/flic/packs/*.pack | head -n 1)" 4000
 restart=no what=/guests/r.ref
 spoiled 'a wrong byte at the start of FILE is found' 7 'r.ref' at /guests/r.ref 3
 spoiled 'a wrong byte in the reference of FILE is found' DAMAGED 'r.ref.*damaged' at /guests/r.ref 50
@@ -96,38 +109,51 @@ refusal 'somebody without rights gets no answer from flicd' DENIED 'root' "$as_n
 refusal 'nor may he restore' DENIED 'root' "$as_nobody" xl restore --flic r
 
 stop_flicd
-check 'without flicd a save is refused' refused NODAEMON 'flicd is not running' xl restore --flic r
+check 'without flicd a restore is refused' refused NODAEMON 'flicd is not running' xl restore --flic r
 check 'without flicd a question is refused' refused NODAEMON 'flicd is not running' flic list
 another_flicd 'nvram = "/nvram/none";' 'nvram_size_mib = 0;'
-check 'NVRAM that is not there: refused, naming it' refused NVRAM '/nvram/none' xl restore --flic r
+check 'NVRAM that is not there: refused, with what to do' refused NVRAM '/nvram/none.*nvram_size_mib' xl restore --flic r
 stop_flicd
 dom0 'truncate -s 64K /nvram/small'
 another_flicd 'nvram = "/nvram/small";'
-check 'NVRAM that is too small: refused, naming it' refused 8 '/nvram/small' xl restore --flic r
+check 'NVRAM that is too small: refused, with what to do' refused NVRAM '/nvram/small.*the least is.*nvram_size_mib' xl restore --flic r
 stop_flicd
-dom0 'head -c 1M /dev/urandom >/nvram/foreign'
+dom0 'head -c 1M /dev/urandom >/nvram/foreign; cp /nvram/foreign /run/foreign'
 another_flicd 'nvram = "/nvram/foreign";'
-check 'NVRAM that holds something else: refused, and left as it is' refused FOREIGN '/nvram/foreign' xl restore --flic r
+check 'NVRAM that holds something else: refused, with what to do' refused FOREIGN '/nvram/foreign.*another path' xl restore --flic r
+check '  and left as it is' dom0 'cmp /nvram/foreign /run/foreign'
 stop_flicd
 dom0 'mkdir -p /run/store'
 another_flicd 'store = "/run/store";'
-check 'NVRAM of another store: refused' refused FOREIGN 'another store' xl restore --flic r
+check 'NVRAM of another store: refused' refused FOREIGN 'not to this store.*another path' xl restore --flic r
 stop_flicd
 check 'an unknown key in the configuration keeps flicd from starting' flicd_refuses CONFIG "other.conf:2: unknown key 'colour'" 'workers = 2;' 'colour = 1;'
 check 'an impossible value does too' flicd_refuses CONFIG "workers = 99 is out of range" 'workers = 99;'
 check 'and so does text for a number' flicd_refuses CONFIG 'workers takes a whole number' 'workers = "many";'
 dom0 'rm -rf /nvram/small /nvram/foreign /run/store; start-flicd'
-check 'after all that the checkpoint is offered' test "$(checkpoints)" = "$known"
+check 'after all that the checkpoint is offered' nothing_started
 
 "$LAB/phone" down "$PHONE"
 phone_again --gic 2
 refusal 'a checkpoint of another GIC version is refused' MISMATCH 'r@.*GICv3.*GICv2' xl restore --flic r
 "$LAB/phone" down "$PHONE"
-phone_again --gic 3 --stock-xen
+phone_again --gic 3 --cpu cortex-a57
+refusal 'a checkpoint of another CPU is refused' MISMATCH 'r@.*MIDR' xl restore --flic r
+# A 32-bit kernel as far as Xen looks: magic number, from 0, so long. Only this CPU can run one.
+dom0 'head -c 36 /dev/zero >/run/zimage; printf "\030\050\157\001\0\0\0\0\0\020\0\0" >>/run/zimage; truncate -s 4K /run/zimage'
+kernel=/run/zimage stranger
+refusal 'a 32-bit guest is refused' REFUSED '32-bit' xl save --flic u
+gone_stranger
+"$LAB/phone" down "$PHONE"
+if [ "${FLIC_LAB_FULL:-no}" = yes ]; then
+    phone_again --cpu cortex-a76,cntfrq=50000000
+    refusal "a checkpoint of a machine with another counter frequency is refused" MISMATCH 'r@.*62500000 Hz.*50000000 Hz' xl restore --flic r
+    "$LAB/phone" down "$PHONE"
+fi
+phone_again --cpu cortex-a76 --stock-xen
 check 'on a stock hypervisor flicd says what is missing' eval "dom0 'flic status' | grep -q 'hypervisor/build'"
 refusal 'and refuses to restore' NOXEN 'hypervisor/build' xl restore --flic r
-dom0 'printf "%s\n" "name = \"u\"" "kernel = \"/boot/vmlinuz\"" "memory = 64" >/run/u.cfg; xl create -q -p /run/u.cfg' >/dev/null
-alive=$(domains)
+stranger
 refusal 'and to save' NOXEN 'hypervisor/build' xl save --flic u
 "$LAB/phone" down "$PHONE"
 phone_again --gic 3 --our-xen
@@ -137,6 +163,6 @@ check 'on its own machine the checkpoint restores' runs_on r
 answer=$(works r) || true
 check 'and the guest is whole' holds 'v["ok"]' v="$answer"
 destroy r
-alive=$(domains)
+before=$(scene)
 refusal 'now that the guest has written to its disk, the old checkpoint is refused' DISK 'changed since the save.*--ram-only' xl restore --flic r
 test_end

@@ -139,6 +139,17 @@ checkpoints() { dom0 'flic list --json' | python3 -c 'import json,sys; print(*so
 domains() { dom0 "xl list" | awk 'NR > 1 && $1 != "Domain-0" { print $1 }' | sort | tr '\n' ' '; }
 idle() { dom0 'flic status --json' | python3 -c 'import json,sys; sys.exit(len(json.load(sys.stdin)["operations"]))'; }
 
+# Domains, checkpoints, and whether flicd is at rest, asked at once: "domains: a b; checkpoints: a@1; at rest"
+scene() {
+    dom0 'xl list; flic list --json; flic status --json' | python3 -c '
+import json, sys
+lines = sys.stdin.read().splitlines()
+objects = [json.loads(l) for l in lines if l.startswith("{")]
+known = sorted("%s@%d" % (c["domain"], c["seq"]) for c in objects[0]["checkpoints"])
+domains = sorted(l.split()[0] for l in lines if l and l[0] not in "{ " and l.split()[0] not in ("Name", "Domain-0"))
+print("domains: %s; checkpoints: %s; %s" % (" ".join(domains), " ".join(known), "busy" if objects[1]["operations"] else "at rest"))'
+}
+
 # ---- guests ----
 
 # new_guest NAME WORKLOAD OPTIONS...

@@ -59,7 +59,7 @@ phone_guest() {
             --vcpus) vcpus=$2; number --vcpus "$vcpus" 1 8 ;;
             --workload) workload=$2 ;;
             --seed) seed=$2; number --seed "$seed" 0 999999999 ;;
-            --disk) disk=$2; number --disk "$disk" 160 16384 ;;
+            --disk) disk=$2; [ "$disk" = 0 ] || number --disk "$disk" 160 16384 ;;
             --limit) limit=$2; number --limit "$limit" 1 3600 ;;
             *) usage_error "guest: unknown argument $1" ;;
         esac

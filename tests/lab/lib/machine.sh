@@ -12,9 +12,9 @@ INITRD_AT=0x50000000
 
 # Settings of a new phone. A phone remembers what it was last started with.
 default_settings() {
-    gic=3 ram=3072 nvram=512 flash=4096 flash_profile=emmc store_fs=ext4 xen=release vcpus=2 overlay='' bootargs='' xenargs=''
+    gic=3 ram=3072 nvram=512 flash=4096 flash_profile=emmc store_fs=ext4 xen=release vcpus=2 cpu=cortex-a76 overlay='' bootargs='' xenargs=''
 }
-SETTINGS=(gic ram nvram flash flash_profile store_fs xen vcpus overlay bootargs xenargs)
+SETTINGS=(gic ram nvram flash flash_profile store_fs xen vcpus cpu overlay bootargs xenargs)
 
 load_settings() {
     default_settings
@@ -39,6 +39,7 @@ check_settings() {
     number --nvram "$nvram" 8 4096
     number --flash "$flash" 512 65536
     number --cpus "$vcpus" 1 4
+    [[ $cpu =~ ^cortex-a(57|76)(,cntfrq=[0-9]+)?$ ]] || usage_error "--cpu takes cortex-a76 or cortex-a57, and behind it ,cntfrq=HZ"
     [[ $flash_profile =~ ^(emmc|ufs|none)$ ]] || usage_error "--flash-profile takes emmc, ufs or none"
     [[ $store_fs =~ ^(ext4|xfs)$ ]] || usage_error "--store-fs takes ext4 or xfs"
 }
@@ -137,7 +138,7 @@ start_flash() {
 # Writes the arguments that the tree dump and the real start have in common, one per line.
 machine_arguments() {
     local dir=$1
-    printf '%s\n' -cpu cortex-a76 -smp 2 -m "$((ram + nvram))M" -display none -nodefaults \
+    printf '%s\n' -cpu "$cpu" -smp 2 -m "$((ram + nvram))M" -display none -nodefaults \
         -object "memory-backend-ram,id=ram,size=${ram}M" \
         -object "memory-backend-file,id=nvram,share=on,mem-path=$dir/nvram.img,size=${nvram}M" \
         -numa node,nodeid=0,cpus=0-1,memdev=ram -numa node,nodeid=1,memdev=nvram
@@ -209,7 +210,7 @@ parse_up() {
     fresh_phone=no
     while [ $# -gt 0 ]; do
         case $1 in
-            --gic | --ram | --nvram | --flash | --flash-profile | --store-fs | --xen | --overlay | --arch | --image | --cpus | --bootargs | --xenargs)
+            --gic | --ram | --nvram | --flash | --flash-profile | --store-fs | --xen | --overlay | --arch | --image | --cpus | --cpu | --bootargs | --xenargs)
                 [ $# -ge 2 ] || usage_error "$1 needs a value" ;;
         esac
         case $1 in
@@ -220,6 +221,7 @@ parse_up() {
             --flash-profile) flash_profile=$2; shift ;;
             --store-fs) store_fs=$2; shift ;;
             --cpus) vcpus=$2; shift ;;
+            --cpu) cpu=$2; shift ;;
             --xen) xen=$(realpath "$2"); shift ;;
             --overlay) overlay=$(realpath "$2"); [ -d "$overlay" ] || die "no folder $2"; shift ;;
             --bootargs) bootargs=$2; shift ;;

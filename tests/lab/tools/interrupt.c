@@ -6,8 +6,10 @@
  * No sleep decides when: flicd is asked for the operation's phase, and whoever would end it is stopped (SIGSTOP): the helper, so
  * that the suspend is not missed, then flicd, so that a suspended guest is not captured. The moment between captured and
  * published lasts because FILE is on a file system that is frozen.
- *   MOMENT  live, suspended, captured (of a save), filling (of a restore)
- *   WHO     xl, helper, flicd: SIGKILL, several joined with '+'; group: SIGINT to xl's whole process group
+ *   MOMENT  live, asked, suspended, captured (of a save), filling (of a restore); asked: the guest has taken up the wish to
+ *           suspend and is about to
+ *   WHO     xl, helper, flicd: SIGKILL, several joined with '+'; group: SIGINT to xl's whole process group; guest: it is
+ *           paused until xl has ended
  * Prints how xl ended: its exit status or "killed", then, on lines of their own, what it said. Exit status 2: it went otherwise.
  */
 #include <dirent.h>
@@ -15,6 +17,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <linux/fs.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -29,6 +32,7 @@
 #include <unistd.h>
 
 #include <xenctrl.h>
+#include <xenstore.h>
 
 #define FLICD_SOCKET "/run/flic/flicd.sock"
 #define SAID "/run/interrupt.said"
@@ -40,6 +44,7 @@ struct scene {
     int limit_s, flicd;         /* flicd: connection */
     pid_t flicd_pid, xl, stopped;       /* stopped: the helper, while it is */
     uint32_t domid;             /* of the guest, for a save */
+    bool paused;                /* it, by us */
     xc_interface *xch;
 };
 
@@ -54,6 +59,8 @@ static void let_go(void)
         (void)kill(scene.stopped, SIGCONT);
     if (scene.flicd_pid)
         (void)kill(scene.flicd_pid, SIGCONT);
+    if (scene.paused)
+        (void)xc_domain_unpause(scene.xch, scene.domid);
     if (fd >= 0) {
         (void)ioctl(fd, FITHAW, 0);     /* EINVAL: it was not frozen yet */
         (void)close(fd);
@@ -212,6 +219,39 @@ static void reach_suspend(void)
     until(is_suspended, NULL, "the guest was suspended");
 }
 
+/* One event of a watch, or the end. */
+static void next_event(struct xs_handle *store)
+{
+    struct pollfd p = { .fd = xs_fileno(store), .events = POLLIN };
+    unsigned n;
+
+    if (poll(&p, 1, scene.limit_s * 1000) != 1)
+        die("nothing is written to the guest's control/shutdown");
+    free(xs_read_watch(store, &n));
+}
+
+/* The toolstack writes "suspend", the guest takes it away again when it begins: two events after the watch's own first one. */
+static void reach_asked(void)
+{
+    struct xs_handle *store = xs_open(0);
+    char path[64];
+
+    until(is_phase, "live", "the live rounds");
+    scene.stopped = helper();
+    if (!store || !scene.stopped || kill(scene.stopped, SIGSTOP))
+        die("there is no helper to stop");
+    until(is_phase, "suspend", "the suspend");
+    (void)snprintf(path, sizeof(path), "/local/domain/%u/control/shutdown", scene.domid);
+    if (!xs_watch(store, path, "asked"))
+        die("watch %s: %s", path, strerror(errno));
+    next_event(store);
+    (void)kill(scene.stopped, SIGCONT);
+    scene.stopped = 0;
+    next_event(store);
+    next_event(store);
+    xs_close(store);
+}
+
 static void reach(void)
 {
     if (!strcmp(scene.moment, "live")) {
@@ -219,6 +259,8 @@ static void reach(void)
     } else if (!strcmp(scene.moment, "filling")) {
         until(is_phase, "pages", "the filling");
         (void)kill(scene.flicd_pid, SIGSTOP);
+    } else if (!strcmp(scene.moment, "asked")) {
+        reach_asked();
     } else {
         reach_suspend();
     }
@@ -239,6 +281,11 @@ static void strike(void)
         die("there is no xl to kill");
     if (strstr(scene.who, "flicd") && kill(scene.flicd_pid, SIGKILL))
         die("there is no flicd to kill");
+    if (strstr(scene.who, "guest")) {
+        scene.paused = !xc_domain_pause(scene.xch, scene.domid);
+        if (!scene.paused || is_suspended(NULL))
+            die("the guest was not paused before it suspended");
+    }
     if (strstr(scene.who, "group") && kill(-scene.xl, SIGINT))
         die("there is no group to interrupt");
 }
@@ -284,7 +331,7 @@ int main(int argc, char **argv)
     FILE *domid;
 
     if (argc != 5 && argc != 6)
-        die("usage: interrupt live|suspended|captured|filling WHO LIMIT_S GUEST [FILE]");
+        die("usage: interrupt live|asked|suspended|captured|filling WHO LIMIT_S GUEST [FILE]");
     scene.moment = argv[1];
     scene.who = argv[2];
     scene.limit_s = atoi(argv[3]);
@@ -301,7 +348,10 @@ int main(int argc, char **argv)
     start(restore);
     reach();
     strike();
-    let_go();
+    if (!scene.paused)
+        let_go();
     tell_end();
+    if (scene.paused)
+        let_go();
     return 0;
 }

@@ -25,29 +25,29 @@ compared() {
 }
 
 test_phone identical --ram 2304 --nvram 512 --flash 2048
-new_guest id mixed --vcpus 2
+new_guest m mixed --vcpus 2
 hold_destage
 
-saved=$(save id -p)
-before=$(report id)
+saved=$(save m -p)
+before=$(report m)
 note "save: $saved"
-check 'the saved guest waits, paused' eval "dom0 'xl list id' | tail -n 1 | grep -q -- '--p'"
-hash_pages id before >/dev/null
-destroy id
-restored=$(restore id -p)
+check 'the saved guest waits, paused' eval "dom0 'xl list m' | tail -n 1 | grep -q -- '--p'"
+hash_pages m before >/dev/null
+destroy m
+restored=$(restore m -p)
 note "restore: $restored"
-hash_pages id after >/dev/null
+hash_pages m after >/dev/null
 compared 'every page of the restored guest is the one that was saved' before after
 check 'the working set came from NVRAM, the rest from flash' holds \
     'r["nvram_pages"] >= s["ws_pages"] > 0 and r["flash_pages"] > 0 and r["ram_pages"] == s["ram_pages"]' r="$restored" s="$saved"
 
-dom0 'xl unpause id'
-check 'the guest goes on from where it was' eventually 60 is_past id "$(member "$before" seq)"
-after=$(report id)
+dom0 'xl unpause m'
+check 'the guest goes on from where it was' eventually 60 is_past m "$(member "$before" seq)"
+after=$(report m)
 check "its clocks run on: never backwards, not by more than the time that passed" holds \
     'a["mono"] > b["mono"] and a["cntvct"] > b["cntvct"] and a["time"] == "ok" and a["mono"] - b["mono"] <= a["dom0_wall"] - b["dom0_wall"] + 5' \
     a="$after" b="$before"
-checked=$(works id) || true
+checked=$(works m) || true
 note "the guest checked itself: $checked"
 check 'its memory, disk and database hold, and its network works' holds 'v["ok"]' v="$checked"
 check 'its wall clock is right within two seconds' holds 'abs(v["wall_skew_ms"]) <= 2000' v="$checked"

@@ -67,4 +67,6 @@ restore inc >/dev/null
 check 'the guest of the second save runs on' runs_on inc
 checked=$(works inc) || true
 check 'and its memory holds' holds 'v["ok"]' v="$checked"
+destroy inc
+release_destage
 test_end

@@ -11,15 +11,15 @@ test_begin "$@"
 # interrupted MOMENT WHO [FILE]: prints xl's exit status (or "killed"), then what it said. flicd is there again afterwards, if it
 # was among those killed.
 interrupted() {
-    dom0 "interrupt $1 $2 $((60 * PATIENCE)) k ${3:-}" || return 1
+    dom0 "interrupt $1 $2 $((60 * PATIENCE)) m ${3:-}" || return 1
     case $2 in *flicd*) dom0 start-flicd ;; esac
 }
 ends_with() { echo "$ended"; [ "${ended%%$'\n'*}" = "$1" ] && tail -n +2 <<<"$ended" | grep -q -- "$2"; }
 
-# guest_survives SENTENCE: k goes on, all its devices with it; nothing is half saved; flicd is at rest
+# guest_survives SENTENCE: m goes on, all its devices with it; nothing is half saved; flicd is at rest
 guest_survives() {
-    check "$1: the guest runs on" runs_on k
-    check "$1: its disk, network and database go on" devices_go_on k
+    check "$1: the guest runs on" runs_on m
+    check "$1: its disk, network and database go on" devices_go_on m
     check "$1: nothing is half saved" test "$(checkpoints)" = "$known"
     check "$1: flicd is at rest" eventually 20 idle
 }
@@ -48,7 +48,7 @@ also() { if [ "${FLIC_LAB_FULL:-no}" = yes ]; then "$@"; fi; }
 
 test_phone kills --ram 2304 --nvram 512 --flash 2048
 dom0 'mountpoint -q /run/file || { truncate -s 16M /run/file.img && mke2fs -q -F /run/file.img && mkdir -p /run/file && mount -o loop /run/file.img /run/file; }'
-new_guest k mixed --vcpus 2 --memory 192
+new_guest m mixed --vcpus 2
 known=$(checkpoints)
 
 also killed_save live xl 'xl killed in the live rounds'
@@ -71,15 +71,15 @@ also killed_save captured flicd 'flicd killed between captured and published' /r
 check 'and no FILE is left' dom0 '[ ! -e /run/file/g ]'
 
 hold_destage
-save k >/dev/null
+save m >/dev/null
 known=$(checkpoints)
 killed_restore xl 'xl killed in a restore'
 also killed_restore helper 'the helper killed in a restore'
 killed_restore flicd 'flicd killed in a restore'
 also killed_restore group 'Ctrl-C in a restore'
 also check 'xl ends as cancelled' ends_with 9 cancelled
-restore k >/dev/null
-check 'after all that the checkpoint restores' runs_on k
-answer=$(works k) || true
+restore m >/dev/null
+check 'after all that the checkpoint restores' runs_on m
+answer=$(works m) || true
 check 'and the guest is whole' holds 'v["ok"]' v="$answer"
 test_end

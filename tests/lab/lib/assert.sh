@@ -7,7 +7,7 @@
 # A test sources this, calls test_begin "$@" and test_phone, then makes checks, and ends with test_end. Environment:
 #   FLIC_LAB_PATIENCE=N     multiplies every waiting time (3): for loaded machines
 #   FLIC_LAB_UP="OPTIONS"   more options for the phone, e.g. --gic 2 or --debug-xen
-#   FLIC_LAB_PHONE=NAME     a phone that is up already; it is left up, for work on a test
+#   FLIC_LAB_PHONE=NAME     a phone that is up already, and guests that live on it; they are left there, for the next test
 
 LAB=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 TOP=$(cd "$LAB/../.." && pwd)

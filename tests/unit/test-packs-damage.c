@@ -141,6 +141,22 @@ START_TEST(a_damaged_frame_is_told_with_its_pack_and_offset)
 }
 END_TEST
 
+START_TEST(a_frame_that_was_read_before_its_pack_was_damaged_gives_right_bytes_till_the_store_is_opened_again)
+{
+    uint8_t buf[PAGE];
+    size_t len;
+
+    OK(pk_read(store, &ids[0], buf, sizeof(buf), &len, &err));
+    bytes[64 + 40] ^= 1;
+    save(bytes, size);
+    OK(pk_read(store, &ids[0], buf, sizeof(buf), &len, &err));      /* out of the cache, and verified again */
+    ck_assert_mem_eq(buf, contents[0], PAGE);
+    OK(pk_read_pages(store, ids, 2, see_right_page, NULL, &err));
+    reopen();
+    ck_assert_int_eq(pk_read(store, &ids[0], buf, sizeof(buf), &len, &err), FLIC_E_DAMAGED);
+}
+END_TEST
+
 static int count_roots(enum pk_kind kind, const struct flic_id *id, const void *data, size_t len, void *arg)
 {
     int *counts = arg;
@@ -392,6 +408,7 @@ static Suite *damage_suite(void)
     tcase_add_test(tc, a_flipped_byte_anywhere_is_found_and_never_becomes_wrong_bytes);
     tcase_add_test(tc, a_pack_cut_short_anywhere_is_set_aside_and_left_in_place);
     tcase_add_test(tc, a_damaged_frame_is_told_with_its_pack_and_offset);
+    tcase_add_test(tc, a_frame_that_was_read_before_its_pack_was_damaged_gives_right_bytes_till_the_store_is_opened_again);
     tcase_add_test(tc, a_damaged_root_is_told_without_its_bytes);
     tcase_add_test(tc, a_new_copy_takes_the_place_of_a_damaged_one);
     tcase_add_test(tc, a_newer_format_stops_the_opening_and_is_named);

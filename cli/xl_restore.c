@@ -77,14 +77,18 @@ static const char *name_of(const struct restore_request *req)
     return req->name ? req->name : req->params.what;
 }
 
-/* "restored web@7 as domain 5 in 1.2 s: 30 MiB from NVRAM, 310 MiB from flash" */
+/* "restored web@7 as domain 5: 1.2 s, 30 MiB from NVRAM, 310 MiB from flash". A clone's own name has no checkpoint of that number. */
 static void print_summary(const struct restore_request *req, const struct flicxl_info *info)
 {
     json_t *figures = info->figures ? json_loads(info->figures, 0, NULL) : NULL;
     char took[HUMAN_ROOM], nvram[HUMAN_ROOM], flash[HUMAN_ROOM];
 
-    (void)printf("restored %s@%" PRIu64 " as domain %u%s", name_of(req), info->seq, info->domid,
-                 req->params.paused ? ", paused" : "");
+    if (req->params.clone)
+        (void)printf("restored %s as its clone '%s', domain %u", req->params.what, name_of(req), info->domid);
+    else
+        (void)printf("restored %s@%" PRIu64 " as domain %u", name_of(req), info->seq, info->domid);
+    if (req->params.paused)
+        (void)printf(", paused");
     if (json_is_object(figures))
         (void)printf(": %s, %s from NVRAM, %s from flash", human_us(member_u64(figures, "total_us"), took),
                      human_bytes(member_u64(figures, "nvram_pages") * 4096, nvram),

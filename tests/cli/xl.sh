@@ -152,13 +152,14 @@ forget_log
 run "$xl" restore --flic --clone --ram-only -p --timeout 9 web@7
 exits 0
 got 'restore what=web@7 clone=1 ram_only=1 paused=1 timeout=9'
-says 'restored web@7 as domain 9, paused: 1.2 s, 24 MiB from NVRAM, 3.91 MiB from flash'
+says "restored web@7 as its clone 'web', domain 9, paused: 1.2 s, 24 MiB from NVRAM, 3.91 MiB from flash"
 got_in_time 'watch 9'
 
 it 'restore -e watches nothing'
 forget_log
 run "$xl" restore --flic -e web
 exits 0
+says 'restored web@7 as domain 9: 1.2 s'
 grep -q '^watch' "$FAKE_LOG" && fail 'no flic-watch'
 
 it 'restore -F becomes the watcher'

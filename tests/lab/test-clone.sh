@@ -22,7 +22,7 @@ check 'the original goes on' eventually 60 is_past o "$((at + 1))"
 
 said=$(dom0 'xl restore --flic --clone o')
 note "$said"
-check 'a clone is restored beside it, and the command says its name' eval "[[ \$said == 'restored o-clone@1 as domain '* ]]"
+check 'a clone is restored beside it, and the command says its name' eval "[[ \$said == \"restored o as its clone 'o-clone', domain \"* ]]"
 check 'both are there' test "$(domains)" = 'o o-clone '
 check 'their uuids differ' differ "$(uuid_of o)" "$(uuid_of o-clone)"
 check 'their network addresses differ' differ "$(mac_of o)" "$(mac_of o-clone)"

@@ -68,7 +68,7 @@ control_options() {
 }
 
 build_tools() {
-    local sysroot=$FLIC_CACHE/lab/sysroot out=$FLIC_CACHE/lab/judges
+    local sysroot=$FLIC_CACHE/lab/sysroot-arm64 out=$FLIC_CACHE/lab/judges
     "$TOP/scripts/sysroot" "$sysroot" >/dev/null
     # shellcheck source=/dev/null
     (. "$sysroot/env" && make -s -C "$LAB/tools" OUT="$out" "$out/logdirty-oracle" "$out/logdirty-calls") || die "the tools do not build"

@@ -8,7 +8,7 @@
 
 struct clocks {
     int64_t wall, monotonic, boot; /* ns */
-    uint64_t counter, frequency;   /* CNTVCT_EL0, CNTFRQ_EL0 */
+    uint64_t counter, frequency;   /* CNTVCT_EL0, CNTFRQ_EL0; on x86 TSC and what Xen says of it */
 };
 
 struct clocks clocks_now(void);

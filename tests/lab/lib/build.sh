@@ -20,12 +20,12 @@ build_xen() {
 
 # FLIC as it is installed on a phone, the lab's own tools beside it, flicd started at boot, and our xl first in PATH.
 build_flic() {
-    local out=$BUILD/flic-arm64
-    say "building FLIC for arm64"
+    local out=$BUILD/flic-$ARCH
+    say "building FLIC for $ARCH"
     rm -rf "$out.new"
-    "$TOP/scripts/build" arm64 "$BUILD/arm64" "$out.new" || die "scripts/build failed"
+    "$TOP/scripts/build" "$ARCH" "$BUILD/$ARCH" "$out.new" || die "scripts/build failed"
     # shellcheck disable=SC1091  # written by scripts/sysroot
-    (. "$FLIC_CACHE/sysroot-arm64/env" && make -s -C "$LAB/tools" OUT="$out.new/usr/local/bin") || die "the lab's tools do not build"
+    (. "$FLIC_CACHE/sysroot-$ARCH/env" && make -s -C "$LAB/tools" OUT="$out.new/usr/local/bin") || die "the lab's tools do not build"
     install -D -m 644 "$LAB/dom0/flicd.conf" "$out.new/etc/flic/flicd.conf"
     install -D -m 755 "$LAB/dom0/start-flicd" "$out.new/usr/local/sbin/start-flicd"
     install -D -m 755 "$LAB/dom0/rc.local" "$out.new/etc/lab/rc.local"
@@ -36,20 +36,25 @@ build_flic() {
 }
 
 phone_build() {
-    local debug=no flic=yes
+    local debug=no flic=yes arch=arm64
     while [ $# -gt 0 ]; do
         case $1 in
             --debug) debug=yes ;;
             --no-flic) flic=no ;;
-            --arch | --image) shift ;;
+            --arch) [ $# -ge 2 ] || usage_error "--arch needs a value"; arch=$2; shift ;;
+            --image) shift ;;
             *) usage_error "build: unknown argument $1" ;;
         esac
         shift
     done
+    arch_set "$arch"
     lab_image
     guest_image
     mkdir -p "$BUILD"
-    build_xen release
-    [ "$debug" = no ] || build_xen debug
+    # An x86 phone boots Debian's hypervisor: that one has log-dirty and context.
+    if [ "$ARCH" = arm64 ]; then
+        build_xen release
+        [ "$debug" = no ] || build_xen debug
+    fi
     [ "$flic" = no ] || build_flic
 }

@@ -6,16 +6,16 @@
 
 
 build_guest_programs() {
-    local out=$1 s=$FLIC_CACHE/lab/sysroot source sources=()
-    local flags=(-std=gnu11 -O2 -Wall -Wextra -Werror -static -march=armv8-a+crypto)
-    "$TOP/scripts/sysroot" "$s"
+    local out=$1 s=$FLIC_CACHE/lab/sysroot-$ARCH source sources=()
+    local flags=(-std=gnu11 -O2 -Wall -Wextra -Werror -static "${ARCH_GUEST_FLAGS[@]}")
+    "$TOP/scripts/sysroot" "$s" "$ARCH"
     for source in "$LAB"/guest/*.c; do
         [ "$(basename "$source")" = lab-net.c ] || sources+=("$source")
     done
     # SQLite can load extensions, which a static program never does: the linker's warning about it is expected.
-    aarch64-linux-gnu-gcc "${flags[@]}" -pthread -isystem "$s/usr/include" -o "$out/load" "${sources[@]}" \
-        "$s/usr/lib/aarch64-linux-gnu/libsqlite3.a" -lm 2>"$out/warnings" || { cat "$out/warnings" >&2; return 1; }
-    aarch64-linux-gnu-gcc "${flags[@]}" -o "$out/lab-net" "$LAB"/guest/{lab-net,echo,pattern}.c
+    "$ARCH_TRIPLET-gcc" "${flags[@]}" -pthread -isystem "$s/usr/include" -o "$out/load" "${sources[@]}" \
+        "$s/usr/lib/$ARCH_TRIPLET/libsqlite3.a" -lm 2>"$out/warnings" || { cat "$out/warnings" >&2; return 1; }
+    "$ARCH_TRIPLET-gcc" "${flags[@]}" -o "$out/lab-net" "$LAB"/guest/{lab-net,echo,pattern}.c
 }
 
 # make_guest_image OUT: OUT/tree is laid over Dom0's system disk
@@ -41,7 +41,7 @@ make_guest_image() {
 # Needs lab_image first. Sets GUEST_IMAGE.
 # shellcheck disable=SC2034
 guest_image() {
-    GUEST_IMAGE=$FLIC_CACHE/lab/guest-$({ basename "$ROOT"; cache_key "$LAB/guest" "$LAB/lib/guest.sh" "$LAB/dom0/lab-guest"; } |
+    GUEST_IMAGE=$FLIC_CACHE/lab/guest-$({ basename "$ROOT"; cache_key "$LAB/guest" "$LAB/lib/guest.sh" "$LAB/lib/arch.sh" "$LAB/dom0/lab-guest"; } |
         sha256sum | cut -c1-16)
     cache_once "$GUEST_IMAGE" make_guest_image
 }

@@ -6,7 +6,7 @@
 # Each step's result lives in the cache under a hash of what went in.
 
 LAB_PACKAGES=(
-    base-files xen-utils-4.20 xen-utils-common xen-hypervisor-4.20-arm64 linux-image-arm64 xenstore-utils busybox-static
+    base-files xen-utils-4.20 xen-utils-common xenstore-utils busybox-static
     bash dash bsdutils coreutils debianutils util-linux mount iproute2 iputils-ping procps psmisc grep sed gawk findutils
     tar gzip xz-utils hostname time attr jq netcat-openbsd strace gdbserver sqlite3 xfsprogs e2fsprogs ndctl kmod
     openssh-server openssh-client
@@ -15,12 +15,12 @@ LAB_PACKAGES=(
 )
 # Modules needed at every boot are kept unpacked; under emulation xz takes longer than the modules themselves.
 LAB_PLAIN_MODULES=(drivers/xen drivers/net/xen-netback drivers/net/xen-netfront.ko.xz drivers/block drivers/nvdimm
-    drivers/dax drivers/virtio drivers/net/virtio_net.ko.xz drivers/net/net_failover.ko.xz fs/ext4 fs/jbd2 fs/xfs
+    drivers/acpi/nfit drivers/dax drivers/virtio drivers/net/virtio_net.ko.xz drivers/net/net_failover.ko.xz fs/ext4 fs/jbd2 fs/xfs
     fs/mbcache.ko.xz fs/overlayfs lib crypto net/core net/bridge net/802 net/llc)
 
 lab_debs() {
-    apt_open "$FLIC_CACHE/apt/$FLIC_SUITE-arm64" "$FLIC_SUITE" arm64
-    apt_debs "${LAB_PACKAGES[@]}"
+    apt_open "$FLIC_CACHE/apt/$FLIC_SUITE-$ARCH_DEBIAN" "$FLIC_SUITE" "$ARCH_DEBIAN"
+    apt_debs "${LAB_PACKAGES[@]}" "${ARCH_PACKAGES[@]}"
 }
 
 kernel_version() { basename "$(echo "$1"/usr/lib/modules/*)"; }
@@ -109,7 +109,7 @@ make_initramfs() {
     cp -a "$root/usr/bin/busybox" "$tree/bin/"
     for m in sh mount modprobe cat sleep mkdir cp switch_root; do ln -s busybox "$tree/bin/$m"; done
     install -m 755 "$LAB/dom0/initramfs-init" "$tree/init"
-    copy_modules "$root" "$tree" virtio_mmio virtio_blk crc32c_generic ext4 overlay
+    copy_modules "$root" "$tree" virtio_mmio virtio_pci virtio_blk crc32c_generic ext4 overlay
     (cd "$tree" && find . | LC_ALL=C sort | cpio -o -H newc --quiet -R 0:0 | gzip -1) >"$out/initramfs.gz"
     pad4 "$out/initramfs.gz"
     rm -rf "$tree"
@@ -143,14 +143,14 @@ make_image() {
     install_dom0_files "$tree" "$keys"
     make_initramfs "$tree" "$out"
     cp "$tree/boot/vmlinuz-$(kernel_version "$tree")" "$out/Image"
-    cp "$tree/boot/xen-4.20-arm64" "$out/xen-stock"
+    arch_stock_xen "$tree" "$out/xen-stock"
     size=$(($(du -sm --apparent-size "$tree" | cut -f1) * 5 / 4 + 64))
     truncate -s "${size}M" "$out/system.img"
     mke2fs -q -F -t ext4 -O ^has_journal -m 0 -L flic-system -d "$tree" "$out/system.img"
     rm -rf "$tree"
 }
 
-# Makes what is missing; sets IMAGE (system disk and friends), ROOT (unpacked packages), KEYS, TOOLS.
+# Needs arch_set first. Makes what is missing; sets IMAGE (system disk and friends), ROOT (unpacked packages), KEYS, TOOLS.
 lab_image() {
     local debs=$FLIC_CACHE/lab/debs.$$ key
     mkdir -p "$FLIC_CACHE/lab"

@@ -4,17 +4,11 @@
 #
 # One emulated phone: its settings, its disks, the emulator, power.
 
-# Addresses inside QEMU's virt machine; device-tree.py knows the first two as well.
-XEN_AT=0x40400000
-DTB_AT=0x47000000
-KERNEL_AT=0x49000000
-INITRD_AT=0x50000000
-
 # Settings of a new phone. A phone remembers what it was last started with.
 default_settings() {
-    gic=3 ram=3072 nvram=512 flash=4096 flash_profile=emmc store_fs=ext4 xen=release vcpus=2 cpu=cortex-a76 overlay='' bootargs='' xenargs=''
+    arch=arm64 gic=3 ram=3072 nvram=512 flash=4096 flash_profile=emmc store_fs=ext4 xen=release vcpus=2 cpu=cortex-a76 overlay='' bootargs='' xenargs=''
 }
-SETTINGS=(gic ram nvram flash flash_profile store_fs xen vcpus cpu overlay bootargs xenargs)
+SETTINGS=(arch gic ram nvram flash flash_profile store_fs xen vcpus cpu overlay bootargs xenargs)
 
 load_settings() {
     default_settings
@@ -34,6 +28,8 @@ number() {
 }
 
 check_settings() {
+    arch_set "$arch"
+    arch_check_settings
     [[ $gic =~ ^[23]$ ]] || usage_error "--gic takes 2 or 3"
     number --ram "$ram" 1536 8192
     number --nvram "$nvram" 8 4096
@@ -85,7 +81,7 @@ make_disks() {
 make_overlay() {
     local dir=$1 run=$2 tree=$2/overlay source name
     mkdir -p "$tree/overlay"
-    for source in ${GUEST_IMAGE:+"$GUEST_IMAGE/tree"} "$BUILD/flic-arm64" "$overlay"; do
+    for source in ${GUEST_IMAGE:+"$GUEST_IMAGE/tree"} "$BUILD/flic-$ARCH" "$overlay"; do
         if [ -z "$source" ] || [ ! -d "$source" ]; then continue; fi
         cp -a "$source/." "$tree/overlay/"
         for name in bin sbin lib; do
@@ -135,42 +131,15 @@ start_flash() {
     done
 }
 
-# Writes the arguments that the tree dump and the real start have in common, one per line.
-machine_arguments() {
-    local dir=$1
-    printf '%s\n' -cpu "$cpu" -smp 2 -m "$((ram + nvram))M" -display none -nodefaults \
-        -object "memory-backend-ram,id=ram,size=${ram}M" \
-        -object "memory-backend-file,id=nvram,share=on,mem-path=$dir/nvram.img,size=${nvram}M" \
-        -numa node,nodeid=0,cpus=0-1,memdev=ram -numa node,nodeid=1,memdev=nvram
-}
-
-# The tree that QEMU makes for a Xen with Dom0 kernel and initramfs, turned into the phone's.
-make_tree() {
-    local run=$1 hypervisor=$2 fresh=$3 type=virt,virtualization=on,gic-version=$gic
-    qemu-system-aarch64 -machine "$type,dumpdtb=$run/base.dtb" "${MACHINE[@]}" -kernel "$hypervisor" \
-        -append "dom0_mem=1024M dom0_max_vcpus=$vcpus dom0_vcpus_pin loglvl=all guest_loglvl=all console=dtuart noreboot $xenargs" \
-        -device "guest-loader,addr=$KERNEL_AT,kernel=$IMAGE/Image,bootargs=console=hvc0 rdinit=/init quiet flic.name=$NAME flic.fresh=$fresh flic.storefs=$store_fs $bootargs" \
-        -device "guest-loader,addr=$INITRD_AT,initrd=$run/initrd" >"$run/dumpdtb.log" 2>&1 </dev/null ||
-        die "QEMU did not write its device tree: $(tail -n1 "$run/dumpdtb.log")"
-    dtc -q -I dtb -O dts "$run/base.dtb" -o "$run/base.dts"
-    python3 "$LAB/lib/device-tree.py" "$run/base.dts" "$run/phone.dts" "$run/stub" "$ram" "$nvram"
-    dtc -q -I dts -O dtb "$run/phone.dts" -o "$run/phone.dtb"
-}
-
 start_emulator() {
-    local dir=$1 run=$2 hypervisor=$3 port=$4 disk node speed args
+    local dir=$1 run=$2 port=$3 disk node speed args
     # shellcheck disable=SC2054  # the commas are QEMU's
-    args=(-machine "virt,virtualization=on,gic-version=$gic" "${MACHINE[@]}" -no-reboot -accel tcg,thread=multi
-        -kernel "$run/stub"
-        -device "loader,file=$hypervisor,addr=$XEN_AT,force-raw=on"
-        -device "loader,file=$run/phone.dtb,addr=$DTB_AT,force-raw=on"
-        -device "loader,file=$IMAGE/Image,addr=$KERNEL_AT,force-raw=on"
-        -device "loader,file=$run/initrd,addr=$INITRD_AT,force-raw=on"
+    args=("${MACHINE[@]}" -no-reboot -accel tcg,thread=multi
         -chardev "socket,id=console,path=$run/serial,server=on,wait=off,logfile=$dir/console.log,logappend=on" -serial chardev:console
         -qmp "unix:$run/qmp,server=on,wait=off"
         -blockdev "driver=raw,node-name=system,read-only=on,file.driver=file,file.filename=$IMAGE/system.img,file.locking=off"
-        -device virtio-blk-device,drive=system,serial=system
-        -netdev "user,id=ssh,hostfwd=tcp:127.0.0.1:$port-:22" -device virtio-net-device,netdev=ssh)
+        -device "virtio-blk-$VIRTIO,drive=system,serial=system"
+        -netdev "user,id=ssh,hostfwd=tcp:127.0.0.1:$port-:22" -device "virtio-net-$VIRTIO,netdev=ssh$([ "$VIRTIO" != pci ] || echo ,romfile=)")
     speed=$(flash_speed)
     [ -z "$speed" ] || args+=(-object "throttle-group,id=flash,$speed")
     for disk in store guests; do
@@ -180,9 +149,9 @@ start_emulator() {
             node=$disk-slow
             args+=(-blockdev "driver=throttle,node-name=$node,throttle-group=flash,file=$disk-nbd")
         fi
-        args+=(-device "virtio-blk-device,drive=$node,serial=$disk,write-cache=on,werror=report,rerror=report")
+        args+=(-device "virtio-blk-$VIRTIO,drive=$node,serial=$disk,write-cache=on,werror=report,rerror=report")
     done
-    in_background "$dir/qemu.log" qemu-system-aarch64 "${args[@]}" >"$run/qemu.pid"
+    in_background "$dir/qemu.log" "$EMULATOR" "${args[@]}" >"$run/qemu.pid"
 }
 
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
@@ -207,6 +176,8 @@ wait_ready() {
 }
 
 parse_up() {
+    local dir=$1 new_arch=$arch
+    shift
     fresh_phone=no
     while [ $# -gt 0 ]; do
         case $1 in
@@ -226,7 +197,7 @@ parse_up() {
             --overlay) overlay=$(realpath "$2"); [ -d "$overlay" ] || die "no folder $2"; shift ;;
             --bootargs) bootargs=$2; shift ;;
             --xenargs) xenargs=$2; shift ;;
-            --arch) [ "$2" = arm64 ] || die "this lab boots arm64 only so far"; shift ;;
+            --arch) new_arch=$2; shift ;;
             --image) [ "$2" = fast ] || die "this lab has the fast image only so far"; shift ;;
             --stock-xen) xen=stock ;;
             --debug-xen) xen=debug ;;
@@ -236,6 +207,10 @@ parse_up() {
         esac
         shift
     done
+    if [ "$new_arch" != "$arch" ] && [ -e "$dir/formatted" ] && [ "$fresh_phone" = no ]; then
+        die "$NAME is an $arch phone; use 'phone up --fresh' to start over"
+    fi
+    arch=$new_arch
 }
 
 phone_up() {
@@ -245,7 +220,7 @@ phone_up() {
     shift
     ! phone_runs "$dir" || die "$NAME is running already"
     load_settings "$dir"
-    parse_up "$@"
+    parse_up "$dir" "$@"
     check_settings
     if [ "$fresh_phone" = yes ]; then phone_erase "$dir"; fi
     mkdir -p "$dir"
@@ -259,14 +234,14 @@ phone_up() {
     run=$(readlink "$dir/run")
     save_settings "$dir"
     make_overlay "$dir" "$run"
-    mapfile -t MACHINE < <(machine_arguments "$dir")
-    make_tree "$run" "$hypervisor" "$fresh"
+    arch_machine "$dir" "$run" "$hypervisor" \
+        "console=hvc0 rdinit=/init quiet flic.name=$NAME flic.fresh=$fresh flic.storefs=$store_fs $bootargs"
     port=$(free_port)
     echo "$port" >"$run/port"
     touch "$dir/console.log"
     from=$(stat -c %s "$dir/console.log")
     start_flash "$dir" "$run"
-    start_emulator "$dir" "$run" "$hypervisor" "$port"
+    start_emulator "$dir" "$run" "$port"
     wait_ready "$dir" "$from" "${FLIC_LAB_BOOT_LIMIT:-180}"
     touch "$dir/formatted"
     ssh_master "$dir"

@@ -102,9 +102,9 @@ phone_list() {
         name=$(basename "$dir")
         load_settings "$dir"
         if phone_runs "$dir"; then
-            echo "$name running gic=$gic ram=$ram nvram=$nvram flash=$flash xen=$xen ssh=127.0.0.1:$(cat "$dir/run/port")"
+            echo "$name running arch=$arch gic=$gic ram=$ram nvram=$nvram flash=$flash xen=$xen ssh=127.0.0.1:$(cat "$dir/run/port")"
         else
-            echo "$name off gic=$gic ram=$ram nvram=$nvram flash=$flash xen=$xen"
+            echo "$name off arch=$arch gic=$gic ram=$ram nvram=$nvram flash=$flash xen=$xen"
         fi
     done
 }

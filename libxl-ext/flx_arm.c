@@ -60,13 +60,39 @@ int flx_arch_shared_info(struct flx_dom *dom, uint64_t *ret_gfn)
     return 0;
 }
 
-/* Dom0 wrote through its caches; the guest may read with its own off. */
-int flx_arch_clean_caches(struct flx_dom *dom, uint64_t gfn_end, struct flic_err *err)
+/* A mapping that fails tells it as quickly; our hypervisor reports every write. */
+bool flx_arch_all_holes(struct flx_dom *dom, const uint64_t *gfns, size_t n)
 {
-    struct flx_info shape = { .gfn_end = gfn_end };
+    (void)dom;
+    (void)gfns;
+    (void)n;
+    return false;
+}
+
+const unsigned flx_arch_clean_mode = 0;
+
+int flx_arch_add_dirty(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits, struct flic_err *err)
+{
+    (void)dom;
+    (void)bitmap;
+    (void)bits;
+    (void)err;
+    return 0;
+}
+
+void flx_arch_close(struct flx_dom *dom)
+{
+    (void)dom;
+}
+
+/* Dom0 wrote through its caches; the guest may read with its own off. */
+int flx_arch_before_context(struct flx_dom *dom, const struct flx_blob *blob, uint64_t elapsed_ns, struct flic_err *err)
+{
+    struct flx_info shape = { .gfn_end = blob->gfn_end };
     struct flx_range ranges[16];
     size_t n = flx_ranges(&shape, ranges);
 
+    (void)elapsed_ns;           /* the context has the counter */
     for (size_t i = 0; i < n; i++)
         for (uint64_t done = 0; done < ranges[i].pages; done += FLUSH_PAGES) {
             uint64_t left = ranges[i].pages - done;
@@ -117,6 +143,14 @@ void flx_arch_machine(struct flx_blob_machine *ret)
     ret->counter_hz = hz;
 }
 
+/* The machine's facts are all; the hypervisor compares them again when it loads the context. */
+int flx_arch_fits(const struct flx_blob *blob, struct flic_err *err)
+{
+    (void)blob;
+    (void)err;
+    return 0;
+}
+
 /* ---- the domain ---- */
 
 /* The hypervisor knows best: it checks what its context calls check. That it is busy just now says nothing. */
@@ -130,13 +164,24 @@ int flx_arch_can_save(struct flx_dom *dom, struct flic_err *err)
     return flx_context_fail(err, dom->domid, "cannot be saved");
 }
 
-/* libxenctrl has no wrapper for this one request. */
-int flx_arch_set_width(struct flx_dom *dom, struct flic_err *err)
+/* The context says it all. */
+int flx_arch_read_state(struct flx_dom *dom, struct flx_blob *blob, void **ret_keep, struct flic_err *err)
+{
+    (void)dom;
+    (void)blob;
+    (void)err;
+    *ret_keep = NULL;
+    return 0;
+}
+
+/* Its address width, while it has no memory. libxenctrl has no wrapper for this one request. */
+int flx_arch_begin(struct flx_dom *dom, const struct flx_blob *blob, struct flic_err *err)
 {
     xencall_handle *call = xencall_open(flx_logger(), 0);
     struct xen_domctl *ctl = call ? xencall_alloc_buffer(call, sizeof(*ctl)) : NULL;
     int rc = -1;
 
+    (void)blob;                 /* FLIC saves 64-bit guests only */
     if (ctl) {
         memset(ctl, 0, sizeof(*ctl));
         ctl->cmd = XEN_DOMCTL_set_address_size;

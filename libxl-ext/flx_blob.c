@@ -5,6 +5,7 @@
 #include "common/bytes.h"
 #include "common/id.h"
 #include "hypervisor/files/xen/include/public/arch-arm/hvm/save.h"
+#include "libxl-ext/flx_blob_x86.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -18,7 +19,8 @@
 #define TAIL 8u                                 /* checksum */
 #define MAX_LEN (1u << 20)
 
-enum part { PART_ARCH = 1, PART_DOMAIN, PART_PARAMS, PART_CONTEXT, PART_END };
+enum part { PART_ARCH = 1, PART_DOMAIN, PART_PARAMS, PART_CONTEXT, PART_COMMON_END, PART_TSC = PART_COMMON_END, PART_CPUID,
+            PART_MSRS, PART_END };
 
 static_assert(sizeof(struct xen_arm_save_header) == 48, "the hypervisor's header record");
 static_assert(sizeof(struct xen_arm_save_domain) == 16, "the hypervisor's domain record");
@@ -85,11 +87,18 @@ static int check_arm_context(struct flx_blob *blob, struct flic_err *err)
     return r.left ? context_error(err, "has bytes behind its end") : 0;
 }
 
+static bool is_x86(const struct flx_blob *blob)
+{
+    return !strcmp(blob->arch, "x86_64");
+}
+
 static int check_context(struct flx_blob *blob, struct flic_err *err)
 {
+    if (is_x86(blob))
+        return flx_blob_x86_check(blob, err);
     if (!strcmp(blob->arch, "arm64"))
         return check_arm_context(blob, err);
-    return flic_err_set(err, FLIC_E_VERSION, "machine state of %s: this build reads only arm64", blob->arch);
+    return flic_err_set(err, FLIC_E_VERSION, "machine state of %s: this build reads arm64 and x86_64", blob->arch);
 }
 
 /* ---- writing ---- */
@@ -121,9 +130,22 @@ static void put_params(struct flic_builder *b, const struct flx_blob *blob)
     }
 }
 
+static void put_x86(struct flic_builder *b, const struct flx_blob_x86 *x86)
+{
+    flic_put_u32(b, PART_TSC);
+    flic_put_u32(b, 24);
+    flx_blob_x86_put_tsc(b, x86);
+    put_part(b, PART_CPUID, x86->cpuid, x86->n_cpuid * FLX_X86_CPUID_LEN);
+    put_part(b, PART_MSRS, x86->msrs, x86->n_msrs * FLX_X86_MSR_LEN);
+}
+
 static size_t whole_length(const struct flx_blob *blob)
 {
-    return HEAD + 4 * DESCRIPTOR + strlen(blob->arch) + 24 + 16 * blob->n_params + blob->context_len + TAIL;
+    size_t common = HEAD + 4 * DESCRIPTOR + strlen(blob->arch) + 24 + 16 * blob->n_params + blob->context_len + TAIL;
+
+    if (!is_x86(blob))
+        return common;
+    return common + 3 * DESCRIPTOR + 24 + blob->x86.n_cpuid * FLX_X86_CPUID_LEN + blob->x86.n_msrs * FLX_X86_MSR_LEN;
 }
 
 int flx_blob_build(const struct flx_blob *blob, void **ret_bytes, size_t *ret_len, struct flic_err *err)
@@ -144,6 +166,8 @@ int flx_blob_build(const struct flx_blob *blob, void **ret_bytes, size_t *ret_le
     put_domain(&b, blob);
     put_params(&b, blob);
     put_part(&b, PART_CONTEXT, blob->context, blob->context_len);
+    if (is_x86(blob))
+        put_x86(&b, &blob->x86);
     flic_put_u64(&b, b.bad ? 0 : flic_checksum(b.data, b.len));
     bytes = flic_builder_take(&b, &len);
     if (!bytes)
@@ -216,6 +240,12 @@ static bool take_part(enum part part, const void *body, size_t len, struct flx_b
         blob->context = body;
         blob->context_len = len;
         return len > 0;
+    case PART_TSC:
+        return flx_blob_x86_take_tsc(body, len, &blob->x86);
+    case PART_CPUID:
+        return flx_blob_x86_take_cpuid(body, len, &blob->x86);
+    case PART_MSRS:
+        return flx_blob_x86_take_msrs(body, len, &blob->x86);
     default:
         return false;
     }
@@ -239,7 +269,9 @@ static int read_parts(struct flic_reader *r, struct flx_blob *blob, struct flic_
             return part_error(err, "a part does not make sense");
         seen |= 1u << part;
     }
-    return seen == (1u << PART_END) - 2 ? 0 : part_error(err, "a part is missing");
+    if (seen == (1u << (is_x86(blob) ? PART_END : PART_COMMON_END)) - 2)
+        return 0;
+    return part_error(err, "a part is missing, or one that its architecture does not have is there");
 }
 
 int flx_blob_parse(const void *bytes, size_t len, struct flx_blob *ret_blob, struct flic_err *err)
@@ -295,18 +327,26 @@ uint64_t flx_blob_param(const struct flx_blob *blob, uint32_t index)
     return FLX_NO_PARAM;
 }
 
-/* The header is the first record, so its counter stands at a fixed place. */
+/* On arm64 the header is the first record, so its counter stands at a fixed place. */
+static void arm_later(const struct flx_blob *blob, uint8_t *context, uint64_t ticks)
+{
+    uint64_t now = blob->machine.counter, later = now + ticks < now ? now : now + ticks;
+
+    memcpy(context + DESCRIPTOR + offsetof(struct xen_arm_save_header, cntvct), &later, sizeof(later));
+}
+
 void *flx_blob_context_later(const struct flx_blob *blob, uint64_t elapsed_ns)
 {
-    uint64_t hz = blob->machine.counter_hz;
-    unsigned __int128 ticks = (unsigned __int128)elapsed_ns * hz / 1000000000u;
-    unsigned __int128 later = blob->machine.counter + ticks;
-    uint64_t counter = later > UINT64_MAX ? blob->machine.counter : (uint64_t)later;
+    unsigned __int128 passed = (unsigned __int128)elapsed_ns * blob->machine.counter_hz / 1000000000u;
+    uint64_t ticks = passed > UINT64_MAX ? 0 : (uint64_t)passed;
     uint8_t *copy = malloc(blob->context_len);
 
     if (!copy)
         return NULL;
     memcpy(copy, blob->context, blob->context_len);
-    memcpy(copy + DESCRIPTOR + offsetof(struct xen_arm_save_header, cntvct), &counter, sizeof(counter));
+    if (is_x86(blob))
+        flx_blob_x86_later(blob, copy, ticks);
+    else
+        arm_later(blob, copy, ticks);
     return copy;
 }

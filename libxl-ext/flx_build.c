@@ -29,7 +29,7 @@ int flx_build_begin(struct flx_dom *dom, const void *state, size_t len, struct f
     if (info.vcpus != blob.vcpus)
         return flic_err_set(err, FLIC_E_MISMATCH, "the checkpoint has %u vCPUs, the new domain %u", blob.vcpus,
                             info.vcpus);
-    return flx_arch_set_width(dom, err);
+    return flx_arch_begin(dom, &blob, err);
 }
 
 /* ---- populating ---- */
@@ -157,7 +157,8 @@ static int set_params(struct flx_dom *dom, const struct flx_blob *blob, const st
     int rc = 0;
 
     for (size_t i = 0; i < blob->n_params && !rc; i++)
-        rc = set_param(dom, blob->params[i].index, blob->params[i].value, err);
+        rc = !blob->params[i].value ? 0 :       /* what a fresh domain has */
+             set_param(dom, blob->params[i].index, blob->params[i].value, err);
     if (!rc)
         rc = set_param(dom, HVM_PARAM_STORE_EVTCHN, ports->store_port, err);
     if (!rc)
@@ -224,7 +225,7 @@ int flx_build_finish(struct flx_dom *dom, const void *state, size_t len, const s
     if (!rc)
         rc = place_shared_info(dom, blob.shared_info_gfn, err);
     if (!rc)
-        rc = flx_arch_clean_caches(dom, blob.gfn_end, err);
+        rc = flx_arch_before_context(dom, &blob, elapsed_ns, err);
     if (!rc)
         rc = load_context(dom, &blob, elapsed_ns, err);
     if (!rc)

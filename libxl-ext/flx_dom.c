@@ -92,6 +92,7 @@ void flx_close(struct flx_dom *dom)
 
         xc_hypercall_buffer_free_pages(dom->xch, words, dom->bitmap_pages);
     }
+    flx_arch_close(dom);
     if (dom->store)
         xs_close(dom->store);
     if (dom->memory)

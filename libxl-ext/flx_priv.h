@@ -25,6 +25,7 @@ struct flx_dom {
     uint64_t shared_info_gfn, console_gfn, store_gfn;
     xc_hypercall_buffer_t bitmap;       /* log-dirty bitmap as Xen fills it; .hbuf NULL: none yet */
     int bitmap_pages;
+    struct flx_arch_dom *arch;          /* what an architecture keeps; NULL: nothing (yet) */
 };
 
 /* Xen's messages go to stderr from warnings on; never NULL after the first success. Shared, not freed. */
@@ -51,14 +52,29 @@ extern const size_t flx_arch_n_params;
 
 /* Whether this architecture's guests can be saved by FLIC at all: 0 or FLIC_E_REFUSED. */
 int flx_arch_can_save(struct flx_dom *dom, struct flic_err *err);
-/* Where the hypervisor's context says shared_info is: 0 or -errno. */
+/* Where shared_info is, as far as Xen says; FLX_NO_GFN: nowhere. 0 or -errno. */
 int flx_arch_shared_info(struct flx_dom *dom, uint64_t *ret_gfn);
-/* Fills the host's side of `ret` (gic, midr, counter_hz); 0 where it cannot be told. */
+/* Reads what the blob has beside the context into it; *ret_keep is what the blob then borrows from: free(). */
+int flx_arch_read_state(struct flx_dom *dom, struct flx_blob *blob, void **ret_keep, struct flic_err *err);
+/* Fills the host's side of `ret` (gic, midr, counter_hz); 0 where it cannot be told, or does not count. */
 void flx_arch_machine(struct flx_blob_machine *ret);
-int flx_arch_set_width(struct flx_dom *dom, struct flic_err *err);
+/* Whether this host can run a guest of the same architecture, beyond these: 0 or FLIC_E_MISMATCH. */
+int flx_arch_fits(const struct flx_blob *blob, struct flic_err *err);
+
+/* Of a fresh domain: before it has memory. */
+int flx_arch_begin(struct flx_dom *dom, const struct flx_blob *blob, struct flic_err *err);
+/* With all its memory in place, before its context is loaded. */
+int flx_arch_before_context(struct flx_dom *dom, const struct flx_blob *blob, uint64_t elapsed_ns, struct flic_err *err);
+
 /* A frame of the region where guests map their grant table. */
 bool flx_arch_is_grant_frame(uint64_t gfn);
-/* Cleans the caches over what Dom0 wrote. */
-int flx_arch_clean_caches(struct flx_dom *dom, uint64_t gfn_end, struct flic_err *err);
+/* Known without a try that none of them is there; false when it is not known. */
+bool flx_arch_all_holes(struct flx_dom *dom, const uint64_t *gfns, size_t n);
+
+/* Mode bits of a CLEAN. */
+extern const unsigned flx_arch_clean_mode;
+/* Adds to a bitmap just fetched what can be written without Xen setting a bit. Unknown is an error. */
+int flx_arch_add_dirty(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits, struct flic_err *err);
+void flx_arch_close(struct flx_dom *dom);
 
 #endif

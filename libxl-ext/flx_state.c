@@ -81,7 +81,7 @@ static int read_params(struct flx_dom *dom, struct flx_blob *blob, struct flic_e
 
 int flx_state_save(struct flx_dom *dom, void **ret_state, size_t *ret_len, struct flic_err *err)
 {
-    FLIC_AUTO_FREE void *context = NULL;
+    FLIC_AUTO_FREE void *context = NULL, *keep = NULL;
     struct flx_blob blob = { .width = 64 };
     struct flx_info info;
     int rc = flx_info(dom, &info, err);
@@ -96,6 +96,8 @@ int flx_state_save(struct flx_dom *dom, void **ret_state, size_t *ret_len, struc
     rc = flx_arch_can_save(dom, err);    /* something may have been plugged in since it was asked first */
     if (!rc)
         rc = read_params(dom, &blob, err);
+    if (!rc)
+        rc = flx_arch_read_state(dom, &blob, &keep, err);
     if (!rc)
         rc = read_context(dom, &context, &blob.context_len, err);
     if (rc)
@@ -125,7 +127,6 @@ int flx_state_parse(const void *state, size_t len, struct flx_state_info *ret_in
     return 0;
 }
 
-/* Zero stands for "this host does not tell"; the hypervisor compares again when it loads the context. */
 int flx_state_fits(const void *state, size_t len, struct flic_err *err)
 {
     struct flx_blob_machine here = { 0 };
@@ -135,7 +136,8 @@ int flx_state_fits(const void *state, size_t len, struct flic_err *err)
     if (rc)
         return rc;
     flx_arch_machine(&here);
-    return flx_blob_fits(&blob, flx_arch, &here, err);
+    rc = flx_blob_fits(&blob, flx_arch, &here, err);
+    return rc ? rc : flx_arch_fits(&blob, err);
 }
 
 /* ---- going on in place ---- */

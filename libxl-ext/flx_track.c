@@ -67,7 +67,7 @@ static int need_room(struct flx_dom *dom, uint64_t bits, struct flic_err *err)
 }
 
 /* Bits that Xen did not fill stay 0: the caller learns from *ret_bits that nothing is known there. */
-static int fetch(struct flx_dom *dom, unsigned op, uint64_t *bitmap, uint64_t bits, uint64_t *ret_bits,
+static int fetch(struct flx_dom *dom, unsigned op, unsigned mode, uint64_t *bitmap, uint64_t bits, uint64_t *ret_bits,
                  struct flic_err *err)
 {
     uint64_t got, words = (bits + 63) / 64;
@@ -77,7 +77,7 @@ static int fetch(struct flx_dom *dom, unsigned op, uint64_t *bitmap, uint64_t bi
     if (rc)
         return rc;
     memset(dom->bitmap.hbuf, 0, words * 8);
-    n = xc_logdirty_control(dom->xch, dom->domid, op, &dom->bitmap, bits, 0, NULL);
+    n = xc_logdirty_control(dom->xch, dom->domid, op, &dom->bitmap, bits, mode, NULL);
     if (n < 0)
         return track_fail(err, dom, "read the log-dirty bitmap");
     got = (uint64_t)n < bits ? (uint64_t)n : bits;
@@ -87,13 +87,13 @@ static int fetch(struct flx_dom *dom, unsigned op, uint64_t *bitmap, uint64_t bi
     for (uint64_t w = (got + 63) / 64; w < words; w++)
         bitmap[w] = 0;
     *ret_bits = got;
-    return 0;
+    return flx_arch_add_dirty(dom, bitmap, got, err);
 }
 
 /* Where shared_info is can change between epochs (a guest's kexec): look again with every bitmap. */
 int flx_track_clean(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits, uint64_t *ret_bits, struct flic_err *err)
 {
-    int rc = fetch(dom, XEN_DOMCTL_SHADOW_OP_CLEAN, bitmap, bits, ret_bits, err);
+    int rc = fetch(dom, XEN_DOMCTL_SHADOW_OP_CLEAN, flx_arch_clean_mode, bitmap, bits, ret_bits, err);
 
     if (!rc)
         flx_learn_places(dom);
@@ -102,7 +102,7 @@ int flx_track_clean(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits, uint64
 
 int flx_track_peek(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits, uint64_t *ret_bits, struct flic_err *err)
 {
-    int rc = fetch(dom, XEN_DOMCTL_SHADOW_OP_PEEK, bitmap, bits, ret_bits, err);
+    int rc = fetch(dom, XEN_DOMCTL_SHADOW_OP_PEEK, 0, bitmap, bits, ret_bits, err);
 
     if (!rc)
         flx_learn_places(dom);

@@ -16,23 +16,26 @@
 #define HZ UINT64_C(62500000)
 #define COUNTER UINT64_C(1000000)
 
-static uint8_t context[512];
+static uint8_t context[4096];
 static size_t context_len;
 static void *bytes;
 static size_t len;
 static struct flx_blob blob;
 static struct flic_err err;
 
-static void add_record(uint16_t type, const void *body, uint32_t n)
+static void add_record_of(uint16_t type, uint16_t instance, const void *body, uint32_t n)
 {
-    uint16_t instance = 0;
-
     memcpy(context + context_len, &type, 2);
     memcpy(context + context_len + 2, &instance, 2);
     memcpy(context + context_len + 4, &n, 4);
     if (n)
         memcpy(context + context_len + 8, body, n);
     context_len += 8 + n;
+}
+
+static void add_record(uint16_t type, const void *body, uint32_t n)
+{
+    add_record_of(type, 0, body, n);
 }
 
 static void make_context(void)
@@ -63,6 +66,50 @@ static void set_up(void)
 
     make_context();
     b = sample();
+    ck_assert_msg(flx_blob_build(&b, &bytes, &len, &err) == 0, "%s", err.text);
+}
+
+/* ---- x86: Xen's own records, and three parts more ---- */
+
+#define X86_CPU_LEN (FLX_X86_CPU_TSC + 24)
+
+static void make_x86_context(void)
+{
+    struct { uint32_t magic, version; uint64_t changeset; uint32_t cpuid, khz; } h = { FLX_X86_MAGIC, FLX_X86_VERSION, ~0ull,
+                                                                                       0x663, HZ / 1000 };
+    uint8_t cpu[X86_CPU_LEN] = { 0 };
+
+    context_len = 0;
+    add_record(1, &h, sizeof(h));
+    for (uint16_t i = 0; i < 2; i++) {
+        uint64_t tsc = COUNTER + i;
+
+        memcpy(cpu + FLX_X86_CPU_TSC, &tsc, 8);
+        add_record_of(2, i, cpu, sizeof(cpu));
+    }
+    add_record(0, NULL, 0);
+}
+
+static struct flx_blob x86_sample(void)
+{
+    static const uint32_t leaves[2][6] = { { 0, ~0u, 0xd }, { 1, ~0u, 0x663 } };
+    static const uint64_t msrs[1][2] = { { 0xce, 1 } };
+    struct flx_blob b = { .arch = "x86_64", .gfn_end = 0xff000, .shared_info_gfn = 0x1e6b, .vcpus = 2, .width = 64,
+                          .params = { { 1, 0xfeffc }, { 17, 0xfefff } }, .n_params = 2,
+                          .x86 = { .tsc_mode = 2, .tsc_khz = HZ / 1000, .tsc_ns = 77, .tsc_incarnation = 3,
+                                   .cpuid = leaves, .n_cpuid = 2, .msrs = msrs, .n_msrs = 1 } };
+
+    b.context = context;
+    b.context_len = context_len;
+    return b;
+}
+
+static void set_up_x86(void)
+{
+    struct flx_blob b;
+
+    make_x86_context();
+    b = x86_sample();
     ck_assert_msg(flx_blob_build(&b, &bytes, &len, &err) == 0, "%s", err.text);
 }
 
@@ -216,6 +263,73 @@ START_TEST(invariant_14_the_counter_moves_by_the_time_that_passed_and_never_back
 }
 END_TEST
 
+START_TEST(an_x86_machine_state_comes_back_as_it_was)
+{
+    struct flx_blob was = x86_sample();
+
+    ck_assert_msg(flx_blob_parse(bytes, len, &blob, &err) == 0, "%s", err.text);
+    ck_assert_str_eq(blob.arch, "x86_64");
+    ck_assert_uint_eq(blob.machine.counter_hz, HZ);
+    ck_assert_uint_eq(blob.machine.gic, 0);
+    ck_assert_uint_eq(blob.x86.tsc_mode, 2);
+    ck_assert_uint_eq(blob.x86.tsc_khz, HZ / 1000);
+    ck_assert_uint_eq(blob.x86.tsc_ns, 77);
+    ck_assert_uint_eq(blob.x86.tsc_incarnation, 3);
+    ck_assert_uint_eq(blob.x86.n_cpuid, 2);
+    ck_assert_mem_eq(blob.x86.cpuid, was.x86.cpuid, 2 * FLX_X86_CPUID_LEN);
+    ck_assert_uint_eq(blob.x86.n_msrs, 1);
+    ck_assert_mem_eq(blob.x86.msrs, was.x86.msrs, FLX_X86_MSR_LEN);
+    ck_assert_mem_eq(blob.context, context, context_len);
+}
+END_TEST
+
+START_TEST(invariant_14_every_vcpu_of_an_x86_guest_has_its_counter_moved)
+{
+    static const uint64_t elapsed[] = { 0, 1000000000, UINT64_MAX };
+
+    ck_assert_int_eq(flx_blob_parse(bytes, len, &blob, &err), 0);
+    for (size_t e = 0; e < 3; e++) {
+        uint8_t *later = flx_blob_context_later(&blob, elapsed[e]);
+
+        ck_assert_ptr_nonnull(later);
+        for (uint64_t i = 0; i < 2; i++) {
+            uint8_t *at = later + 8 + FLX_X86_HEADER_LEN + i * (8 + X86_CPU_LEN) + 8 + FLX_X86_CPU_TSC;
+            uint64_t was = COUNTER + i, tsc;
+
+            memcpy(&tsc, at, 8);
+            if (e < 2)
+                ck_assert_uint_eq(tsc, was + e * HZ);
+            ck_assert_uint_ge(tsc, was);
+            memcpy(at, &was, 8);
+        }
+        ck_assert_mem_eq(later, context, context_len);      /* and nothing else was touched */
+        free(later);
+    }
+}
+END_TEST
+
+START_TEST(an_x86_state_without_a_cpu_policy_is_damage)
+{
+    struct flx_blob b = x86_sample();
+    void *other = NULL;
+    size_t n = 0;
+
+    b.x86.n_cpuid = 0;
+    ck_assert_int_eq(flx_blob_build(&b, &other, &n, &err), FLIC_E_DAMAGED);
+}
+END_TEST
+
+START_TEST(a_vcpu_that_an_x86_guest_does_not_have_is_damage)
+{
+    struct flx_blob b = x86_sample();
+    void *other = NULL;
+    size_t n = 0;
+
+    b.vcpus = 1;
+    ck_assert_int_eq(flx_blob_build(&b, &other, &n, &err), FLIC_E_DAMAGED);
+}
+END_TEST
+
 /* ---- the reference ---- */
 
 static uint8_t reference[REFERENCE_SIZE];
@@ -326,7 +440,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("blob");
-    TCase *state = tcase_create("state"), *ref = tcase_create("reference");
+    TCase *state = tcase_create("state"), *x86 = tcase_create("x86"), *ref = tcase_create("reference");
     SRunner *runner;
     int failed;
 
@@ -341,12 +455,22 @@ int main(void)
     tcase_add_test(state, a_context_without_its_end_is_refused_when_written);
     tcase_add_test(state, a_guest_of_another_architecture_gic_cpu_or_counter_frequency_is_refused_naming_both);
     tcase_add_test(state, invariant_14_the_counter_moves_by_the_time_that_passed_and_never_back);
+    tcase_add_checked_fixture(x86, set_up_x86, tear_down);
+    tcase_add_test(x86, an_x86_machine_state_comes_back_as_it_was);
+    tcase_add_test(x86, any_flipped_bit_is_found);
+    tcase_add_test(x86, any_cut_is_found);
+    tcase_add_test(x86, any_byte_changed_under_a_right_checksum_is_harmless);
+    tcase_add_test(x86, an_x86_state_without_a_cpu_policy_is_damage);
+    tcase_add_test(x86, a_vcpu_that_an_x86_guest_does_not_have_is_damage);
+    tcase_add_test(x86, invariant_14_every_vcpu_of_an_x86_guest_has_its_counter_moved);
     tcase_add_test(ref, a_reference_survives_its_hex_form);
     tcase_add_test(ref, any_flipped_bit_in_a_reference_is_found);
     tcase_add_test(ref, a_file_is_refused_when_one_bit_is_flipped_or_a_byte_is_missing);
     tcase_add_test(ref, a_stock_image_is_called_foreign);
     tcase_set_timeout(state, 60);
+    tcase_set_timeout(x86, 60);
     suite_add_tcase(suite, state);
+    suite_add_tcase(suite, x86);
     suite_add_tcase(suite, ref);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

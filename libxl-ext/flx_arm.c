@@ -69,7 +69,7 @@ bool flx_arch_all_holes(struct flx_dom *dom, const uint64_t *gfns, size_t n)
     return false;
 }
 
-const unsigned flx_arch_clean_mode = 0;
+const unsigned flx_arch_bitmap_mode = 0;
 
 int flx_arch_add_dirty(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits, struct flic_err *err)
 {

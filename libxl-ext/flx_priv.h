@@ -71,8 +71,8 @@ bool flx_arch_is_grant_frame(uint64_t gfn);
 /* Known without a try that none of them is there; false when it is not known. */
 bool flx_arch_all_holes(struct flx_dom *dom, const uint64_t *gfns, size_t n);
 
-/* Mode bits of a CLEAN. */
-extern const unsigned flx_arch_clean_mode;
+/* Mode bits of CLEAN and PEEK. */
+extern const unsigned flx_arch_bitmap_mode;
 /* Adds to a bitmap just fetched what can be written without Xen setting a bit. Unknown is an error. */
 int flx_arch_add_dirty(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits, struct flic_err *err);
 void flx_arch_close(struct flx_dom *dom);

@@ -93,7 +93,7 @@ static int fetch(struct flx_dom *dom, unsigned op, unsigned mode, uint64_t *bitm
 /* Where shared_info is can change between epochs (a guest's kexec): look again with every bitmap. */
 int flx_track_clean(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits, uint64_t *ret_bits, struct flic_err *err)
 {
-    int rc = fetch(dom, XEN_DOMCTL_SHADOW_OP_CLEAN, flx_arch_clean_mode, bitmap, bits, ret_bits, err);
+    int rc = fetch(dom, XEN_DOMCTL_SHADOW_OP_CLEAN, flx_arch_bitmap_mode, bitmap, bits, ret_bits, err);
 
     if (!rc)
         flx_learn_places(dom);
@@ -102,7 +102,7 @@ int flx_track_clean(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits, uint64
 
 int flx_track_peek(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits, uint64_t *ret_bits, struct flic_err *err)
 {
-    int rc = fetch(dom, XEN_DOMCTL_SHADOW_OP_PEEK, 0, bitmap, bits, ret_bits, err);
+    int rc = fetch(dom, XEN_DOMCTL_SHADOW_OP_PEEK, flx_arch_bitmap_mode, bitmap, bits, ret_bits, err);
 
     if (!rc)
         flx_learn_places(dom);

@@ -4,16 +4,20 @@
 #include "guestmem.h"
 
 #include <string.h>
+#include <sys/mman.h>
 
 #include <xen/grant_table.h>
 #include <xen/hvm/params.h>
+#include <xen/memory.h>
 
 /* Xen's own header for the arm64 records, from our series; the one in Debian's package is a placeholder. */
 #include <public/arch-arm/hvm/save.h>
 
+#ifndef __x86_64__
 /* Where libxl puts the grant table of arm64 guests (GUEST_GNTTAB_BASE in xen/arch-arm.h), 16 MiB. */
 #define GRANT_TABLE_GFN  0x38000
 #define GRANT_TABLE_GFNS 0x1000
+#endif
 
 #define ENTRIES_PER_FRAME (GUESTMEM_PAGE / sizeof(grant_entry_v1_t))
 
@@ -45,6 +49,16 @@ static void classify_rings(const struct guestmem *mem, uint8_t *kind)
         classify(mem, kind, gfn, FRAME_XENSTORE_RING);
 }
 
+#ifdef __x86_64__
+/* Stock Xen does not say where vcpu_info is: those are FRAME_OTHER. */
+static void classify_context(const struct guestmem *mem, uint8_t *kind)
+{
+    xc_domaininfo_t info;
+
+    if (xc_domain_getinfolist(mem->xch, mem->domid, 1, &info) == 1 && info.domain == mem->domid)
+        classify(mem, kind, info.shared_info_frame, FRAME_SHARED_INFO);
+}
+#else
 /* A hypervisor without the context half of the series leaves these to FRAME_XEN_MAPPED. */
 static void classify_context(const struct guestmem *mem, uint8_t *kind)
 {
@@ -58,6 +72,7 @@ static void classify_context(const struct guestmem *mem, uint8_t *kind)
         if (vcpu.vcpu_info_gpa != XEN_ARM_SAVE_NONE)
             classify(mem, kind, vcpu.vcpu_info_gpa / GUESTMEM_PAGE, FRAME_VCPU_INFO);
 }
+#endif
 
 static void classify_grant_frame(const struct guestmem *mem, uint8_t *kind, const grant_entry_v1_t *entry)
 {
@@ -67,6 +82,84 @@ static void classify_grant_frame(const struct guestmem *mem, uint8_t *kind, cons
         if ((flags & GTF_type_mask) == GTF_permit_access && !(flags & GTF_readonly))
             classify(mem, kind, entry[i].frame, flags & GTF_writing ? FRAME_GRANT : FRAME_GRANT_OFFERED);
     }
+}
+
+#ifdef __x86_64__
+/* No more frames than there are: asking for more would make the table grow. */
+static uint32_t count_frames(const struct guestmem *mem)
+{
+    struct gnttab_query_size query = { .dom = (domid_t)mem->domid };
+
+    if (xc_gnttab_query_size(mem->xch, &query) || query.status != GNTST_okay)
+        die("domain %u: its grant table cannot be asked for", mem->domid);
+    if (xc_gnttab_get_version(mem->xch, mem->domid) != 1)
+        die("domain %u: its grant table is not of version 1", mem->domid);
+    return query.nr_frames;
+}
+
+/* Calls back with every page of the grant table. */
+static void each_grant_page(const struct guestmem *mem, void (*see)(const grant_entry_v1_t *entry, void *arg), void *arg)
+{
+    uint32_t frames = count_frames(mem);
+    void *table = NULL;
+    xenforeignmemory_resource_handle *handle =
+        xenforeignmemory_map_resource(mem->fmem, (domid_t)mem->domid, XENMEM_resource_grant_table,
+                                      XENMEM_resource_grant_table_id_shared, 0, frames, &table, PROT_READ, 0);
+
+    if (!handle)
+        die("domain %u: its grant table cannot be mapped", mem->domid);
+    for (uint32_t i = 0; i < frames; i++)
+        see((const grant_entry_v1_t *)((const uint8_t *)table + i * (size_t)GUESTMEM_PAGE), arg);
+    xenforeignmemory_unmap_resource(mem->fmem, handle);
+}
+
+struct bits {
+    uint8_t *bits;
+    uint64_t nr;
+};
+
+static void add_granted(const grant_entry_v1_t *entry, void *arg)
+{
+    struct bits *to = arg;
+
+    for (unsigned int i = 0; i < ENTRIES_PER_FRAME; i++)
+        if ((entry[i].flags & GTF_type_mask) == GTF_permit_access && !(entry[i].flags & GTF_readonly) &&
+            entry[i].frame < to->nr)
+            to->bits[entry[i].frame / 8] |= (uint8_t)(1u << entry[i].frame % 8);
+}
+
+void guestmem_add_granted(const struct guestmem *mem, uint8_t *bits, uint64_t nr)
+{
+    struct bits to = { bits, nr };
+
+    each_grant_page(mem, add_granted, &to);
+}
+
+struct kinds {
+    const struct guestmem *mem;
+    uint8_t *kind;
+};
+
+static void classify_page(const grant_entry_v1_t *entry, void *arg)
+{
+    const struct kinds *to = arg;
+
+    classify_grant_frame(to->mem, to->kind, entry);
+}
+
+static void classify_grants(const struct guestmem *mem, uint8_t *kind)
+{
+    struct kinds to = { mem, kind };
+
+    each_grant_page(mem, classify_page, &to);
+}
+#else
+/* Our hypervisor reports them itself. */
+void guestmem_add_granted(const struct guestmem *mem, uint8_t *bits, uint64_t nr)
+{
+    (void)mem;
+    (void)bits;
+    (void)nr;
 }
 
 /*
@@ -81,6 +174,7 @@ static void classify_grants(const struct guestmem *mem, uint8_t *kind)
         classify_grant_frame(mem, kind, (const grant_entry_v1_t *)mem->page[gfn]);
     }
 }
+#endif
 
 void guestmem_kinds(const struct guestmem *mem, const uint8_t *pinned, uint8_t *kind)
 {

@@ -128,5 +128,7 @@ int guestmem_dirty(const struct guestmem *mem, unsigned int sop, uint8_t *bits, 
     else
         memcpy(bits, buffer, bytes);
     xc_hypercall_buffer_free_pages(mem->xch, buffer, pages);
+    if (rc >= 0 && !mem->only_xen)
+        guestmem_add_granted(mem, bits, nr);
     return rc < 0 ? (int)rc : 0;
 }

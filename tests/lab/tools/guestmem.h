@@ -38,6 +38,7 @@ struct guestmem {
     uint64_t nr;                /* highest gfn + 1 */
     const uint8_t **page;       /* nr of them; NULL: nothing there. Shares guest memory. */
     uint64_t present;           /* how many there are */
+    bool only_xen;              /* x86: count as dirty only what Xen says, not what the grant table says */
 };
 
 __attribute__((noreturn, format(printf, 1, 2))) void die(const char *fmt, ...);
@@ -55,10 +56,14 @@ uint64_t guestmem_frames(const struct guestmem *mem);
 
 /*
  * Log-dirty, as xc_logdirty_control() has it: sop is XEN_DOMCTL_SHADOW_OP_CLEAN or _PEEK, bits gets nr bits,
- * rounded up to bytes; ret_stats may be NULL. Returns 0 or -errno.
+ * rounded up to bytes; ret_stats may be NULL. Returns 0 or -errno. On x86 stock Xen does not report what a backend has mapped,
+ * so whoever uses its log-dirty must count what is granted for writing as dirty; here too, unless only_xen is set.
  */
 int guestmem_dirty(const struct guestmem *mem, unsigned int sop, uint8_t *bits, uint64_t nr,
                    xc_shadow_op_stats_t *ret_stats);
+
+/* Sets the bits of the frames that are granted for writing: x86 only. */
+void guestmem_add_granted(const struct guestmem *mem, uint8_t *bits, uint64_t nr);
 
 /*
  * Kind of every frame into kind[0..nr), as of now. pinned: bits of the frames that log-dirty counts as always dirty,

@@ -165,12 +165,11 @@ int flx_arch_can_save(struct flx_dom *dom, struct flic_err *err)
 }
 
 /* The context says it all. */
-int flx_arch_read_state(struct flx_dom *dom, struct flx_blob *blob, void **ret_keep, struct flic_err *err)
+int flx_arch_read_state(struct flx_dom *dom, struct flx_blob *blob, struct flic_err *err)
 {
     (void)dom;
     (void)blob;
     (void)err;
-    *ret_keep = NULL;
     return 0;
 }
 

@@ -81,7 +81,7 @@ static int read_params(struct flx_dom *dom, struct flx_blob *blob, struct flic_e
 
 int flx_state_save(struct flx_dom *dom, void **ret_state, size_t *ret_len, struct flic_err *err)
 {
-    FLIC_AUTO_FREE void *context = NULL, *keep = NULL;
+    FLIC_AUTO_FREE void *context = NULL;
     struct flx_blob blob = { .width = 64 };
     struct flx_info info;
     int rc = flx_info(dom, &info, err);
@@ -97,7 +97,7 @@ int flx_state_save(struct flx_dom *dom, void **ret_state, size_t *ret_len, struc
     if (!rc)
         rc = read_params(dom, &blob, err);
     if (!rc)
-        rc = flx_arch_read_state(dom, &blob, &keep, err);
+        rc = flx_arch_read_state(dom, &blob, err);
     if (!rc)
         rc = read_context(dom, &context, &blob.context_len, err);
     if (rc)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Copyright (C) 2026 The FLIC authors */
 /* What is particular to x86-64: PVH guests on a stock Xen, which has log-dirty and a context of its own there. */
-#include "libxl-ext/flx_priv.h"
+#include "libxl-ext/flx_x86.h"
 
 #include <assert.h>
 #include <stddef.h>
@@ -26,6 +26,102 @@ static_assert(FLX_X86_HEADER_LEN == sizeof(struct hvm_save_header), "the context
 static_assert(FLX_X86_CPU_TSC == offsetof(struct hvm_hw_cpu, tsc), "the vCPU's counter");
 static_assert(FLX_X86_CPUID_LEN == sizeof(xen_cpuid_leaf_t) && FLX_X86_MSR_LEN == sizeof(xen_msr_entry_t), "the CPU policy");
 
+/* ---- what is kept of a domain ---- */
+
+#define RUN 1024u               /* gfns that Xen takes in one getpageframeinfo3 */
+
+struct flx_x86_policy {
+    uint32_t n_leaves, n_msrs;
+    xen_msr_entry_t *msrs;
+    xen_cpuid_leaf_t leaves[];  /* then the MSRs */
+};
+
+static struct flx_x86_policy *policy_new(xc_interface *xch)
+{
+    uint32_t leaves = 0, msrs = 0;
+    struct flx_x86_policy *policy;
+
+    if (xc_cpu_policy_get_size(xch, &leaves, &msrs) < 0)
+        return NULL;
+    policy = calloc(1, sizeof(*policy) + leaves * sizeof(xen_cpuid_leaf_t) + msrs * sizeof(xen_msr_entry_t));
+    if (!policy)
+        return NULL;
+    policy->n_leaves = leaves;
+    policy->n_msrs = msrs;
+    policy->msrs = (xen_msr_entry_t *)(void *)(policy->leaves + leaves);
+    return policy;
+}
+
+static int read_policy(struct flx_dom *dom, struct flx_x86_policy *policy)
+{
+    xc_cpu_policy_t *of_xc = xc_cpu_policy_init();
+    int rc = -1;
+
+    if (of_xc && xc_cpu_policy_get_domain(dom->xch, dom->domid, of_xc) == 0)
+        rc = xc_cpu_policy_serialise(dom->xch, of_xc, policy->leaves, &policy->n_leaves, policy->msrs, &policy->n_msrs);
+    xc_cpu_policy_destroy(of_xc);
+    return rc;
+}
+
+struct flx_arch_dom *flx_x86_keep(struct flx_dom *dom)
+{
+    if (!dom->arch)
+        dom->arch = calloc(1, sizeof(*dom->arch));
+    return dom->arch;
+}
+
+void flx_arch_close(struct flx_dom *dom)
+{
+    struct flx_arch_dom *kept = dom->arch;
+
+    if (!kept)
+        return;
+    flx_x86_drop_table(dom);
+    if (kept->call) {
+        xencall_free_buffer(kept->call, kept->types);
+        xencall_free_buffer(kept->call, kept->ctl);
+        (void)xencall_close(kept->call);
+    }
+    free(kept->policy);
+    free(kept);
+    dom->arch = NULL;
+}
+
+static int need_policy(struct flx_dom *dom, struct flic_err *err)
+{
+    struct flx_arch_dom *kept = flx_x86_keep(dom);
+
+    if (kept && kept->policy)
+        return 0;
+    if (kept)
+        kept->policy = policy_new(dom->xch);
+    if (!kept || !kept->policy || read_policy(dom, kept->policy)) {
+        int rc = flx_fail(err, dom->domid, "read the CPU policy");
+
+        if (kept) {
+            free(kept->policy);
+            kept->policy = NULL;
+        }
+        return rc;
+    }
+    return 0;
+}
+
+static bool need_call(struct flx_dom *dom)
+{
+    struct flx_arch_dom *kept = flx_x86_keep(dom);
+
+    if (!kept || kept->types)
+        return kept;
+    if (!kept->call)
+        kept->call = xencall_open(flx_logger(), 0);
+    if (kept->call && !kept->ctl)
+        kept->ctl = xencall_alloc_buffer(kept->call, sizeof(*kept->ctl));
+    if (kept->ctl)
+        kept->types = xencall_alloc_buffer(kept->call, RUN * sizeof(*kept->types));
+    return kept->types;
+}
+
 /* ---- what can be saved ---- */
 
 int flx_arch_can_save(struct flx_dom *dom, struct flic_err *err)
@@ -41,7 +137,7 @@ int flx_arch_can_save(struct flx_dom *dom, struct flic_err *err)
     if (info.arch_config.emulation_flags & ~XEN_X86_EMU_LAPIC)
         return flic_err_set(err, FLIC_E_REFUSED, "domain %u is an HVM guest with a device model: FLIC saves PVH guests on "
                             "x86; use 'xl save' without --flic", dom->domid);
-    return 0;
+    return need_policy(dom, err);
 }
 
 /* ---- memory ---- */
@@ -76,87 +172,50 @@ int flx_arch_shared_info(struct flx_dom *dom, uint64_t *ret_gfn)
  * fails costs a call each. Xen answers XTAB for what is not there and for its own frames, which are not saved either. */
 static bool run_is_empty(struct flx_dom *dom, uint64_t first, size_t n)
 {
-    xencall_handle *call = xencall_open(flx_logger(), 0);
-    struct xen_domctl *ctl = call ? xencall_alloc_buffer(call, sizeof(*ctl)) : NULL;
-    xen_pfn_t *types = call ? xencall_alloc_buffer(call, n * sizeof(*types)) : NULL;
-    bool empty = false;
+    struct xen_domctl *ctl;
+    xen_pfn_t *types;
+    bool empty;
 
-    if (ctl && types) {
-        for (size_t i = 0; i < n; i++)
-            types[i] = first + i;
-        memset(ctl, 0, sizeof(*ctl));
-        ctl->cmd = XEN_DOMCTL_getpageframeinfo3;
-        ctl->interface_version = XEN_DOMCTL_INTERFACE_VERSION;
-        ctl->domain = (domid_t)dom->domid;
-        ctl->u.getpageframeinfo3.num = n;
-        set_xen_guest_handle_raw(ctl->u.getpageframeinfo3.array, types);
-        empty = xencall1(call, __HYPERVISOR_domctl, (uint64_t)(uintptr_t)ctl) == 0;
-        for (size_t i = 0; i < n && empty; i++)
-            empty = types[i] == XEN_DOMCTL_PFINFO_XTAB;
-    }
-    xencall_free_buffer(call, types);
-    xencall_free_buffer(call, ctl);
-    (void)xencall_close(call);
+    if (!need_call(dom))
+        return false;
+    ctl = dom->arch->ctl;
+    types = dom->arch->types;
+    for (size_t i = 0; i < n; i++)
+        types[i] = first + i;
+    memset(ctl, 0, sizeof(*ctl));
+    ctl->cmd = XEN_DOMCTL_getpageframeinfo3;
+    ctl->interface_version = XEN_DOMCTL_INTERFACE_VERSION;
+    ctl->domain = (domid_t)dom->domid;
+    ctl->u.getpageframeinfo3.num = n;
+    set_xen_guest_handle_raw(ctl->u.getpageframeinfo3.array, types);
+    empty = xencall1(dom->arch->call, __HYPERVISOR_domctl, (uint64_t)(uintptr_t)ctl) == 0;
+    for (size_t i = 0; i < n && empty; i++)
+        empty = types[i] == XEN_DOMCTL_PFINFO_XTAB;
     return empty;
 }
 
 /* Long runs only: those are looked at when nothing is known of a guest yet. */
 bool flx_arch_all_holes(struct flx_dom *dom, const uint64_t *gfns, size_t n)
 {
-    if (n < 64 || n > 1024 || gfns[n - 1] - gfns[0] != n - 1)
+    if (n < 64 || n > RUN || gfns[n - 1] - gfns[0] != n - 1)
         return false;
     return run_is_empty(dom, gfns[0], n);
 }
 
 /* ---- CPU policy and counter ---- */
 
-struct policy {
-    uint32_t n_leaves, n_msrs;
-    xen_msr_entry_t *msrs;
-    xen_cpuid_leaf_t leaves[];  /* then the MSRs */
-};
-
-static struct policy *policy_new(xc_interface *xch)
-{
-    uint32_t leaves = 0, msrs = 0;
-    struct policy *policy;
-
-    if (xc_cpu_policy_get_size(xch, &leaves, &msrs) < 0)
-        return NULL;
-    policy = calloc(1, sizeof(*policy) + leaves * sizeof(xen_cpuid_leaf_t) + msrs * sizeof(xen_msr_entry_t));
-    if (!policy)
-        return NULL;
-    policy->n_leaves = leaves;
-    policy->n_msrs = msrs;
-    policy->msrs = (xen_msr_entry_t *)(void *)(policy->leaves + leaves);
-    return policy;
-}
-
-static int read_policy(struct flx_dom *dom, struct policy *policy)
-{
-    xc_cpu_policy_t *of_xc = xc_cpu_policy_init();
-    int rc = -1;
-
-    if (of_xc && xc_cpu_policy_get_domain(dom->xch, dom->domid, of_xc) == 0)
-        rc = xc_cpu_policy_serialise(dom->xch, of_xc, policy->leaves, &policy->n_leaves, policy->msrs, &policy->n_msrs);
-    xc_cpu_policy_destroy(of_xc);
-    return rc;
-}
-
-int flx_arch_read_state(struct flx_dom *dom, struct flx_blob *blob, void **ret_keep, struct flic_err *err)
+/* Everything but the counter was read ahead of the pause, when it was asked whether the domain can be saved. */
+int flx_arch_read_state(struct flx_dom *dom, struct flx_blob *blob, struct flic_err *err)
 {
     struct flx_blob_x86 *x86 = &blob->x86;
-    struct policy *policy = policy_new(dom->xch);
+    int rc = need_policy(dom, err);
 
-    if (!policy || read_policy(dom, policy)) {
-        free(policy);
-        return flx_fail(err, dom->domid, "read the CPU policy");
-    }
-    *ret_keep = policy;
-    x86->cpuid = policy->leaves;
-    x86->n_cpuid = policy->n_leaves;
-    x86->msrs = policy->msrs;
-    x86->n_msrs = policy->n_msrs;
+    if (rc)
+        return rc;
+    x86->cpuid = dom->arch->policy->leaves;
+    x86->n_cpuid = dom->arch->policy->n_leaves;
+    x86->msrs = dom->arch->policy->msrs;
+    x86->n_msrs = dom->arch->policy->n_msrs;
     if (xc_domain_get_tsc_info(dom->xch, dom->domid, &x86->tsc_mode, &x86->tsc_ns, &x86->tsc_khz, &x86->tsc_incarnation))
         return flx_fail(err, dom->domid, "read how its time stamp counter runs");
     return 0;
@@ -201,7 +260,7 @@ int flx_arch_begin(struct flx_dom *dom, const struct flx_blob *blob, struct flic
 {
     const struct flx_blob_x86 *x86 = &blob->x86;
     uint32_t leaf = ~0u, subleaf = ~0u, msr = ~0u;
-    struct policy *policy = policy_new(dom->xch);
+    struct flx_x86_policy *policy = policy_new(dom->xch);
     int rc = -1;
 
     if (policy && x86->n_cpuid <= policy->n_leaves && x86->n_msrs <= policy->n_msrs) {

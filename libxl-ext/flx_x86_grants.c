@@ -7,9 +7,8 @@
  * epoch was mapped in it; either it was unmapped before the bitmap was fetched, and Xen set its bit, or its entry was still
  * there after the fetch, and is seen here; unmapped in between, its bit is in the next bitmap.
  */
-#include "libxl-ext/flx_priv.h"
+#include "libxl-ext/flx_x86.h"
 
-#include <stdlib.h>
 #include <sys/mman.h>
 
 #include <xen/grant_table.h>
@@ -17,25 +16,12 @@
 
 #define MAX_FRAMES 1024u        /* of a grant table: 512 Ki entries of version 1, far beyond Xen's default of 64 frames */
 
-struct flx_arch_dom {
-    xenforeignmemory_resource_handle *table;    /* NULL: not mapped */
-    void *entries;
-    uint32_t frames;
-};
-
-static void drop_table(struct flx_dom *dom)
+void flx_x86_drop_table(struct flx_dom *dom)
 {
     if (dom->arch && dom->arch->table)
         (void)xenforeignmemory_unmap_resource(dom->memory, dom->arch->table);   /* fails only for a bad address */
     if (dom->arch)
         dom->arch->table = NULL;
-}
-
-void flx_arch_close(struct flx_dom *dom)
-{
-    drop_table(dom);
-    free(dom->arch);
-    dom->arch = NULL;
 }
 
 /* To map more frames than there are would make the table grow: asked first. */
@@ -57,11 +43,11 @@ static int need_table(struct flx_dom *dom, struct flic_err *err)
 
     if (rc)
         return rc;
-    if (!dom->arch && !(dom->arch = calloc(1, sizeof(*dom->arch))))
+    if (!flx_x86_keep(dom))
         return flic_err_set(err, -ENOMEM, "domain %u: grant table: out of memory", dom->domid);
     if (dom->arch->table && dom->arch->frames == frames)
         return 0;
-    drop_table(dom);
+    flx_x86_drop_table(dom);
     dom->arch->frames = frames;
     dom->arch->entries = NULL;
     if (!frames)

@@ -140,14 +140,14 @@ static int capture_pages(struct ck_save *save, uint32_t room, uint32_t *ret_next
     int rc = 0;
 
     save->facts.pages = save->base_pages;
-    while (!rc && (n = ck_save_next_window(save, &gfn, gfns)))
+    while (!rc && (n = ck_save_next_window(save, NULL, &gfn, gfns)))
         rc = capture_window(save, gfns, n, &next, room, err);
     if (!rc && save->figures.spilled_pages) {
         struct pk_put_stats stats;
 
         rc = pk_seal(save->writer, err);
         pk_get_put_stats(save->writer, &stats);
-        save->figures.flash_bytes_in_pause = stats.flash_bytes - save->figures.flash_bytes;
+        save->figures.flash_bytes_in_pause = stats.flash_bytes - save->flash_before - save->figures.flash_bytes;
     }
     *ret_next = next;
     return rc;

@@ -14,68 +14,38 @@ static int check_cancelled(const struct ck_save *save, struct flic_err *err)
     return flic_err_set(err, FLIC_E_CANCELLED, "save '%s' was cancelled; the guest runs on", save->info.name);
 }
 
-/* One page's place in the map. `page` is a private copy. */
-static int store_page(struct ck_save *save, uint64_t gfn, const void *page, struct flic_err *err)
-{
-    struct flic_id id = FLIC_ID_ZERO;
-    bool is_new;
-    int rc = 0;
-
-    if (!flic_is_zero(page, FLIC_PAGE_SIZE)) {
-        rc = pk_put(save->writer, PK_PAGE, page, FLIC_PAGE_SIZE, &id, &is_new, err);
-        if (!rc)
-            *(is_new ? &save->figures.new_pages : &save->figures.dedup_pages) += 1;
-    }
-    if (!rc && ck_map_set(save->map, gfn, &id))
-        rc = flic_err_set(err, -ENOMEM, "save '%s': out of memory", save->info.name);
-    save->figures.live_pages++;
-    return rc;
-}
-
-static int store_window(struct ck_save *save, const uint64_t *gfns, size_t n, const uint8_t *kind, struct flic_err *err)
-{
-    int rc = 0;
-
-    for (size_t i = 0; !rc && i < n; i++) {
-        struct flic_id none = kind[i] == FLX_PAGE_RING ? FLIC_ID_ZERO : FLIC_ID_HOLE;
-
-        save->dirty[gfns[i] / 64] &= ~(1ull << (gfns[i] % 64));
-        if (kind[i] == FLX_PAGE_RAM)
-            rc = store_page(save, gfns[i], save->window + i * FLIC_PAGE_SIZE, err);
-        else if (ck_map_set(save->map, gfns[i], &none))
-            rc = flic_err_set(err, -ENOMEM, "save '%s': out of memory", save->info.name);
-    }
-    return rc;
-}
-
 static int copy_window(struct ck_save *save, const uint64_t *gfns, size_t n, struct flic_err *err)
 {
-    uint8_t kind[CK_WINDOW];
-    struct flx_map *map;
-    const uint8_t *base;
-    int rc = flx_map_pages(save->params.dom, gfns, n, false, &map, kind, err);
+    struct ck_copied copied = { 0 };
+    int rc = ck_base_copy(save->base, save->store, save->params.dom, gfns, n, save->window, &copied, err);
 
-    if (rc)
-        return rc;
-    base = flx_map_base(map);
-    for (size_t i = 0; i < n; i++)
-        if (kind[i] == FLX_PAGE_RAM)
-            memcpy(save->window + i * FLIC_PAGE_SIZE, base + i * FLIC_PAGE_SIZE, FLIC_PAGE_SIZE);
-    flx_unmap(map);
-    ck_work_begin(save->store);
-    rc = store_window(save, gfns, n, kind, err);
-    ck_work_end(save->store);
-    return rc;
+    for (size_t i = 0; !rc && i < n; i++)
+        save->dirty[gfns[i] / 64] &= ~(1ull << (gfns[i] % 64));
+    save->figures.live_pages += copied.pages;
+    save->figures.new_pages += copied.new_pages;
+    save->figures.dedup_pages += copied.dedup_pages;
+    return rc ? flic_err_wrap(err, rc, "save '%s'", save->info.name) : 0;
+}
+
+/* What a round copies: a page that will be written again anyway is left to the pause. */
+static uint64_t count_cold(const struct ck_save *save)
+{
+    const uint64_t *hot = save->base->hot;
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < ck_words(save->info.gfn_end); i++)
+        n += (uint64_t)__builtin_popcountll(save->dirty[i] & ~(hot ? hot[i] : 0));
+    return n;
 }
 
 static int one_round(struct ck_save *save, struct flic_err *err)
 {
-    uint64_t total = ck_count_bits(save->dirty, save->info.gfn_end), done = 0, gfn = 0;
+    uint64_t total = count_cold(save), done = 0, gfn = 0;
     uint64_t gfns[CK_WINDOW];
     size_t n;
     int rc = 0;
 
-    while (!rc && (n = ck_save_next_window(save, &gfn, gfns))) {
+    while (!rc && (n = ck_save_next_window(save, save->base->hot, &gfn, gfns))) {
         rc = check_cancelled(save, err);
         if (!rc)
             rc = copy_window(save, gfns, n, err);
@@ -86,15 +56,19 @@ static int one_round(struct ck_save *save, struct flic_err *err)
     return rc ? rc : ck_save_fetch_dirty(save, false, err);
 }
 
-static void mark_all(struct ck_save *save)
+/* Hot pages go to NVRAM in the pause as long as they fit there twice; else they are copied like the others. */
+static void leave_hot(struct ck_save *save)
 {
-    struct flx_range ranges[16];
-    size_t n = flx_ranges(&save->info, ranges);
+    struct nv_info info;
+    uint64_t hot = 0;
 
-    for (size_t i = 0; i < n; i++)
-        for (uint64_t gfn = ranges[i].first_gfn; gfn < ranges[i].first_gfn + ranges[i].pages; gfn++)
-            if (gfn < save->info.gfn_end)
-                save->dirty[gfn / 64] |= 1ull << (gfn % 64);
+    if (!save->base->hot)
+        return;
+    for (size_t i = 0; i < ck_words(save->info.gfn_end); i++)
+        hot += (uint64_t)__builtin_popcountll(save->dirty[i] & save->base->hot[i]);
+    nv_get_info(ck_arena(save->store), &info);
+    if (hot > (info.frames_free + info.frames_cached) / 2)
+        memset(save->base->hot, 0, ck_words(save->info.gfn_end) * sizeof(uint64_t));
 }
 
 /* Rounds go on while each leaves clearly less than the one before. */
@@ -103,16 +77,15 @@ static int all_rounds(struct ck_save *save, struct flic_err *err)
     uint64_t left = UINT64_MAX, before;
     int rc;
 
-    mark_all(save);
     do {
         before = left;
         rc = one_round(save, err);
         if (rc)
             return rc;
-        left = ck_count_bits(save->dirty, save->info.gfn_end);
+        left = count_cold(save);
     } while (save->figures.rounds < save->params.live_rounds_max && left > save->params.live_stop_pages &&
              left < before - before / 8);
-    save->figures.dirty_live_last = left;
+    save->figures.dirty_live_last = ck_count_bits(save->dirty, save->info.gfn_end);
     return 0;
 }
 
@@ -146,20 +119,31 @@ static int finish_live(struct ck_save *save, struct flic_err *err)
     if (rc)
         return rc;
     pk_get_put_stats(save->writer, &stats);
-    save->figures.flash_bytes = stats.flash_bytes;
+    save->figures.flash_bytes = stats.flash_bytes - save->flash_before;
     save->base_pages = ck_map_pages(save->map, &save->figures.zero_pages);
     save->team = team_new(save->params.threads);
     return reserve_nvram(save, err);
 }
 
+/* A save from nothing: every page is to be copied. */
+static int start_tracking(struct ck_save *save, struct flic_err *err)
+{
+    int rc = flx_track_on(save->params.dom, err);
+
+    save->tracking = !rc;
+    if (!rc)
+        ck_base_mark_all(save->base, &save->info);
+    return rc;
+}
+
 int ck_save_live(struct ck_save *save, struct flic_err *err)
 {
     uint64_t began = ck_now_us();
-    int rc = flx_track_on(save->params.dom, err);
+    int rc = save->params.base ? 0 : start_tracking(save, err);
 
     if (rc)
         return rc;
-    save->tracking = true;
+    leave_hot(save);
     rc = all_rounds(save, err);
     if (!rc)
         rc = finish_live(save, err);

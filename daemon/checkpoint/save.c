@@ -17,15 +17,6 @@ uint64_t ck_now_us(void)
     return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
-uint64_t ck_count_bits(const uint64_t *bits, uint64_t n)
-{
-    uint64_t count = 0;
-
-    for (size_t i = 0; i < ck_words(n); i++)
-        count += (uint64_t)__builtin_popcountll(bits[i]);
-    return count;
-}
-
 const struct ck_facts *ck_save_facts(const struct ck_save *save) { return &save->facts; }
 const struct ck_save_figures *ck_save_get_figures(const struct ck_save *save) { return &save->figures; }
 
@@ -47,20 +38,37 @@ static int name_it(struct ck_save *save, struct flic_err *err)
 /* Everything whose size depends on the guest is allocated here, before anything was done to it. */
 static int allocate(struct ck_save *save, struct flic_err *err)
 {
-    size_t words = ck_words(save->info.gfn_end);
-
     if (save->info.gfn_end > CK_GFN_END_MAX)
         return flic_err_set(err, FLIC_E_REFUSED, "domain '%s' reaches gfn 0x%llx: too large", save->info.name,
                             (unsigned long long)save->info.gfn_end);
-    save->dirty = calloc(words, sizeof(uint64_t));
-    save->fetched = calloc(words, sizeof(uint64_t));
     save->window = malloc((size_t)CK_WINDOW * FLIC_PAGE_SIZE);
     save->delta_room = (size_t)save->info.pages + 4096;     /* gone and special pages can be dirty too */
     save->delta = malloc(save->delta_room * CK_DELTA_ENTRY);
-    save->maps = calloc(words * 64 / CK_WINDOW + 1, sizeof(*save->maps));       /* even if every gfn were dirty */
-    if (!save->dirty || !save->fetched || !save->window || !save->delta || !save->maps)
+    save->maps = calloc(ck_words(save->info.gfn_end) * 64 / CK_WINDOW + 1, sizeof(*save->maps));    /* even if every gfn were dirty */
+    if (!save->window || !save->delta || !save->maps)
         return flic_err_set(err, -ENOMEM, "save '%s': out of memory", save->info.name);
-    return ck_map_new(save->info.gfn_end, &save->map, err);
+    return 0;
+}
+
+/* The one lent to it, or its own. */
+static int take_base(struct ck_save *save, struct flic_err *err)
+{
+    struct pk_put_stats stats;
+    int rc = 0;
+
+    save->base = save->params.base;
+    if (!save->base)
+        rc = ck_base_new(save->store, save->info.gfn_end, &save->base, err);
+    else if (save->base->gfn_end != save->info.gfn_end)
+        rc = flic_err_set(err, FLIC_E_BUSY, "save '%s': its memory was resized just now: save it again", save->info.name);
+    if (rc)
+        return rc;
+    save->map = save->base->map;
+    save->writer = save->base->writer;
+    save->dirty = save->base->dirty;
+    pk_get_put_stats(save->writer, &stats);
+    save->flash_before = stats.flash_bytes;
+    return 0;
 }
 
 int ck_save_new(struct ck_store *store, const struct ck_save_params *params, struct ck_save **ret_save, struct flic_err *err)
@@ -80,7 +88,7 @@ int ck_save_new(struct ck_store *store, const struct ck_save_params *params, str
     if (!rc)
         rc = allocate(save, err);
     if (!rc)
-        rc = pk_writer_new(ck_packs(store), &save->writer, err);
+        rc = take_base(save, err);
     if (!rc) {
         rc = ck_reserve(store, err);
         save->reserved = !rc;
@@ -95,22 +103,14 @@ int ck_save_new(struct ck_store *store, const struct ck_save_params *params, str
 
 int ck_save_fetch_dirty(struct ck_save *save, bool last, struct flic_err *err)
 {
-    uint64_t end = save->info.gfn_end, got = 0;
-    int rc = last ? flx_track_peek(save->params.dom, save->fetched, end, &got, err)
-                  : flx_track_clean(save->params.dom, save->fetched, end, &got, err);
+    int rc = ck_base_fetch(save->base, save->params.dom, last, err);
 
-    if (rc)
-        return rc;
-    for (uint64_t gfn = got; gfn < end; gfn++)      /* unknown means copy it */
-        save->fetched[gfn / 64] |= 1ull << (gfn % 64);
-    if (end % 64)
-        save->fetched[end / 64] &= (1ull << (end % 64)) - 1;
-    for (size_t i = 0; i < ck_words(end); i++)
-        save->dirty[i] |= save->fetched[i];
-    return 0;
+    for (size_t i = 0; !rc && i < ck_words(save->info.gfn_end); i++)
+        save->dirty[i] |= save->base->fetched[i];
+    return rc;
 }
 
-size_t ck_save_next_window(const struct ck_save *save, uint64_t *gfn, uint64_t gfns[CK_WINDOW])
+size_t ck_save_next_window(const struct ck_save *save, const uint64_t *without, uint64_t *gfn, uint64_t gfns[CK_WINDOW])
 {
     size_t n = 0;
 
@@ -119,7 +119,7 @@ size_t ck_save_next_window(const struct ck_save *save, uint64_t *gfn, uint64_t g
             *gfn += 64;
             continue;
         }
-        if (ck_bit(save->dirty, *gfn))
+        if (ck_bit(save->dirty, *gfn) && !(without && ck_bit(without, *gfn)))
             gfns[n++] = *gfn;
         ++*gfn;
     }
@@ -167,16 +167,16 @@ void ck_save_free(struct ck_save *save)
         if (nv_drop_unpublished(ck_arena(save->store), &name, &err))
             flic_warn("drop an unpublished checkpoint: %s; the next start of flicd does it", err.text);
     }
-    ck_end_writer(save->store, save->writer);
+    if (!save->params.base)
+        ck_base_free(save->store, save->base);
+    else if (save->writer && pk_writer_failed(save->writer))
+        save->base->lost = true;
     if (save->reserved)
         ck_unreserve(save->store);
     team_free(save->team);
-    ck_map_free(save->map);
     free(save->leaves);
     free(save->delta);
     free(save->maps);
     free(save->window);
-    free(save->fetched);
-    free(save->dirty);
     free(save);
 }

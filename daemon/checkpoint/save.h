@@ -12,7 +12,11 @@
  *
  * After any failure the guest runs, or is suspended and marked so that whoever resumes it does so in place.
  *
- * One save is run by one thread. The domain handle is borrowed. Log-dirty is off again after ck_save_free().
+ * A guest tracked ahead lends what it knows (base.h): log-dirty is on and stays on, and only what is dirty is copied. Between
+ * ck_save_new() and ck_save_free() the base is the save's; afterwards it says what is still not on flash, captured pages
+ * included, whether or not the save went through.
+ *
+ * One save is run by one thread. The domain handle is borrowed. Without a base log-dirty is off again after ck_save_free().
  */
 #ifndef FLIC_DAEMON_CHECKPOINT_SAVE_H
 #define FLIC_DAEMON_CHECKPOINT_SAVE_H
@@ -21,6 +25,7 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "daemon/checkpoint/base.h"
 #include "daemon/checkpoint/root.h"
 #include "daemon/checkpoint/store.h"
 #include "libxl-ext/flx.h"
@@ -46,6 +51,7 @@ struct ck_save_figures {        /* for the journal; all counts exact */
 
 struct ck_save_params {
     struct flx_dom *dom;                        /* borrowed */
+    struct ck_base *base;                       /* borrowed; NULL: nothing is known of the guest */
     const char *config; size_t config_len;      /* libxl JSON; borrowed */
     unsigned live_rounds_max;
     uint64_t live_stop_pages;

@@ -4,11 +4,9 @@
 #ifndef FLIC_DAEMON_CHECKPOINT_SAVE_PRIV_H
 #define FLIC_DAEMON_CHECKPOINT_SAVE_PRIV_H
 
-#include "daemon/checkpoint/map.h"
+#include "daemon/checkpoint/base.h"
 #include "daemon/checkpoint/save.h"
 #include "daemon/checkpoint/team.h"
-
-#define CK_WINDOW 1024u         /* pages mapped at a time: 4 MiB */
 
 struct ck_save {
     struct ck_store *store;
@@ -18,10 +16,11 @@ struct ck_save {
     struct ck_save_figures figures;
     bool tracking, reserved, committed, published;
 
-    struct ck_map *map;         /* what is on flash; the delta goes on top */
+    struct ck_base *base;       /* lent, or its own */
+    struct ck_map *map;         /* these three are the base's: what is on flash; the delta goes on top */
     struct pk_writer *writer;
-    uint64_t *dirty;            /* gfns not known to be in the map: bitmap of gfn_end bits */
-    uint64_t *fetched;          /* room for one log-dirty bitmap */
+    uint64_t *dirty;            /* gfns not known to be in the map */
+    uint64_t flash_before;      /* what the writer had written when the save began */
     uint8_t *window;            /* private copy of a window: a running guest's page may change between hash and store */
 
     /* prepared ahead of the pause */
@@ -33,24 +32,13 @@ struct ck_save {
     struct flx_map **maps; size_t n_maps;   /* windows mapped in the pause; unmapping costs more than mapping: left for after it */
 };
 
-static inline bool ck_bit(const uint64_t *bits, uint64_t n)
-{
-    return bits[n / 64] >> (n % 64) & 1;
-}
-
-static inline size_t ck_words(uint64_t bits)
-{
-    return (size_t)((bits + 63) / 64);
-}
-
-uint64_t ck_count_bits(const uint64_t *bits, uint64_t n);
 uint64_t ck_now_us(void);       /* CLOCK_MONOTONIC */
 
 /* Fetches log-dirty and adds it to save->dirty; gfns that Xen did not report on count as dirty. The `last` bitmap, in the pause, is
  * only looked at: nothing is write-protected again, and should the guest go on, its next bitmap has these pages too. */
 int ck_save_fetch_dirty(struct ck_save *save, bool last, struct flic_err *err);
 
-/* Next up to CK_WINDOW dirty gfns from *gfn on, which moves; returns how many (0: end). */
-size_t ck_save_next_window(const struct ck_save *save, uint64_t *gfn, uint64_t gfns[CK_WINDOW]);
+/* Next up to CK_WINDOW dirty gfns from *gfn on, which moves, but for those in `without` (may be NULL); returns how many (0: end). */
+size_t ck_save_next_window(const struct ck_save *save, const uint64_t *without, uint64_t *gfn, uint64_t gfns[CK_WINDOW]);
 
 #endif

@@ -76,6 +76,8 @@ int pk_put_hashed(struct pk_writer *w, enum pk_kind kind, const struct flic_id *
 /* Makes everything durable: frames, footers, fsync of files, then of the folder. The writer can go on with new packs. */
 int pk_seal(struct pk_writer *w, struct flic_err *err);
 void pk_get_put_stats(const struct pk_writer *w, struct pk_put_stats *ret_stats);
+/* Whether an error ended it: what it had not sealed is gone. */
+bool pk_writer_failed(const struct pk_writer *w);
 /* Removes what is not sealed. Accepts NULL. Ends the writer (also the normal end after a seal). Call it after the root
  * that refers to the writer's objects is durable: until then pk_collect() leaves what it sealed or hit alone. */
 void pk_writer_free(struct pk_writer *w);

@@ -37,6 +37,11 @@ void pk_get_put_stats(const struct pk_writer *w, struct pk_put_stats *ret_stats)
     *ret_stats = w->stats;
 }
 
+bool pk_writer_failed(const struct pk_writer *w)
+{
+    return w->failed != 0;
+}
+
 /* ---- ending ---- */
 
 /* Removes the unsealed files, under either name: a seal may have failed between two renames. */

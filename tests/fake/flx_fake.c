@@ -267,6 +267,12 @@ void flx_fake_set_name(uint32_t domid, const char *name)
     done();
 }
 
+void flx_fake_set_uuid(uint32_t domid, const struct flic_uuid *uuid)
+{
+    need(domid)->info.uuid = *uuid;
+    done();
+}
+
 uint8_t *flx_fake_page(uint32_t domid, uint64_t gfn)
 {
     struct domain *d = need(domid);

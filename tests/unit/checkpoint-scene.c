@@ -237,6 +237,7 @@ int saving_new(struct saving *s)
     if (rc)
         return rc;
     params.dom = s->dom;
+    params.base = s->base;
     rc = ck_save_new(store, &params, &s->save, &err);
     if (!rc)
         s->name = (struct nv_name){ .guest = ck_save_facts(s->save)->guest, .seq = ck_save_facts(s->save)->seq };

@@ -67,6 +67,7 @@ void image_compare(const struct image *image, uint32_t restored_domid);
 struct saving {
     struct flx_dom *dom;
     struct ck_save *save;
+    struct ck_base *base;       /* lent by a tracker; NULL: a save from nothing */
     uint32_t domid;
     struct image image;         /* taken when the guest was suspended */
     int (*at_suspend)(struct saving *s, struct flic_err *err);

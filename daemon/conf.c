@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum type { INT, PATH, TEXT };
+enum type { INT, PATH, TEXT, NAMES };
 
 struct key {
     const char *name;
@@ -37,6 +37,12 @@ static const struct key keys[] = {
     INT_KEY(suspend_timeout_s, 5, 600, 60),
     TEXT_KEY(destage, TEXT, "idle", "|idle|held|"),
     INT_KEY(destage_delay_ms, 0, 3600000, 2000),
+    TEXT_KEY(track, NAMES, "none", "|all|none|"),
+    INT_KEY(track_epoch_min_ms, 10, 60000, 1000),
+    INT_KEY(track_epoch_max_ms, 10, 600000, 8000),
+    INT_KEY(track_clean_epochs, 1, 8, 3),
+    INT_KEY(track_kib_per_s, 16, 1 << 21, 8192),
+    INT_KEY(track_cpu_percent, 1, 100, 25),
     TEXT_KEY(log_level, TEXT, "info", "|error|warning|info|debug|"),
 };
 #define N_KEYS (sizeof(keys) / sizeof(keys[0]))
@@ -102,6 +108,24 @@ static int set_text(const struct key *key, config_setting_t *s, struct fd_conf *
     return 0;
 }
 
+/* ["web", "db"] becomes "\nweb\ndb\n": a name has no newline. */
+static int set_names(const struct key *key, config_setting_t *s, struct fd_conf *conf, const char *where, struct flic_err *err)
+{
+    char *at = (char *)conf + key->offset;
+    size_t used = (size_t)snprintf(at, key->size, "\n");
+
+    for (int i = 0; i < config_setting_length(s); i++) {
+        const char *name = config_setting_get_string_elem(s, i);
+
+        if (!name || !name[0] || strchr(name, '\n'))
+            return flic_err_set(err, FLIC_E_CONFIG, "%s: %s takes a list of names in quotes", where, key->name);
+        if (used + strlen(name) + 1 >= key->size)
+            return flic_err_set(err, FLIC_E_CONFIG, "%s: %s has more names than fit: %zu bytes in all", where, key->name, key->size);
+        used += (size_t)snprintf(at + used, key->size - used, "%s\n", name);
+    }
+    return 0;
+}
+
 static int set_one(config_setting_t *s, const char *path, struct fd_conf *conf, struct flic_err *err)
 {
     const char *name = config_setting_name(s), *file = config_setting_source_file(s);   /* NULL: not an included one */
@@ -111,7 +135,11 @@ static int set_one(config_setting_t *s, const char *path, struct fd_conf *conf, 
     (void)snprintf(where, sizeof(where), "%s:%u", file ? file : path, config_setting_source_line(s));
     if (!key)
         return flic_err_set(err, FLIC_E_CONFIG, "%s: unknown key '%s' (see flicd.conf(5))", where, name ? name : "");
-    return key->type == INT ? set_int(key, s, conf, where, err) : set_text(key, s, conf, where, err);
+    if (key->type == INT)
+        return set_int(key, s, conf, where, err);
+    if (key->type == NAMES && (config_setting_is_list(s) || config_setting_is_array(s)))
+        return set_names(key, s, conf, where, err);
+    return set_text(key, s, conf, where, err);
 }
 
 int fd_conf_load(const char *path, bool may_be_missing, struct fd_conf *conf, struct flic_err *err)
@@ -133,5 +161,8 @@ int fd_conf_load(const char *path, bool may_be_missing, struct fd_conf *conf, st
     for (int i = 0; !rc && i < config_setting_length(root); i++)
         rc = set_one(config_setting_get_elem(root, (unsigned)i), path, conf, err);
     config_destroy(&file);
+    if (!rc && conf->track_epoch_min_ms > conf->track_epoch_max_ms)
+        rc = flic_err_set(err, FLIC_E_CONFIG, "%s: track_epoch_min_ms = %d is more than track_epoch_max_ms = %d", path,
+                          conf->track_epoch_min_ms, conf->track_epoch_max_ms);
     return rc;
 }

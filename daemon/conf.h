@@ -22,6 +22,10 @@ struct fd_conf {
     int live_stop_pages;
     int suspend_timeout_s;
     int destage_delay_ms;
+    char track[2048];           /* "all", "none", or "\nNAME\nNAME\n" */
+    int track_epoch_min_ms, track_epoch_max_ms;
+    int track_clean_epochs;
+    int track_kib_per_s, track_cpu_percent;
 };
 
 void fd_conf_defaults(struct fd_conf *conf);

@@ -21,6 +21,7 @@
 struct fd_session;
 struct fd_op;
 struct fd_keeper;
+struct fd_tracking;
 
 struct fd_daemon {
     struct fd_conf conf;                /* constant after start */
@@ -29,6 +30,7 @@ struct fd_daemon {
     struct ck_store *store;             /* NULL: see store_err; constant after start */
     struct flic_err store_err;
     struct fd_keeper *keeper;
+    struct fd_tracking *tracking;       /* NULL without a store; constant while sessions are served */
     atomic_bool held;                   /* destage is held */
     /* loop thread only */
     struct fd_session *sessions;

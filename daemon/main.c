@@ -5,6 +5,7 @@
 #include "daemon/notify.h"
 #include "daemon/op.h"
 #include "daemon/socket.h"
+#include "daemon/tracking.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -105,6 +106,8 @@ static int serve(struct fd_daemon *daemon, struct flic_err *err)
         rc = ev_on_signal(daemon->loop, SIGINT, on_stop, daemon, err);
     if (!rc)
         rc = fd_keeper_start(daemon, err);
+    if (!rc && !fd_check_ready(daemon, NULL))
+        rc = fd_tracking_start(daemon, err);
     if (rc)
         return rc;
     fd_notify(daemon->store && !daemon->host.missing[0] ? "READY=1\nSTATUS=ready"
@@ -135,6 +138,7 @@ int main(int argc, char **argv)
     }
     if (rc)
         flic_error("%s", err.text);
+    fd_tracking_stop(&daemon);
     fd_keeper_stop(&daemon);
     ev_free(daemon.loop);
     ck_close(daemon.store);

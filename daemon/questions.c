@@ -5,6 +5,7 @@
 #include "daemon/checkpoint/load.h"
 #include "daemon/find.h"
 #include "daemon/op.h"
+#include "daemon/tracking.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -82,13 +83,28 @@ static json_t *recovery_status(const struct fd_daemon *d)
                      "took_ms", (json_int_t)r.took_ms);
 }
 
+/* As in flicd.conf(5): a word, or a list of names. */
+static json_t *track_status(const char *track)
+{
+    json_t *names;
+
+    if (track[0] != '\n')
+        return json_string(track);
+    names = json_array();
+    for (const char *at = track + 1, *end; (end = strchr(at, '\n')); at = end + 1)
+        (void)json_array_append_new(names, json_stringn(at, (size_t)(end - at)));
+    return names;
+}
+
 static json_t *conf_status(const struct fd_conf *c)
 {
-    return json_pack("{s:s, s:i, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:s, s:i, s:s}", "nvram", c->nvram, "nvram_size_mib",
+    return json_pack("{s:s, s:i, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:s, s:i, s:s, s:o, s:i, s:i, s:i, s:i, s:i}", "nvram", c->nvram, "nvram_size_mib",
                      c->nvram_size_mib, "store", c->store, "socket", c->socket, "socket_group", c->socket_group, "workers",
                      c->workers, "live_rounds_max", c->live_rounds_max, "live_stop_pages", c->live_stop_pages,
                      "suspend_timeout_s", c->suspend_timeout_s, "destage", c->destage, "destage_delay_ms",
-                     c->destage_delay_ms, "log_level", c->log_level);
+                     c->destage_delay_ms, "log_level", c->log_level, "track", track_status(c->track), "track_epoch_min_ms",
+                     c->track_epoch_min_ms, "track_epoch_max_ms", c->track_epoch_max_ms, "track_clean_epochs",
+                     c->track_clean_epochs, "track_kib_per_s", c->track_kib_per_s, "track_cpu_percent", c->track_cpu_percent);
 }
 
 static json_t *one_operation(struct fd_op *op)
@@ -140,9 +156,10 @@ static json_t *operations(struct fd_daemon *d)
 static json_t *on_status(struct fd_daemon *d, json_t *request)
 {
     (void)request;
-    return json_pack("{s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:s}", "ok", 1, "version", FLIC_VERSION, "host", host_status(d),
+    return json_pack("{s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o}", "ok", 1, "version", FLIC_VERSION, "host", host_status(d),
                      "nvram", nvram_status(d), "packs", packs_status(d), "recovery", recovery_status(d), "operations",
-                     operations(d), "config", conf_status(&d->conf), "destage", atomic_load(&d->held) ? "held" : "idle");
+                     operations(d), "config", conf_status(&d->conf), "destage", atomic_load(&d->held) ? "held" : "idle", "tracked",
+                     fd_tracking_status(d));
 }
 
 /* ---- list, show ---- */
@@ -189,7 +206,7 @@ static json_t *on_list(struct fd_daemon *d, json_t *request)
         if (is_of(&entries[i], domain))
             (void)json_array_append_new(list, describe(&entries[i]));
     free(entries);
-    return json_pack("{s:b, s:o}", "ok", 1, "checkpoints", list);
+    return json_pack("{s:b, s:o, s:o}", "ok", 1, "checkpoints", list, "tracked", fd_tracking_status(d));
 }
 
 static json_t *describe_loaded(const struct ck_entry *e, const struct ck_loaded *loaded)
@@ -331,6 +348,7 @@ static const struct {
 } questions[] = {
     { "status", on_status, false }, { "list", on_list, true }, { "show", on_show, true },
     { "log", on_log, true }, { "forget", on_forget, true }, { "hold", on_hold, false },
+    { "track", fd_track, true }, { "untrack", fd_untrack, true }, { "wss", fd_wss, true },
 };
 #define N_QUESTIONS (sizeof(questions) / sizeof(questions[0]))
 

@@ -12,6 +12,7 @@
 #include "daemon/checkpoint/save.h"
 #include "daemon/disks.h"
 #include "daemon/op.h"
+#include "daemon/tracking.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +32,8 @@ struct run {
     bool had_save;
     char *disks;
     bool ram_only, asked_suspend;
+    struct ck_base *base;               /* of a guest tracked ahead: to be given back */
+    struct tk_status tracked;           /* when it was lent */
 };
 
 static json_t *figures_of(const struct ck_save_figures *f)
@@ -96,6 +99,8 @@ static int open_domain(struct run *r, struct flic_err *err)
     params.dom = r->dom;
     params.threads = fd_cpus();
     params.suspend = ask_suspend;
+    if (!rc)
+        params.base = r->base = fd_tracking_lend(r->op->daemon, r->info.domid, &r->tracked);
     return rc ? rc : ck_save_new(r->op->daemon->store, &params, &r->save, err);
 }
 
@@ -183,16 +188,32 @@ static void undo(struct run *r)
         flic_error("resume '%s' after a failed save: %s", r->info.name, err.text);
 }
 
-/* Before anybody is answered: then log-dirty is off, and the domain may go or be saved again. */
+/* Before anybody is answered: then log-dirty is off, or tracking goes on, and the domain may go or be saved again. */
 static void end_save(struct run *r)
 {
     r->had_save = r->save != NULL;
-    if (!r->save)
-        return;
-    r->facts = *ck_save_facts(r->save);
-    r->figures = *ck_save_get_figures(r->save);
-    ck_save_free(r->save);
-    r->save = NULL;
+    if (r->save) {
+        r->facts = *ck_save_facts(r->save);
+        r->figures = *ck_save_get_figures(r->save);
+        ck_save_free(r->save);
+        r->save = NULL;
+    }
+    if (r->base)
+        fd_tracking_give_back(r->op->daemon, r->info.domid);
+}
+
+/* What was known of the guest when its save began; the write set goes into the journal with the checkpoint. */
+static void add_tracked(json_t *figures, const struct run *r)
+{
+    const struct tk_status *t = &r->tracked;
+    const struct { const char *name; uint64_t value; } rows[] = {
+        { "tracked_epochs", t->epochs }, { "tracked_unknown_pages", t->unknown_pages }, { "tracked_copied_pages", t->copied.pages },
+        { "tracked_flash_bytes", t->flash_bytes }, { "wss_pages", t->last.ws_pages }, { "wss_stable_pages", t->last.stable_pages },
+        { "wss_written_pages", t->last.written_pages }, { "wss_regions", t->last.ws_regions }, { "wss_epoch_ms", t->last.epoch_ms },
+    };
+
+    for (size_t i = 0; r->base && i < sizeof(rows) / sizeof(rows[0]); i++)
+        (void)json_object_set_new(figures, rows[i].name, json_integer((json_int_t)rows[i].value));
 }
 
 static void finish(struct run *r, int rc, const struct flic_err *err)
@@ -204,6 +225,7 @@ static void finish(struct run *r, int rc, const struct flic_err *err)
                               .message = rc ? err->text : "", .seq = rc ? 0 : r->facts.seq };
     struct timespec now;
 
+    add_tracked(figures, r);
     flic_uuid_text(&r->info.uuid, uuid);
     if (rc)
         answer = fd_answer_error(rc, err->text);

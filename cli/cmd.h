@@ -26,7 +26,7 @@ struct cmd_request {
     struct flic_talk *talk;     /* open during run() */
     uint32_t limit;             /* log: 0 is all */
     bool has_limit;
-    bool json, dry_run;
+    bool json, dry_run, watch;
 };
 
 enum cmd_argument { CMD_NO_ARGUMENT, CMD_MAY_TARGET, CMD_TARGET, CMD_OPERATION };
@@ -42,7 +42,7 @@ struct cmd_verb {
 };
 
 /* Keys of the verbs' own options. */
-enum cmd_option { CMD_OPTION_SOCKET = 0x100, CMD_OPTION_JSON, CMD_OPTION_DRY_RUN };
+enum cmd_option { CMD_OPTION_SOCKET = 0x100, CMD_OPTION_JSON, CMD_OPTION_DRY_RUN, CMD_OPTION_WATCH };
 
 extern const struct cmd_verb cmd_verbs[];
 extern const size_t cmd_verb_count;
@@ -67,6 +67,13 @@ int cmd_release(struct cmd_request *req, json_t **ret_answer, struct flic_err *e
 int cmd_hold_print(const struct cmd_request *req, const json_t *answer);
 int cmd_cancel(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
 int cmd_cancel_print(const struct cmd_request *req, const json_t *answer);
+int cmd_track(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
+int cmd_untrack(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
+int cmd_track_print(const struct cmd_request *req, const json_t *answer);
+int cmd_wss(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
+int cmd_wss_print(const struct cmd_request *req, const json_t *answer);
+/* The table of tracked guests, of status and list. */
+int cmd_tracked_print(const json_t *tracked);
 
 /* "nvram, flash" from a checkpoint's places. Gives; NULL without memory. */
 char *cmd_places(const json_t *checkpoint);

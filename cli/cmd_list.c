@@ -52,22 +52,14 @@ static void add_checkpoint(struct table *table, const json_t *ck)
     table_add(table, human_count(member_u64(ck, "restored"), text));
 }
 
-int cmd_list_print(const struct cmd_request *req, const json_t *answer)
+static int print_checkpoints(const json_t *list)
 {
     static const char *const heads[] = { "CHECKPOINT", "TAKEN", "RAM", "WORKING SET", "WHERE", "RESTORED" };
-    const json_t *list = json_object_get(answer, "checkpoints");
     struct table table;
     json_t *ck;
     size_t i;
     int rc;
 
-    if (!json_array_size(list)) {
-        if (req->what)
-            (void)printf("no checkpoints of %s\n", req->what);
-        else
-            (void)printf("no checkpoints yet: take one with 'xl save --flic DOMAIN'\n");
-        return 0;
-    }
     table_init(&table, "llrrlr");
     for (i = 0; i < sizeof(heads) / sizeof(heads[0]); i++)
         table_add(&table, heads[i]);
@@ -76,6 +68,23 @@ int cmd_list_print(const struct cmd_request *req, const json_t *answer)
     rc = table_print(&table, stdout);
     table_fini(&table);
     return rc;
+}
+
+int cmd_list_print(const struct cmd_request *req, const json_t *answer)
+{
+    const json_t *list = json_object_get(answer, "checkpoints"), *tracked = json_object_get(answer, "tracked");
+    int rc = 0;
+
+    if (json_array_size(list))
+        rc = print_checkpoints(list);
+    else if (req->what)
+        (void)printf("no checkpoints of %s\n", req->what);
+    else
+        (void)printf("no checkpoints yet: take one with 'xl save --flic DOMAIN'\n");
+    if (rc || !json_array_size(tracked))
+        return rc;
+    (void)printf("\n");
+    return cmd_tracked_print(tracked);
 }
 
 int cmd_show(struct cmd_request *req, json_t **ret_answer, struct flic_err *err)

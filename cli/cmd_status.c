@@ -82,5 +82,10 @@ int cmd_status_print(const struct cmd_request *req, const json_t *answer)
     print_warning(answer);
     for (size_t i = 0; !rc && i < sizeof(sections) / sizeof(sections[0]); i++)
         rc = print_section(sections[i], json_object_get(answer, sections[i]));
-    return rc ? rc : print_operations(json_object_get(answer, "operations"));
+    if (!rc)
+        rc = print_operations(json_object_get(answer, "operations"));
+    if (rc || !json_array_size(json_object_get(answer, "tracked")))
+        return rc;
+    (void)printf("\n");
+    return cmd_tracked_print(json_object_get(answer, "tracked"));
 }

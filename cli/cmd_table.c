@@ -13,6 +13,11 @@ static const struct argp_option limit_option[] = {
     { 0 },
 };
 
+static const struct argp_option watch_option[] = {
+    { "watch", CMD_OPTION_WATCH, NULL, 0, "Show it again every second until Ctrl-C", 0 },
+    { 0 },
+};
+
 const struct cmd_verb cmd_verbs[] = {
     { "status", "what flicd, the hypervisor, NVRAM and flash are doing", "",
       "Shows the state of flicd, of the hypervisor's capabilities, of NVRAM and of the store on flash, and the "
@@ -32,6 +37,18 @@ const struct cmd_verb cmd_verbs[] = {
       "Forgets one checkpoint for good. Its number is never used again. A FILE stays where it is and refers to nothing "
       "from then on.",
       CMD_TARGET, dry_run_option, cmd_forget, cmd_forget_print },
+    { "track", "copy a guest to flash ahead of its save", "DOMAIN",
+      "Tracks what DOMAIN, a name or uuid, writes, and copies what it leaves unwritten for some epochs to flash in the "
+      "background, at the pace that flicd.conf gives. A save of it then copies only the rest. It stays so until 'flic untrack', "
+      "also when the guest or flicd starts again.",
+      CMD_TARGET, NULL, cmd_track, cmd_track_print },
+    { "untrack", "no longer copy a guest ahead of its save", "DOMAIN",
+      "Ends 'flic track', or what 'track' in flicd.conf says for this guest.",
+      CMD_TARGET, NULL, cmd_untrack, cmd_track_print },
+    { "wss", "how much a tracked guest writes again and again", "DOMAIN",
+      "Plots the size of the write set of DOMAIN, which must be tracked, over its last epochs: pages written in at least two of "
+      "eight epochs. It is a write set: pages that are only read are not in it, so it is not how much memory the guest needs.",
+      CMD_TARGET, watch_option, cmd_wss, cmd_wss_print },
     { "hold", "stop moving checkpoints from NVRAM to flash", "",
       "Holds the move from NVRAM to flash, for maintenance or measurements, until 'flic release' or until flicd "
       "restarts.",

@@ -58,6 +58,7 @@ static error_t parse_verb_option(int key, char *arg, struct argp_state *state)
     case CMD_OPTION_JSON: req->json = true; return 0;
     case CMD_OPTION_SOCKET: req->socket = arg; return 0;
     case CMD_OPTION_DRY_RUN: req->dry_run = true; return 0;
+    case CMD_OPTION_WATCH: req->watch = true; return 0;
     case ARGP_KEY_ARG: return take_argument(req, arg, state);
     case ARGP_KEY_END:
         if (!req->what && (req->verb->argument == CMD_TARGET || req->verb->argument == CMD_OPERATION))
@@ -155,7 +156,7 @@ static int do_verb(struct cmd_request *req)
     json_t *answer = NULL;
     int rc = run_verb(req, &answer, &err);
 
-    if (!rc) {
+    if (!rc && !(req->json && req->watch)) {    /* a watched answer was printed as it came */
         rc = req->json ? print_json(answer) : req->verb->print(req, answer);
         if (!rc && fflush(stdout))
             rc = -errno;

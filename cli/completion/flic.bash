@@ -3,12 +3,16 @@
 # bash completion of flic
 
 _flic_checkpoints() {
-    flic list 2>/dev/null | awk 'NR > 1 { print $1 }'
+    flic list 2>/dev/null | awk '/^$/ { exit } NR > 1 { print $1 }'
+}
+
+_flic_tracked() {
+    flic list 2>/dev/null | awk 'on { print $1 } $1 == "TRACKED" { on = 1 }'
 }
 
 _flic() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb='' word i
-    local verbs='status list show log forget hold release cancel' options='--json --socket --help --usage'
+    local verbs='status list show log forget track untrack wss hold release cancel' options='--json --socket --help --usage'
 
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
@@ -26,6 +30,7 @@ _flic() {
         '') options+=' --version' ;;
         log) options+=' --limit' ;;
         forget) options+=' --dry-run' ;;
+        wss) options+=' --watch' ;;
     esac
     if [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
@@ -35,8 +40,11 @@ _flic() {
         '') mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$cur") ;;
         list) mapfile -t COMPREPLY < <(compgen -W "$(_flic_checkpoints | sed 's/@[0-9]*$//' | sort -u)" -- "$cur") ;;
         show | log | forget) mapfile -t COMPREPLY < <(compgen -W "$(_flic_checkpoints)" -f -- "$cur") ;;
+        track) mapfile -t COMPREPLY < <(compgen -W "$(xl list 2>/dev/null |
+                awk 'NR > 1 && $1 != "Domain-0" { print $1 }')" -- "$cur") ;;
+        untrack | wss) mapfile -t COMPREPLY < <(compgen -W "$(_flic_tracked)" -- "$cur") ;;
         cancel) mapfile -t COMPREPLY < <(compgen -W "$(flic status 2>/dev/null |
-                awk '/^operations/ { on = 1; next } on && $1 != "none" { print $1 }')" -- "$cur") ;;
+                awk '/^$/ { exit } /^operations/ { on = 1; next } on && $1 != "none" { print $1 }')" -- "$cur") ;;
         *) COMPREPLY=() ;;
     esac
 }

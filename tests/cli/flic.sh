@@ -18,7 +18,9 @@ answers='{
   "operations":[{"operation":"abcdef0123456789abcdef0123456789","kind":"save","domain":"db","phase":"live",
     "done_bytes":104857600,"total_bytes":536870912},
     {"operation":"abc00000000000000000000000000000","kind":"restore","domain":"mail","phase":"pages"}]}],
-"list":[{"ok":true,"checkpoints":['$web']}],
+"list":[{"ok":true,"checkpoints":['$web'],"tracked":[{"domain":"web","state":"tracking","ram_pages":131072,
+  "unknown_pages":4096,"wss_pages":4352,"epoch_ms":1000,"flash_bytes":104857600},
+  {"domain":"db","state":"waiting","why":"no memory"}]}],
 "show":[{"ok":true,"checkpoint":'$web',"config":"{\"c_info\":{\"name\":\"web\"}}"}],
 "log":[{"ok":true,"entries":[
   {"id":2,"began_ns":"1790000000000000000","took_us":2500000,"verb":"save","domain":"web","seq":7,"code":0,"message":"",
@@ -26,11 +28,17 @@ answers='{
   {"id":1,"began_ns":"1780000000000000000","took_us":1000,"verb":"save","domain":"web","seq":6,"code":"FLIC_E_GUEST",
    "message":"the guest did not suspend within 60 s","figures":{}}]}],
 "forget":[{"ok":true,"domain":"web","seq":7,"freed_bytes":3145728}],
+"track":[{"ok":true,"domain":"web","tracked":true,"guest":{"domain":"web","state":"tracking"}}],
+"untrack":[{"ok":true,"domain":"web","tracked":false,"guest":{}}],
+"wss":[{"ok":true,"domain":"web","guest":{},"samples":[
+  {"at_ns":"1790000000000000000","epoch_ms":1000,"written_pages":10,"wss_pages":0,"stable_pages":0},
+  {"at_ns":"1790000001000000000","epoch_ms":1000,"written_pages":10,"wss_pages":2048,"stable_pages":0},
+  {"at_ns":"1790000002000000000","epoch_ms":2000,"written_pages":512,"wss_pages":4096,"stable_pages":1024}]}],
 "hold":[{"ok":true,"held":true}],
 "cancel":[{"ok":true}]}'
 
 it 'without flicd every verb says how to start it, status 8'
-for args in status list 'show web' log 'forget web@1' hold release 'cancel abcd'; do
+for args in status list 'show web' log 'forget web@1' 'track web' 'untrack web' 'wss web' hold release 'cancel abcd'; do
     # shellcheck disable=SC2086 # words on purpose
     run env FLIC_SOCKET="$work/none" "$flic" $args
     exits 8
@@ -64,7 +72,7 @@ for args in '' 'frobnicate' 'status web' 'list a b' 'forget' 'log --limit=x' 'lo
 done
 
 it 'every verb explains itself'
-for verb in status list show log forget hold release cancel; do
+for verb in status list show log forget track untrack wss hold release cancel; do
     run "$flic" "$verb" --help
     exits 0
     says "Usage: flic $verb"
@@ -87,6 +95,41 @@ run "$flic" list
 exits 0
 says 'CHECKPOINT  TAKEN'
 says 'web@7       2026-09-21 14:13:20  512 MiB       24 MiB  nvram, flash         2'
+
+it 'list and status show what is tracked, and why something waits'
+says 'TRACKED  STATE         RAM  NOT ON FLASH  WRITE SET  EPOCH  TO FLASH'
+says 'web      tracking  512 MiB        16 MiB     17 MiB    1 s   100 MiB'
+says 'db waits: no memory'
+
+it 'track and untrack ask for a guest, not for a checkpoint'
+run "$flic" track web
+exits 0
+says 'web is tracked'
+was_asked '{"op": "track", "domain": "web"} in r'
+run "$flic" untrack web
+exits 0
+says 'web is not tracked'
+run "$flic" track web@3
+exits 2
+run "$flic" wss
+exits 2
+
+it 'wss plots the write set and says what it is'
+run env LC_ALL=C "$flic" wss web
+exits 0
+says 'write set of web: 16 MiB, of it 4 MiB in every epoch; 2 MiB in the last 2 s'
+says '   16 MiB |  #'
+says '      0 B | ##'
+says '3 epochs, 2026-09-21 14:13:20 to 2026-09-21 14:13:22'
+run "$flic" wss --help
+says 'It is a write set'
+
+it 'wss --watch --json prints an object a second until it is interrupted, which is no failure'
+status=0
+timeout --preserve-status -s INT 2.5 "$flic" wss web --watch --json >"$work/watched" || status=$?
+out=$(cat "$work/watched")
+exits 0
+[ "$(grep -c '^{"ok":true.*}$' "$work/watched")" -ge 2 ] || fail 'there are two objects'
 
 it 'list --json is the answer as it came'
 run "$flic" list --json

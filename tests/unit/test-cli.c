@@ -11,6 +11,7 @@
 
 #include "cli/human.h"
 #include "cli/member.h"
+#include "cli/plot.h"
 #include "cli/table.h"
 #include "cli/target.h"
 #include "common/bytes.h"
@@ -277,6 +278,41 @@ START_TEST(a_file_names_its_guest_and_number_and_any_changed_byte_is_seen)
 }
 END_TEST
 
+/* ---- plots ---- */
+
+static void expect_plot(const uint64_t *values, size_t n, bool blocks, const char *first_row, const char *last_row)
+{
+    char *text = NULL, *last;
+    size_t len;
+    FILE *to = open_memstream(&text, &len);
+
+    ck_assert_ptr_nonnull(to);
+    plot_bytes(values, n, blocks, to);
+    (void)fclose(to);
+    text[len - 1] = '\0';
+    last = strrchr(text, '\n') + 1;
+    ck_assert_str_eq(last, last_row);
+    *strchr(text, '\n') = '\0';
+    ck_assert_str_eq(text, first_row);
+    free(text);
+}
+
+START_TEST(a_plot_is_as_high_as_its_largest_value_and_what_is_not_zero_shows)
+{
+    const uint64_t values[] = { 0, 1, 4096, 8192, 7700 };
+    uint64_t many[600] = { 0 };
+
+    expect_plot(values, 5, false, "    8 KiB |   ##", "      0 B | ####");
+    expect_plot(values, 5, true, "    8 KiB |   █▅", "      0 B | ▁███");
+    expect_plot(values, 1, true, "      0 B | ", "      0 B | ");
+    expect_plot(values, 0, true, "      0 B |", "      0 B |");
+    many[599] = 8192;           /* ten values a column: the largest is the column's */
+    many[5] = 8192;
+    expect_plot(many, 600, false, "    8 KiB |#                                                          #",
+                "      0 B |#                                                          #");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("cli");
@@ -296,6 +332,7 @@ int main(void)
     tcase_add_test(tc, a_name_may_hold_an_at_and_only_digits_after_the_last_are_a_number);
     tcase_add_test(tc, what_names_nothing_is_wrong_usage_and_leaves_the_target_alone);
     tcase_add_test(tc, a_file_names_its_guest_and_number_and_any_changed_byte_is_seen);
+    tcase_add_test(tc, a_plot_is_as_high_as_its_largest_value_and_what_is_not_zero_shows);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);

@@ -87,9 +87,32 @@ START_TEST(every_key_is_read)
 }
 END_TEST
 
+START_TEST(track_is_a_word_or_a_list_of_names)
+{
+    ck_assert_int_eq(load("track = \"all\";"), 0);
+    ck_assert_str_eq(conf.track, "all");
+    ck_assert_int_eq(load("track = [\"web\", \"db\"];"), 0);
+    ck_assert_str_eq(conf.track, "\nweb\ndb\n");
+    ck_assert_int_eq(load("track = ();"), 0);
+    ck_assert_str_eq(conf.track, "\n");
+    refused("track = \"web\";", 1, "|all|none|");
+    refused("\ntrack = [1, 2];", 2, "list of names");
+    refused("track = 7;", 1, "text in quotes");
+}
+END_TEST
+
+START_TEST(the_shortest_epoch_is_not_longer_than_the_longest)
+{
+    ck_assert_int_eq(load("track_epoch_min_ms = 100;\ntrack_epoch_max_ms = 100;"), 0);
+    ck_assert_int_eq(load("track_epoch_min_ms = 60000;"), FLIC_E_CONFIG);
+    ck_assert_ptr_nonnull(strstr(err.text, "track_epoch_min_ms = 60000 is more than track_epoch_max_ms"));
+}
+END_TEST
+
 static const struct { const char *key; long min, max; } ranges[] = {
     { "nvram_size_mib", 0, 1 << 20 }, { "workers", 1, 16 }, { "live_rounds_max", 1, 30 }, { "live_stop_pages", 0, 1 << 20 },
-    { "suspend_timeout_s", 5, 600 }, { "destage_delay_ms", 0, 3600000 },
+    { "suspend_timeout_s", 5, 600 }, { "destage_delay_ms", 0, 3600000 }, { "track_clean_epochs", 1, 8 },
+    { "track_kib_per_s", 16, 1 << 21 }, { "track_cpu_percent", 1, 100 },
 };
 
 START_TEST(numbers_at_the_ends_of_their_range_are_taken_and_beyond_are_refused_with_the_range)
@@ -192,6 +215,8 @@ int main(void)
     tcase_add_test(t, every_key_is_read);
     tcase_add_loop_test(t, numbers_at_the_ends_of_their_range_are_taken_and_beyond_are_refused_with_the_range, 0,
                         sizeof(ranges) / sizeof(ranges[0]));
+    tcase_add_test(t, track_is_a_word_or_a_list_of_names);
+    tcase_add_test(t, the_shortest_epoch_is_not_longer_than_the_longest);
     tcase_add_test(t, an_unknown_key_is_named_with_file_and_line);
     tcase_add_test(t, a_value_of_the_wrong_type_is_refused);
     tcase_add_test(t, a_relative_path_an_unknown_choice_and_a_text_too_long_are_refused);

@@ -52,6 +52,22 @@ void ck_base_free(struct ck_store *store, struct ck_base *base)
     free(base);
 }
 
+int ck_base_renew(struct ck_base *base, struct ck_store *store, struct flic_err *err)
+{
+    struct pk_writer *writer = NULL;
+    int rc = pk_writer_new(ck_packs(store), &writer, err);
+
+    if (!rc)
+        rc = ck_map_keep(base->map, writer, err);
+    if (rc) {
+        ck_end_writer(store, writer);
+        return rc;
+    }
+    ck_end_writer(store, base->writer);
+    base->writer = writer;
+    return 0;
+}
+
 void ck_base_mark_all(struct ck_base *base, const struct flx_info *info)
 {
     struct flx_range ranges[16];

@@ -54,6 +54,10 @@ uint64_t ck_count_bits(const uint64_t *bits, uint64_t n);
 int ck_base_new(struct ck_store *store, uint64_t gfn_end, struct ck_base **ret_base, struct flic_err *err);
 void ck_base_free(struct ck_store *store, struct ck_base *base);    /* accepts NULL; outside of work */
 
+/* Puts a new writer in the place of the base's, which has sealed all: packs of which the map names nothing any more can be
+ * collected then. An error leaves the base as it was. Outside of work. */
+int ck_base_renew(struct ck_base *base, struct ck_store *store, struct flic_err *err);
+
 /* Every gfn where the guest can have a page becomes dirty. */
 void ck_base_mark_all(struct ck_base *base, const struct flx_info *info);
 

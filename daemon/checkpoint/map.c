@@ -148,6 +148,32 @@ int ck_map_store(struct ck_map *map, struct pk_writer *writer, struct flic_id **
     return 0;
 }
 
+static int keep(struct pk_writer *writer, const struct flic_id *id, struct flic_err *err)
+{
+    bool there;
+    int rc;
+
+    if (flic_id_equal(id, &FLIC_ID_HOLE) || flic_id_equal(id, &FLIC_ID_ZERO))
+        return 0;
+    rc = pk_keep(writer, id, &there, err);
+    return rc || there ? rc : flic_err_set(err, -ENOENT, "a page map names what is not in the store");
+}
+
+int ck_map_keep(const struct ck_map *map, struct pk_writer *writer, struct flic_err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; !rc && i < map->n; i++) {
+        const struct slot *slot = &map->slots[i];
+
+        if (!slot->dirty)
+            rc = keep(writer, &slot->stored, err);
+        for (size_t k = 0; !rc && slot->leaf && k < CK_LEAF_PAGES; k++)
+            rc = keep(writer, &slot->leaf->page[k], err);
+    }
+    return rc;
+}
+
 static int load_leaf(struct pk_store *packs, const struct flic_id *id, struct slot *slot, struct flic_err *err)
 {
     size_t len;

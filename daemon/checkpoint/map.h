@@ -31,6 +31,9 @@ uint64_t ck_map_pages(const struct ck_map *map, uint64_t *ret_zero);
 
 /* Puts every leaf changed since the map was made or loaded; gives the ids of all leaves. */
 int ck_map_store(struct ck_map *map, struct pk_writer *writer, struct flic_id **ret_leaves, size_t *ret_n, struct flic_err *err);
+/* Has `writer` keep all that the map names, its stored leaves included, in the place of the writer that put it: -ENOENT when
+ * something is not in the store (any more). */
+int ck_map_keep(const struct ck_map *map, struct pk_writer *writer, struct flic_err *err);
 /* Loads all leaves, verified. */
 int ck_map_load(struct pk_store *packs, const struct flic_id *leaves, size_t n, uint64_t gfn_end,
                 struct ck_map **ret_map, struct flic_err *err);

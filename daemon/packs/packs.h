@@ -73,6 +73,9 @@ int pk_put(struct pk_writer *w, enum pk_kind kind, const void *data, size_t len,
 /* As pk_put() for an object whose id under secret 0 the caller already has (no second hash pass). */
 int pk_put_hashed(struct pk_writer *w, enum pk_kind kind, const struct flic_id *id0, const void *data, size_t len,
                   struct flic_id *ret_id, bool *ret_new, struct flic_err *err);
+/* Keeps every sealed pack that may hold this object from being collected before pk_writer_free(); *ret_there: there is one. For
+ * who takes over from another writer, which lives until this is done. */
+int pk_keep(struct pk_writer *w, const struct flic_id *id, bool *ret_there, struct flic_err *err);
 /* Makes everything durable: frames, footers, fsync of files, then of the folder. The writer can go on with new packs. */
 int pk_seal(struct pk_writer *w, struct flic_err *err);
 void pk_get_put_stats(const struct pk_writer *w, struct pk_put_stats *ret_stats);

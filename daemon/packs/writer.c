@@ -136,6 +136,22 @@ static int pin(struct pk_writer *w, uint32_t slot, bool *ret_there, struct flic_
     return 0;
 }
 
+int pk_keep(struct pk_writer *w, const struct flic_id *id, bool *ret_there, struct flic_err *err)
+{
+    struct pk_spot spots[PK_COPIES];
+    size_t n = pk_find(w->store, id, spots);
+    int rc = 0;
+
+    *ret_there = false;
+    for (size_t i = 0; !rc && i < n; i++) {
+        bool there = false;
+
+        rc = pin(w, pk_place_pack(spots[i].place), &there, err);
+        *ret_there |= !rc && there;
+    }
+    return rc;
+}
+
 /* ---- putting ---- */
 
 /* Compares with one of the writer's own unsealed objects. */

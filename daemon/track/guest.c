@@ -13,6 +13,8 @@
 #define SEAL_BYTES (8u << 20)       /* new and unsealed: becomes durable at once */
 #define SEAL_LEAST (1u << 20)       /* when there is nothing else to do; less waits for more, or for the save */
 
+#define RENEW_FACTOR 2u
+
 struct tk_guest {
     struct ck_store *store;
     struct tk_pace *pace;
@@ -42,17 +44,22 @@ static uint64_t now_us(const struct tk_guest *g)
 
 /* ---- beginning and ending ---- */
 
-static void drop_knowledge(struct tk_guest *g)
+/* Before the writer goes. */
+static void count_flash(struct tk_guest *g)
 {
     struct pk_put_stats stats;
 
-    if (g->base) {
-        pk_get_put_stats(g->base->writer, &stats);
-        g->flash_before += stats.flash_bytes;
-    }
+    pk_get_put_stats(g->base->writer, &stats);
+    g->flash_before += stats.flash_bytes;
+    g->sealed_bytes = 0;
+}
+
+static void drop_knowledge(struct tk_guest *g)
+{
+    if (g->base)
+        count_flash(g);
     ck_base_free(g->store, g->base);
     g->base = NULL;
-    g->sealed_bytes = 0;
     free(g->pending);
     g->pending = NULL;
     tk_history_fini(&g->history);
@@ -201,6 +208,38 @@ static void note_sample(struct tk_guest *g, uint64_t took_us)
     g->series[g->n_samples++ % TK_SERIES] = g->status.last;
 }
 
+static int seal_from(struct tk_guest *g, uint64_t least, struct flic_err *err)
+{
+    struct pk_put_stats stats;
+    int rc;
+
+    pk_get_put_stats(g->base->writer, &stats);
+    if (stats.new_bytes - g->sealed_bytes < least)
+        return 0;
+    ck_work_begin(g->store);
+    rc = pk_seal(g->base->writer, err);
+    ck_work_end(g->store);
+    g->sealed_bytes = stats.new_bytes;
+    return rc;
+}
+
+/* What the writer sealed is kept from collections as long as it lives. Once that is more than the guest's pages can still need,
+ * a new one takes over with what the map names now. */
+static int renew(struct tk_guest *g, struct flic_err *err)
+{
+    struct pk_put_stats stats;
+    int rc;
+
+    pk_get_put_stats(g->base->writer, &stats);
+    if (stats.new_bytes < RENEW_FACTOR * g->info.pages * FLIC_PAGE_SIZE)
+        return 0;
+    rc = seal_from(g, 0, err);
+    if (rc)
+        return rc;
+    count_flash(g);         /* whether or not it is renewed: an error ends the tracking */
+    return ck_base_renew(g->base, g->store, err);
+}
+
 static int end_epoch(struct tk_guest *g, struct flic_err *err)
 {
     uint64_t now = now_us(g), took = now - g->began_us;
@@ -216,7 +255,7 @@ static int end_epoch(struct tk_guest *g, struct flic_err *err)
     g->status.epochs++;
     g->began_us = now;
     g->cursor = 0;
-    return 0;
+    return renew(g, err);
 }
 
 /* ---- copying in the background ---- */
@@ -245,21 +284,6 @@ static size_t next_batch(struct tk_guest *g, uint64_t gfns[BATCH])
     if (g->cursor > end)
         g->cursor = end;
     return n;
-}
-
-static int seal_from(struct tk_guest *g, uint64_t least, struct flic_err *err)
-{
-    struct pk_put_stats stats;
-    int rc;
-
-    pk_get_put_stats(g->base->writer, &stats);
-    if (stats.new_bytes - g->sealed_bytes < least)
-        return 0;
-    ck_work_begin(g->store);
-    rc = pk_seal(g->base->writer, err);
-    ck_work_end(g->store);
-    g->sealed_bytes = stats.new_bytes;
-    return rc;
 }
 
 static int copy_batch(struct tk_guest *g, const uint64_t *gfns, size_t n, struct flic_err *err)

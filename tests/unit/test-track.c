@@ -366,6 +366,30 @@ START_TEST(invariant_5_a_collection_leaves_pages_and_leaves_that_were_only_found
 }
 END_TEST
 
+START_TEST(what_was_overwritten_since_can_be_collected_once_it_is_more_than_the_guest_has_memory)
+{
+    struct nv_name other, name;
+    uint64_t peak = 0, freed;
+
+    track_begin();
+    track_for(SECOND * 5);
+    (void)track_save(&image, NULL, NULL);               /* its leaves are named, too */
+    for (uint32_t i = 1; i <= 9; i++) {                 /* all but some of the last leaf, again and again: 3.9 MiB */
+        scene_dirty(GUEST, 110, 1000, i * 10000);
+        track_for(SECOND * 4);
+        peak = scene_flash_bytes() > peak ? scene_flash_bytes() : peak;
+    }
+    scene_guest(9, "mail", 2, 256);
+    other = scene_save(9, NULL, NULL);
+    OK(ck_forget(store, &other, false, &freed, &err));  /* something has to cause a collection */
+    ck_assert_uint_gt(freed, 6 * MIB);
+    ck_assert_uint_lt(scene_flash_bytes(), peak - 6 * MIB);
+    ck_assert_uint_gt(track_status().flash_bytes, peak / 2);
+    name = track_save(&image, NULL, NULL);
+    scene_restore_and_compare(&name, &image);
+}
+END_TEST
+
 /* ---- what happens to guests ---- */
 
 START_TEST(a_guest_that_balloons_within_its_size_is_unknown_from_then_on)
@@ -569,6 +593,7 @@ static Suite *suite(void)
     tcase_add_test(t, a_clean_that_fails_in_a_save_makes_everything_unknown);
     tcase_add_test(t, invariant_5_a_collection_leaves_what_was_copied_ahead);
     tcase_add_test(t, invariant_5_a_collection_leaves_pages_and_leaves_that_were_only_found_in_the_store);
+    tcase_add_test(t, what_was_overwritten_since_can_be_collected_once_it_is_more_than_the_guest_has_memory);
     tcase_add_test(t, a_guest_that_balloons_within_its_size_is_unknown_from_then_on);
     tcase_add_test(t, a_guest_that_grows_is_tracked_in_its_new_size);
     tcase_add_test(t, a_guest_that_grows_just_before_its_save_is_saved_whole);

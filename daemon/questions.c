@@ -235,6 +235,30 @@ static json_t *describe_loaded(const struct ck_entry *e, const struct ck_loaded 
     return o;
 }
 
+/* What its save did, the write set included, as far as the journal has it. */
+struct save_figures {
+    uint64_t seq;
+    json_t *figures;
+};
+
+static int see_save(const struct ix_entry *e, void *arg)
+{
+    struct save_figures *of = arg;
+
+    if (e->seq != of->seq || e->code || strcmp(e->verb, "save"))
+        return 0;
+    of->figures = json_loads(e->figures, 0, NULL);
+    return 1;
+}
+
+static json_t *figures_of_save(struct fd_daemon *d, const struct ck_entry *entry)
+{
+    struct save_figures of = { .seq = entry->info.seq };
+
+    (void)ix_journal_each(ck_index(d->store), &entry->info.guest, 0, see_save, &of, NULL);     /* without it there are none to show */
+    return of.figures ? of.figures : json_object();
+}
+
 static json_t *on_show(struct fd_daemon *d, json_t *request)
 {
     struct flic_err err = { 0 };
@@ -245,6 +269,7 @@ static json_t *on_show(struct fd_daemon *d, json_t *request)
     if (fd_find(d, request, &entry, &err) || ck_load(d->store, &entry, &loaded, &err))
         return fd_answer_error(err.code, err.text);
     answer = json_pack("{s:b, s:o, s:s}", "ok", 1, "checkpoint", describe_loaded(&entry, &loaded), "config", loaded.root.config);
+    (void)json_object_set_new(json_object_get(answer, "checkpoint"), "figures", figures_of_save(d, &entry));
     ck_unload(d->store, &loaded);
     return answer ? answer : fd_answer_error(FLIC_E_DAMAGED, "the checkpoint's configuration is not text");
 }

@@ -232,6 +232,10 @@ START_TEST(a_save_of_a_tracked_guest_borrows_what_is_known_and_says_how_large_th
     ck_assert_int_gt(figure(answer, "tracked_epochs"), 3);
     ck_assert_int_ge(figure(answer, "tracked_copied_pages"), 1500);
     json_decref(answer);
+    answer = ask("show", "web");                    /* and it stays with the checkpoint */
+    ck_assert_int_eq(figure(json_object_get(answer, "checkpoint"), "wss_pages"), 0);
+    ck_assert_int_gt(figure(json_object_get(answer, "checkpoint"), "tracked_epochs"), 3);
+    json_decref(answer);
     ck_assert_msg(flx_fake_tracked(GUEST), "tracking did not go on after the save");
     copied = tracked("web", "copied_pages");
     scene_dirty(GUEST, 500, 12, 4);

@@ -357,10 +357,9 @@ int tk_lend(struct tk_guest *g, struct ck_base **ret_base, struct flic_err *err)
     return 0;
 }
 
-/* What the save captured is not in the map; it waits for its turn like anything written just now. */
+/* What the save captured is not in the map and stays unknown; should the guest run on, the next CLEAN tells of it. */
 void tk_give_back(struct tk_guest *g)
 {
-    tk_history_add(&g->history, g->base->dirty);
     g->status.unknown_pages = ck_count_bits(g->base->dirty, g->base->gfn_end);
     g->began_us = now_us(g);
     g->cursor = g->base->gfn_end;

@@ -247,6 +247,20 @@ START_TEST(a_page_captured_in_a_pause_stays_unknown_until_it_is_copied)
 }
 END_TEST
 
+START_TEST(a_page_captured_once_and_left_alone_is_in_no_later_pause_however_often_the_guest_is_saved)
+{
+    struct ck_save_figures f;
+
+    track_begin();
+    track_for(SECOND * 5);
+    for (int i = 0; i < 6; i++) {
+        (void)track_save(&image, &f, i == 2 ? work_and_suspend : NULL);
+        ck_assert_uint_eq(f.ws_pages, i == 2 ? 50 : 0);
+        track_for(SECOND * 3 / 2);
+    }
+}
+END_TEST
+
 START_TEST(pages_written_all_the_time_are_left_to_the_pause_and_written_to_flash_by_no_live_round)
 {
     struct ck_save_figures f;
@@ -587,6 +601,7 @@ static Suite *suite(void)
     tcase_add_test(t, invariant_10_a_save_of_a_tracked_guest_copies_nothing_that_was_copied_ahead);
     tcase_add_test(t, invariant_10_the_second_save_of_a_tracked_guest_copies_only_what_changed);
     tcase_add_test(t, a_page_captured_in_a_pause_stays_unknown_until_it_is_copied);
+    tcase_add_test(t, a_page_captured_once_and_left_alone_is_in_no_later_pause_however_often_the_guest_is_saved);
     tcase_add_test(t, pages_written_all_the_time_are_left_to_the_pause_and_written_to_flash_by_no_live_round);
     tcase_add_test(t, a_write_set_that_would_fill_nvram_is_copied_live_instead);
     tcase_add_test(t, a_save_cancelled_in_its_live_round_gives_back_what_it_copied_and_the_next_one_is_right);

@@ -232,6 +232,7 @@ START_TEST(a_save_of_a_tracked_guest_borrows_what_is_known_and_says_how_large_th
     ck_assert_int_gt(figure(answer, "tracked_epochs"), 3);
     ck_assert_int_ge(figure(answer, "tracked_copied_pages"), 1500);
     json_decref(answer);
+    UNTIL(!fd_op_holds(&flicd, GUEST));             /* the journal is written after the answer */
     answer = ask("show", "web");                    /* and it stays with the checkpoint */
     ck_assert_int_eq(figure(json_object_get(answer, "checkpoint"), "wss_pages"), 0);
     ck_assert_int_gt(figure(json_object_get(answer, "checkpoint"), "tracked_epochs"), 3);

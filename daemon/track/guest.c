@@ -26,6 +26,7 @@ struct tk_guest {
     struct ck_base *base;
     uint64_t *pending;              /* copied since the last CLEAN; these are dirty until it confirms them */
     struct tk_history history;
+    unsigned seen_epochs;           /* by the history, as far as it matters: a page is clean for no longer than that */
     uint64_t began_us, epoch_us;    /* of this epoch; epoch_us is its length to be */
     uint64_t cursor;                /* next gfn to look at for copying; gfn_end: nothing more in this epoch */
     uint64_t sealed_bytes;          /* of the writer's new bytes */
@@ -82,6 +83,7 @@ static int start_over(struct tk_guest *g, struct flic_err *err)
     if (!g->base->hot || !g->pending || tk_history_init(&g->history, g->info.gfn_end))
         return flic_err_set(err, -ENOMEM, "track '%s': out of memory", g->info.name);
     ck_base_mark_all(g->base, &g->info);
+    g->seen_epochs = 0;
     g->cursor = g->base->gfn_end;
     g->status.unknown_pages = ck_count_bits(g->base->dirty, g->base->gfn_end);
     g->status.pending_pages = 0;
@@ -254,7 +256,9 @@ static int end_epoch(struct tk_guest *g, struct flic_err *err)
     adapt(g, g->status.last.written_pages);
     g->status.epochs++;
     g->began_us = now;
-    g->cursor = 0;
+    if (g->seen_epochs < g->conf.clean_epochs)
+        g->seen_epochs++;
+    g->cursor = g->seen_epochs == g->conf.clean_epochs ? 0 : g->base->gfn_end;
     return renew(g, err);
 }
 

@@ -13,11 +13,8 @@
 int tk_history_init(struct tk_history *history, uint64_t gfn_end)
 {
     history->words = (size_t)((gfn_end + 63) / 64);
-    history->page = malloc(history->words ? history->words * 64 : 1);
-    if (!history->page)
-        return -ENOMEM;
-    memset(history->page, 1, history->words * 64);
-    return 0;
+    history->page = calloc(history->words + 1, 64);
+    return history->page ? 0 : -ENOMEM;
 }
 
 void tk_history_fini(struct tk_history *history)

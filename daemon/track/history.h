@@ -18,7 +18,7 @@ struct tk_measure {
     uint32_t written_pages, ws_pages, stable_pages, ws_regions;     /* as in struct tk_sample */
 };
 
-/* Every page counts as written in the epoch before. -ENOMEM. */
+/* Nothing written yet. -ENOMEM. */
 int tk_history_init(struct tk_history *history, uint64_t gfn_end);
 void tk_history_fini(struct tk_history *history);
 

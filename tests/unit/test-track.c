@@ -545,6 +545,18 @@ START_TEST(the_write_set_is_what_is_written_again_and_again)
 }
 END_TEST
 
+START_TEST(a_guest_that_writes_each_page_once_has_no_write_set_from_the_first_epoch_on)
+{
+    track_begin();
+    for (uint32_t i = 0; i < 6; i++) {
+        scene_dirty(GUEST, 200 + 100 * i, 100, i);
+        track_for(SECOND);
+        ck_assert_uint_eq(track_status().last.written_pages, 100);
+        ck_assert_uint_eq(track_status().last.ws_pages, 0);
+    }
+}
+END_TEST
+
 START_TEST(the_series_keeps_the_newest_samples_oldest_first)
 {
     static struct tk_sample samples[TK_SERIES + 1];
@@ -618,6 +630,7 @@ static Suite *suite(void)
     tcase_add_test(t, a_suspended_guest_is_not_copied_from);
     tcase_add_test(t, log_dirty_left_on_by_a_flicd_that_died_is_begun_anew_and_nothing_of_it_trusted);
     tcase_add_test(t, the_write_set_is_what_is_written_again_and_again);
+    tcase_add_test(t, a_guest_that_writes_each_page_once_has_no_write_set_from_the_first_epoch_on);
     tcase_add_test(t, the_series_keeps_the_newest_samples_oldest_first);
     tcase_add_test(t, history_forgets_after_eight_epochs_and_ends_where_the_guest_ends);
     suite_add_tcase(s, t);

@@ -22,7 +22,8 @@ refusal() {
     check "  and nothing has started, nothing is lost" nothing_started
 }
 # spoiled SENTENCE CODE WORDS WHERE...: a byte is wrong there for the time of one try; with restart=yes flicd comes up in between,
-# because it keeps what it read from packs
+# because it keeps what it read from packs. Which pack matters: the first holds the guest's kernel, which is read from there; the
+# newest may hold what was replaced later, or copies of pages that a restore takes from NVRAM
 restart=no
 spoiled() {
     local sentence=$1 code=$2 words=$3

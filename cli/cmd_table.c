@@ -13,6 +13,13 @@ static const struct argp_option limit_option[] = {
     { 0 },
 };
 
+static const struct argp_option protect_options[] = {
+    { "every", CMD_OPTION_EVERY, "TIME", 0, "A checkpoint so often: 5s, 2m, 1h ... from 1s to 24h (default 5s)", 0 },
+    { "keep", CMD_OPTION_KEEP, "N", 0, "Keep the newest N of them, 1 to 32 (default 3)", 0 },
+    { "ram-only", CMD_OPTION_RAM_ONLY, NULL, 0, "Leave the guest's disks out", 0 },
+    { 0 },
+};
+
 const struct cmd_verb cmd_verbs[] = {
     { "status", "what flicd, the hypervisor, NVRAM and flash are doing", "",
       "Shows the state of flicd, of the hypervisor's capabilities, of NVRAM and of the store on flash, and the "
@@ -32,6 +39,15 @@ const struct cmd_verb cmd_verbs[] = {
       "Forgets one checkpoint for good. Its number is never used again. A FILE stays where it is and refers to nothing "
       "from then on.",
       CMD_TARGET, dry_run_option, cmd_forget, cmd_forget_print },
+    { "protect", "checkpoint a guest that runs on, again and again", "DOMAIN",
+      "Makes a checkpoint of a running guest and of its disks every so often and keeps the newest few; the guest runs on. "
+      "Answers when the first one is published. After a power cut a restore of DOMAIN brings back the last one: what "
+      "the guest wrote or sent since then is rolled back. The setting outlives flicd and the guest. Only checkpoints that "
+      "this made are ever dropped.",
+      CMD_TARGET, protect_options, cmd_protect, cmd_protect_print },
+    { "unprotect", "end that", "DOMAIN",
+      "Ends 'flic protect'. The checkpoints it made stay until they are forgotten.",
+      CMD_TARGET, NULL, cmd_unprotect, cmd_unprotect_print },
     { "hold", "stop moving checkpoints from NVRAM to flash", "",
       "Holds the move from NVRAM to flash, for maintenance or measurements, until 'flic release' or until flicd "
       "restarts.",

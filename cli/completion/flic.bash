@@ -8,7 +8,7 @@ _flic_checkpoints() {
 
 _flic() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb='' word i
-    local verbs='status list show log forget hold release cancel' options='--json --socket --help --usage'
+    local verbs='status list show log forget protect unprotect hold release cancel' options='--json --socket --help --usage'
 
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
@@ -20,12 +20,13 @@ _flic() {
     done
     case $prev in
         --socket) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-        -n | --limit) COMPREPLY=(); return ;;
+        -n | --limit | --every | --keep) COMPREPLY=(); return ;;
     esac
     case $verb in
         '') options+=' --version' ;;
         log) options+=' --limit' ;;
         forget) options+=' --dry-run' ;;
+        protect) options+=' --every --keep --ram-only' ;;
     esac
     if [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
@@ -35,6 +36,9 @@ _flic() {
         '') mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$cur") ;;
         list) mapfile -t COMPREPLY < <(compgen -W "$(_flic_checkpoints | sed 's/@[0-9]*$//' | sort -u)" -- "$cur") ;;
         show | log | forget) mapfile -t COMPREPLY < <(compgen -W "$(_flic_checkpoints)" -f -- "$cur") ;;
+        protect) mapfile -t COMPREPLY < <(compgen -W "$(xl list 2>/dev/null | awk 'NR > 2 { print $1 }')" -- "$cur") ;;
+        unprotect) mapfile -t COMPREPLY < <(compgen -W "$(flic status 2>/dev/null |
+                awk '/^[^ ]/ { on = /^protected/; next } on && $1 != "guest" { print $1 }')" -- "$cur") ;;
         cancel) mapfile -t COMPREPLY < <(compgen -W "$(flic status 2>/dev/null |
                 awk '/^operations/ { on = 1; next } on && $1 != "none" { print $1 }')" -- "$cur") ;;
         *) COMPREPLY=() ;;

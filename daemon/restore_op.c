@@ -119,11 +119,9 @@ static int place_disks(struct run *r, struct flic_err *err)
 
     if (r->ram_only || !sw_needed(r->loaded.root.disks))
         return 0;
-    if (r->clone)
-        return flic_err_set(err, FLIC_E_REFUSED, "checkpoint %s@%llu has disk snapshots, which belong in the place of its guest's own disks: "
-                            "a clone would take them away; give the clone other disks and use --ram-only", r->entry.info.name,
-                            (unsigned long long)r->name.seq);
-    rc = sw_begin(&where, &r->entry.info.guest, r->loaded.root.disks, err);
+    rc = r->clone ? fd_op_claim_guest(r->op, &r->entry.info.guest, err) : 0;    /* one at a time moves a guest's disks */
+    if (!rc)
+        rc = sw_begin(&where, &r->entry.info.guest, r->loaded.root.disks, err);
     r->swapped = !rc;
     return rc;
 }

@@ -183,6 +183,14 @@ static json_t *about(const char *verb, const char *operation)
     return json_pack("{s:s, s:s}", "op", verb, "operation", operation);
 }
 
+/* An answer comes a little before the end of its operation. */
+static void await_idle(void)
+{
+    for (int i = 0; i < 500 && fd_op_holds(&flicd, GUEST); i++)
+        (void)usleep(10000);
+    ck_assert(!fd_op_holds(&flicd, GUEST));
+}
+
 /* A whole save up to its answer; the guest is left suspended. */
 static void save_whole_of(json_t *request)
 {
@@ -200,6 +208,7 @@ static void save_whole_of(json_t *request)
     ck_assert_msg(!flx_fake_tracked(GUEST), "log-dirty is still on when the save is answered");
     flic_talk_close(helper);
     flic_talk_close(owner);
+    await_idle();
 }
 
 static void save_whole(void)
@@ -448,13 +457,6 @@ START_TEST(a_guest_that_runs_on_does_so_once_captured_before_anything_is_publish
     ck_assert(!flx_fake_tracked(GUEST));
 }
 END_TEST
-
-static void await_idle(void)
-{
-    for (int i = 0; i < 500 && fd_op_holds(&flicd, GUEST); i++)
-        (void)usleep(10000);
-    ck_assert(!fd_op_holds(&flicd, GUEST));
-}
 
 START_TEST(invariant_6_a_failure_after_the_resume_costs_the_checkpoint_and_nothing_else)
 {

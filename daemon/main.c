@@ -107,9 +107,9 @@ static int serve(struct fd_daemon *daemon, struct flic_err *err)
     if (!rc)
         rc = ev_on_signal(daemon->loop, SIGINT, on_stop, daemon, err);
     if (!rc)
-        rc = fd_keeper_start(daemon, err);
-    if (!rc)
         rc = fd_protect_start(daemon, err);
+    if (!rc)
+        rc = fd_keeper_start(daemon, err);
     if (rc)
         return rc;
     fd_notify(daemon->store && !daemon->host.missing[0] ? "READY=1\nSTATUS=ready"
@@ -140,8 +140,8 @@ int main(int argc, char **argv)
     }
     if (rc)
         flic_error("%s", err.text);
-    fd_protect_stop(&daemon);
     fd_keeper_stop(&daemon);
+    fd_protect_stop(&daemon);
     ev_free(daemon.loop);
     ck_close(daemon.store);
     return flic_code_exit_status(rc);

@@ -115,6 +115,22 @@ int fd_protect_note(struct fd_daemon *daemon, const struct flic_uuid *guest, uin
     return rc;
 }
 
+bool fd_protect_will_drop(struct fd_daemon *daemon, const struct flic_uuid *guest, uint64_t seq)
+{
+    struct fd_protect *p = daemon->protect;
+    const struct guest *g;
+    bool will = false;
+
+    if (!p)
+        return false;
+    (void)pthread_mutex_lock(&p->lock);
+    g = find(p, guest);
+    for (size_t i = 0; g && g->present && !g->code && i < g->set.n_made; i++)
+        will |= g->set.made[i] == seq;
+    (void)pthread_mutex_unlock(&p->lock);
+    return will;
+}
+
 static void drop_surplus(struct fd_protect *p, const struct flic_uuid *guest)
 {
     uint64_t made[PT_MADE_MAX], freed;

@@ -661,10 +661,13 @@ END_TEST
 START_TEST(a_guest_that_is_gone_is_not_tried_but_stays_protected_until_it_is_back)
 {
     struct flic_talk *talk = protect_web(1000, 3);
+    struct flic_uuid guest = scene_uuid(1);
 
     await_state("waiting");
+    ck_assert(fd_protect_will_drop(&flicd, &guest, 1) && !fd_protect_will_drop(&flicd, &guest, 2));
     flx_fake_kill(GUEST);
     await_state("absent");
+    ck_assert(!fd_protect_will_drop(&flicd, &guest, 1));        /* nobody will: to flash with it */
     ck_assert_uint_eq(atomic_load(&spawned), 1);
     scene_guest(GUEST, "web", 1, GUEST_PAGES);
     be_worker(2);

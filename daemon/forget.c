@@ -20,7 +20,12 @@ static void drop_disks(struct fd_daemon *daemon, const struct ck_entry *entry)
     struct sn_where where = fd_where(daemon);
     struct flic_err err = { 0 };
 
-    if (sn_drop(&where, &name, &err))
+    int rc;
+
+    ck_work_begin(daemon->store);       /* it writes flash, and a pause may be on */
+    rc = sn_drop(&where, &name, &err);
+    ck_work_end(daemon->store);
+    if (rc)
         flic_warn("disk snapshots of the forgotten %s@%llu are left: %s", entry->info.name, (unsigned long long)name.seq, err.text);
 }
 

@@ -120,8 +120,11 @@ static int place_disks(struct run *r, struct flic_err *err)
     if (r->ram_only || !sw_needed(r->loaded.root.disks))
         return 0;
     rc = r->clone ? fd_op_claim_guest(r->op, &r->entry.info.guest, err) : 0;    /* one at a time moves a guest's disks */
-    if (!rc)
-        rc = sw_begin(&where, &r->entry.info.guest, r->loaded.root.disks, err);
+    if (rc)
+        return rc;
+    ck_work_begin(r->op->daemon->store);        /* it writes flash, and another guest's pause may be on */
+    rc = sw_begin(&where, &r->entry.info.guest, r->loaded.root.disks, err);
+    ck_work_end(r->op->daemon->store);
     r->swapped = !rc;
     return rc;
 }
@@ -129,10 +132,13 @@ static int place_disks(struct run *r, struct flic_err *err)
 static int end_swap(struct run *r, bool stays, struct flic_err *err)
 {
     struct sn_where where = fd_where(r->op->daemon);
-    int rc = 0;
+    int rc;
 
-    if (r->swapped)
-        rc = stays ? sw_commit(&where, &r->entry.info.guest, err) : sw_undo(&where, &r->entry.info.guest, err);
+    if (!r->swapped)
+        return 0;
+    ck_work_begin(r->op->daemon->store);
+    rc = stays ? sw_commit(&where, &r->entry.info.guest, err) : sw_undo(&where, &r->entry.info.guest, err);
+    ck_work_end(r->op->daemon->store);
     if (!rc)
         r->swapped = false;
     return rc;

@@ -115,8 +115,11 @@ static int prepare_to_go_on(struct run *r, const char *config, struct flic_err *
 
     if (r->by_protect)
         rc = fd_protect_note(r->op->daemon, &name.guest, name.seq, err);
-    if (!rc && !r->ram_only)
-        rc = sn_prepare(&where, &name, config, &r->shots, err);
+    if (rc || r->ram_only)
+        return rc;
+    ck_work_begin(r->op->daemon->store);        /* it writes flash, and another guest's pause may be on */
+    rc = sn_prepare(&where, &name, config, &r->shots, err);
+    ck_work_end(r->op->daemon->store);
     return rc;
 }
 

@@ -27,6 +27,8 @@ struct cmd_request {
     uint32_t limit;             /* log: 0 is all */
     bool has_limit;
     bool json, dry_run, watch;
+    uint32_t every_ms, keep;    /* protect */
+    bool ram_only;
 };
 
 enum cmd_argument { CMD_NO_ARGUMENT, CMD_MAY_TARGET, CMD_TARGET, CMD_OPERATION };
@@ -42,7 +44,8 @@ struct cmd_verb {
 };
 
 /* Keys of the verbs' own options. */
-enum cmd_option { CMD_OPTION_SOCKET = 0x100, CMD_OPTION_JSON, CMD_OPTION_DRY_RUN, CMD_OPTION_WATCH };
+enum cmd_option { CMD_OPTION_SOCKET = 0x100, CMD_OPTION_JSON, CMD_OPTION_DRY_RUN, CMD_OPTION_WATCH, CMD_OPTION_EVERY, CMD_OPTION_KEEP,
+                  CMD_OPTION_RAM_ONLY };
 
 extern const struct cmd_verb cmd_verbs[];
 extern const size_t cmd_verb_count;
@@ -65,6 +68,10 @@ int cmd_forget_print(const struct cmd_request *req, const json_t *answer);
 int cmd_hold(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
 int cmd_release(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
 int cmd_hold_print(const struct cmd_request *req, const json_t *answer);
+int cmd_protect(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
+int cmd_protect_print(const struct cmd_request *req, const json_t *answer);
+int cmd_unprotect(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
+int cmd_unprotect_print(const struct cmd_request *req, const json_t *answer);
 int cmd_cancel(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
 int cmd_cancel_print(const struct cmd_request *req, const json_t *answer);
 int cmd_track(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
@@ -77,6 +84,8 @@ int cmd_tracked_print(const json_t *tracked);
 
 /* "nvram, flash" from a checkpoint's places. Gives; NULL without memory. */
 char *cmd_places(const json_t *checkpoint);
+/* The table of protected guests in `status`. */
+int cmd_protection_print(const json_t *protection);
 /* "name@7" into out. */
 const char *cmd_checkpoint_name(const json_t *of, char out[300]);
 

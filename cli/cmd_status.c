@@ -6,6 +6,7 @@
 #include "cli/member.h"
 #include "cli/table.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -41,6 +42,47 @@ static void add_progress(struct table *table, const json_t *op)
     else
         (void)snprintf(text, sizeof(text), "%s", done ? human_bytes(done, a) : "-");
     table_add(table, text);
+}
+
+static const char *age_of(const json_t *guest, char out[HUMAN_ROOM])
+{
+    return json_object_get(guest, "age_ms") ? human_us(member_u64(guest, "age_ms") * 1000, out) : strcpy(out, "-");
+}
+
+int cmd_protection_print(const json_t *protection)
+{
+    static const char *const heads[] = { "  guest", "every", "keep", "state", "last", "age", "left out", "message" };
+    struct table table;
+    json_t *guest;
+    size_t i;
+    int rc;
+
+    if (!json_array_size(protection))
+        return 0;
+    (void)printf("protected\n");
+    table_init(&table, "lrrllrrl");
+    for (i = 0; i < sizeof(heads) / sizeof(heads[0]); i++)
+        table_add(&table, heads[i]);
+    json_array_foreach(protection, i, guest) {
+        char name[300], last[32] = "-", every[HUMAN_ROOM], age[HUMAN_ROOM], keep[24], left_out[24];
+
+        (void)snprintf(name, sizeof(name), "  %s", member_text(guest, "domain"));
+        if (member_u64(guest, "last_seq"))
+            (void)snprintf(last, sizeof(last), "@%" PRIu64, member_u64(guest, "last_seq"));
+        (void)snprintf(keep, sizeof(keep), "%" PRIu64, member_u64(guest, "keep"));
+        (void)snprintf(left_out, sizeof(left_out), "%" PRIu64, member_u64(guest, "beats_left_out"));
+        table_add(&table, name);
+        table_add(&table, human_us(member_u64(guest, "every_ms") * 1000, every));
+        table_add(&table, keep);
+        table_add(&table, member_text(guest, "state"));
+        table_add(&table, last);
+        table_add(&table, age_of(guest, age));
+        table_add(&table, left_out);
+        table_add(&table, member_text(guest, "message")[0] ? member_text(guest, "message") : NULL);
+    }
+    rc = table_print(&table, stdout);
+    table_fini(&table);
+    return rc;
 }
 
 static int print_operations(const json_t *operations)
@@ -82,6 +124,8 @@ int cmd_status_print(const struct cmd_request *req, const json_t *answer)
     print_warning(answer);
     for (size_t i = 0; !rc && i < sizeof(sections) / sizeof(sections[0]); i++)
         rc = print_section(sections[i], json_object_get(answer, sections[i]));
+    if (!rc)
+        rc = cmd_protection_print(json_object_get(answer, "protection"));
     if (!rc)
         rc = print_operations(json_object_get(answer, "operations"));
     if (rc || !json_array_size(json_object_get(answer, "tracked")))

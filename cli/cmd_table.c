@@ -18,6 +18,13 @@ static const struct argp_option watch_option[] = {
     { 0 },
 };
 
+static const struct argp_option protect_options[] = {
+    { "every", CMD_OPTION_EVERY, "TIME", 0, "A checkpoint so often: 5s, 2m, 1h ... from 1s to 24h (default 5s)", 0 },
+    { "keep", CMD_OPTION_KEEP, "N", 0, "Keep the newest N of them, 1 to 32 (default 3)", 0 },
+    { "ram-only", CMD_OPTION_RAM_ONLY, NULL, 0, "Leave the guest's disks out", 0 },
+    { 0 },
+};
+
 const struct cmd_verb cmd_verbs[] = {
     { "status", "what flicd, the hypervisor, NVRAM and flash are doing", "",
       "Shows the state of flicd, of the hypervisor's capabilities, of NVRAM and of the store on flash, and the "
@@ -49,6 +56,15 @@ const struct cmd_verb cmd_verbs[] = {
       "Plots the size of the write set of DOMAIN, which must be tracked, over its last epochs: pages written in at least two of "
       "eight epochs. It is a write set: pages that are only read are not in it, so it is not how much memory the guest needs.",
       CMD_TARGET, watch_option, cmd_wss, cmd_wss_print },
+    { "protect", "checkpoint a guest that runs on, again and again", "DOMAIN",
+      "Makes a checkpoint of a running guest and of its disks every so often and keeps the newest few; the guest runs on. "
+      "Answers when the first one is published. After a power cut a restore of DOMAIN brings back the last one: what "
+      "the guest wrote or sent since then is rolled back. The setting outlives flicd and the guest. Only checkpoints that "
+      "this made are ever dropped.",
+      CMD_TARGET, protect_options, cmd_protect, cmd_protect_print },
+    { "unprotect", "end that", "DOMAIN",
+      "Ends 'flic protect'. The checkpoints it made stay until they are forgotten.",
+      CMD_TARGET, NULL, cmd_unprotect, cmd_unprotect_print },
     { "hold", "stop moving checkpoints from NVRAM to flash", "",
       "Holds the move from NVRAM to flash, for maintenance or measurements, until 'flic release' or until flicd "
       "restarts.",

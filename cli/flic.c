@@ -10,6 +10,9 @@
 #include "cli/cmd.h"
 
 #define OPTIONS_MAX 12
+#define EVERY_MIN_MS 1000ul             /* as flicd has them */
+#define EVERY_MAX_MS (24ul * 3600 * 1000)
+#define KEEP_MAX 32
 
 const char *argp_program_version = "flic " FLIC_VERSION;
 
@@ -38,6 +41,43 @@ static error_t parse_limit(struct cmd_request *req, const char *arg, struct argp
     return 0;
 }
 
+/* A whole number and its unit; seconds without one. */
+static error_t parse_every(struct cmd_request *req, const char *arg, struct argp_state *state)
+{
+    static const struct { const char *unit; unsigned long ms; } units[] = {
+        { "s", 1000 }, { "", 1000 }, { "ms", 1 }, { "m", 60000 }, { "min", 60000 }, { "h", 3600000 },
+    };
+    unsigned long n, ms = 0;
+    char *end;
+
+    errno = 0;
+    n = strtoul(arg, &end, 10);
+    for (size_t i = 0; !errno && end != arg && *arg != '-' && n <= EVERY_MAX_MS && i < sizeof(units) / sizeof(units[0]); i++)
+        if (!strcmp(end, units[i].unit))
+            ms = n * units[i].ms;
+    if (ms < EVERY_MIN_MS || ms > EVERY_MAX_MS) {
+        argp_error(state, "--every takes a time from 1s to 24h, such as 5s or 2m, not '%s'", arg);
+        return EINVAL;
+    }
+    req->every_ms = (uint32_t)ms;
+    return 0;
+}
+
+static error_t parse_keep(struct cmd_request *req, const char *arg, struct argp_state *state)
+{
+    unsigned long n;
+    char *end;
+
+    errno = 0;
+    n = strtoul(arg, &end, 10);
+    if (errno || end == arg || *end || *arg == '-' || n < 1 || n > KEEP_MAX) {
+        argp_error(state, "--keep takes a number from 1 to %d, not '%s'", KEEP_MAX, arg);
+        return EINVAL;
+    }
+    req->keep = (uint32_t)n;
+    return 0;
+}
+
 static error_t take_argument(struct cmd_request *req, char *arg, struct argp_state *state)
 {
     if (req->verb->argument == CMD_NO_ARGUMENT)
@@ -59,6 +99,9 @@ static error_t parse_verb_option(int key, char *arg, struct argp_state *state)
     case CMD_OPTION_SOCKET: req->socket = arg; return 0;
     case CMD_OPTION_DRY_RUN: req->dry_run = true; return 0;
     case CMD_OPTION_WATCH: req->watch = true; return 0;
+    case CMD_OPTION_RAM_ONLY: req->ram_only = true; return 0;
+    case CMD_OPTION_EVERY: return parse_every(req, arg, state);
+    case CMD_OPTION_KEEP: return parse_keep(req, arg, state);
     case ARGP_KEY_ARG: return take_argument(req, arg, state);
     case ARGP_KEY_END:
         if (!req->what && (req->verb->argument == CMD_TARGET || req->verb->argument == CMD_OPERATION))
@@ -228,7 +271,7 @@ int main(int argc, char **argv)
 {
     static const struct argp argp = { common_options, parse_main_option, "VERB [ARGUMENT...]",
                                       "Asks flicd about checkpoints of Xen guests.", NULL, list_verbs, NULL };
-    struct cmd_request req = { 0 };
+    struct cmd_request req = { .every_ms = 5000, .keep = 3 };
     struct main_input in = { .req = &req };
 
     (void)setlocale(LC_ALL, "");

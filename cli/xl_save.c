@@ -17,13 +17,13 @@ enum { KEY_FLIC = 0x100, KEY_TIMEOUT, KEY_RAM_ONLY, KEY_JSON, KEY_SOCKET };
 
 struct save_request {
     const char *domain;
-    bool quiet, json, keep_running;
+    bool quiet, json;
     struct flicxl_save_params params;
 };
 
 static const struct argp_option options[] = {
     { "flic", KEY_FLIC, NULL, 0, "Save through FLIC (else this is the stock xl save)", 0 },
-    { NULL, 'c', NULL, 0, "Leave the domain running: not in this release, use -p", 0 },
+    { NULL, 'c', NULL, 0, "Leave the domain running: a checkpoint of it and its disks", 0 },
     { NULL, 'p', NULL, 0, "Leave the domain there, suspended and paused", 0 },
     { "timeout", KEY_TIMEOUT, "S", 0, "Give up after S seconds (1 to 86400); the guest runs on", 0 },
     { "ram-only", KEY_RAM_ONLY, NULL, 0, "Save without identifying the guest's disks", 0 },
@@ -40,8 +40,12 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 
     switch (key) {
     case KEY_FLIC: return 0;
-    case 'c': req->keep_running = true; return 0;
-    case 'p': req->params.after = FLICXL_AFTER_PAUSE; return 0;
+    case 'c':
+    case 'p':
+        if (req->params.after != FLICXL_AFTER_DESTROY)
+            argp_error(state, "-c and -p say two different things");
+        req->params.after = key == 'c' ? FLICXL_AFTER_RUN : FLICXL_AFTER_PAUSE;
+        return 0;
     case 'q': req->quiet = true; return 0;
     case 'h': argp_state_help(state, state->out_stream, ARGP_HELP_STD_HELP); return 0;
     case KEY_RAM_ONLY: req->params.ram_only = true; return 0;
@@ -64,7 +68,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 static const struct argp argp = {
     options, parse_option, "--flic DOMAIN [FILE]",
     "Saves a guest through FLIC: the pages it is writing go to NVRAM, the rest deduplicated to flash. DOMAIN is a name, uuid or "
-    "number. FILE, if given, becomes a small reference to the checkpoint. Ctrl-C cancels: the guest runs on.",
+    "number. FILE, if given, becomes a small reference to the checkpoint. Ctrl-C cancels: the guest runs on. With "
+    "-c it runs on in any case, from the moment its memory and disks are captured.",
     NULL, NULL, NULL,
 };
 
@@ -73,8 +78,8 @@ static void print_summary(const struct save_request *req, const struct flicxl_in
     json_t *figures = info->figures ? json_loads(info->figures, 0, NULL) : NULL;
     char pause[HUMAN_ROOM], set[HUMAN_ROOM], nvram[HUMAN_ROOM], flash[HUMAN_ROOM], dedup[HUMAN_ROOM];
 
-    (void)printf("saved %s@%" PRIu64 ": pause %s, working set %s, %s to NVRAM, %s to flash, %s found in the store already\n",
-                 req->domain, info->seq, human_us(member_u64(figures, "pause_us"), pause),
+    (void)printf("%s %s@%" PRIu64 ": pause %s, working set %s, %s to NVRAM, %s to flash, %s found in the store already\n",
+                 req->params.after == FLICXL_AFTER_RUN ? "checkpoint" : "saved", req->domain, info->seq, human_us(member_u64(figures, "pause_us"), pause),
                  human_bytes(member_u64(figures, "ws_pages") * 4096, set),
                  human_bytes(member_u64(figures, "nvram_bytes"), nvram),
                  human_bytes(member_u64(figures, "flash_bytes"), flash),
@@ -82,6 +87,8 @@ static void print_summary(const struct save_request *req, const struct flicxl_in
     if (member_u64(figures, "spilled_pages"))
         (void)printf("NVRAM was full: %s of the working set went to flash inside the pause\n",
                      human_bytes(member_u64(figures, "spilled_pages") * 4096, set));
+    if (req->params.after == FLICXL_AFTER_RUN)
+        (void)printf("the guest runs on%s\n", req->params.ram_only ? "; its disks were left out" : "");
     if (req->params.file)
         (void)printf("%s refers to it\n", req->params.file);
     json_decref(figures);
@@ -131,7 +138,7 @@ static int save(const struct xl_global *global, struct save_request *req, struct
     progress_end(&progress);
     if (r)
         rc = xl_err_from_info(&info, r, err);
-    if (rc || req->params.after == FLICXL_AFTER_PAUSE)
+    if (rc || req->params.after != FLICXL_AFTER_DESTROY)
         watch_survivor(domid, &progress);
     info.domid = 0;     /* of no use to anyone once the guest is saved */
     if (!rc)
@@ -147,16 +154,13 @@ int xl_save(const struct xl_global *global, int argc, char **argv)
     struct save_request req = { 0 };
     struct flic_err err = { 0 };
     char name[] = "xl save";
-    int rc = 0;
+    int rc;
 
     argp_err_exit_status = 2;
     flicxl_save_params_init(&req.params);
     argv[0] = name;
     (void)argp_parse(&argp, argc, argv, 0, NULL, &req);
-    if (req.keep_running)
-        rc = flic_err_set(&err, FLIC_E_REFUSED, "-c is not in this release: use -p, which leaves the domain paused");
     req.params.cancel = cancel_on_signals();
-    if (!rc)
-        rc = save(global, &req, &err);
+    rc = save(global, &req, &err);
     return rc ? xl_report("save", &err) : 0;
 }

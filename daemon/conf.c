@@ -43,6 +43,7 @@ static const struct key keys[] = {
     INT_KEY(track_clean_epochs, 1, 8, 3),
     INT_KEY(track_kib_per_s, 16, 1 << 21, 8192),
     INT_KEY(track_cpu_percent, 1, 100, 25),
+    TEXT_KEY(disk_snapshot_hook, PATH, "", NULL),
     TEXT_KEY(log_level, TEXT, "info", "|error|warning|info|debug|"),
 };
 #define N_KEYS (sizeof(keys) / sizeof(keys[0]))
@@ -99,7 +100,7 @@ static int set_text(const struct key *key, config_setting_t *s, struct fd_conf *
         return flic_err_set(err, FLIC_E_CONFIG, "%s: %s takes a text in quotes", where, key->name);
     if (strlen(value) >= key->size)
         return flic_err_set(err, FLIC_E_CONFIG, "%s: %s is longer than %zu bytes", where, key->name, key->size - 1);
-    if (key->type == PATH && value[0] != '/')
+    if (key->type == PATH && value[0] != '/' && (value[0] || *key->text_fallback))      /* what is nothing by default may be */
         return flic_err_set(err, FLIC_E_CONFIG, "%s: %s takes an absolute path, not '%s'", where, key->name, value);
     if (!is_choice(key, value))
         return flic_err_set(err, FLIC_E_CONFIG, "%s: %s cannot be '%s', it may be one of %s", where, key->name, value,

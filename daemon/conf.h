@@ -16,6 +16,7 @@ struct fd_conf {
     char socket_group[64];
     char destage[8];            /* "idle" or "held" */
     char log_level[8];
+    char disk_snapshot_hook[PATH_MAX];
     int nvram_size_mib;
     int workers;
     int live_rounds_max;

@@ -16,12 +16,14 @@
 #include "daemon/checkpoint/store.h"
 #include "daemon/conf.h"
 #include "daemon/ev.h"
+#include "daemon/snapshot.h"
 #include "libxl-ext/flx.h"
 
 struct fd_session;
 struct fd_op;
 struct fd_keeper;
 struct fd_tracking;
+struct fd_protect;
 
 struct fd_daemon {
     struct fd_conf conf;                /* constant after start */
@@ -31,6 +33,7 @@ struct fd_daemon {
     struct flic_err store_err;
     struct fd_keeper *keeper;
     struct fd_tracking *tracking;       /* NULL without a store; constant while sessions are served */
+    struct fd_protect *protect;         /* NULL without a store; constant while sessions are served */
     atomic_bool held;                   /* destage is held */
     /* loop thread only */
     struct fd_session *sessions;
@@ -61,6 +64,14 @@ bool fd_is_question(const char *op);
 int fd_keeper_start(struct fd_daemon *daemon, struct flic_err *err);
 void fd_keeper_stop(struct fd_daemon *daemon);
 void fd_keeper_poke(struct fd_daemon *daemon);      /* there may be something to move; any thread */
+
+/* ---- forget.c ---- */
+
+/* Forgets one checkpoint, its disk snapshots and the disks it displaced with it, and writes that into the journal. */
+int fd_forget(struct fd_daemon *daemon, const struct ck_entry *entry, bool dry_run, uint64_t *ret_freed_bytes, struct flic_err *err);
+/* At start: what was cut off about disks is put in order. */
+void fd_tidy_disks(struct fd_daemon *daemon);
+struct sn_where fd_where(const struct fd_daemon *daemon);
 
 /* ---- journal.c ---- */
 struct ix_entry;

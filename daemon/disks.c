@@ -21,11 +21,6 @@
 
 #define DRAIN_MS 5000
 
-struct disk {
-    const char *vdev, *path;
-    bool writable;
-};
-
 /* ---- libxl's list ---- */
 
 static int parse_config(const char *config, json_t **ret_root, json_t **ret_disks, struct flic_err *err)
@@ -42,17 +37,18 @@ static int parse_config(const char *config, json_t **ret_root, json_t **ret_disk
 }
 
 /* True for a drive that holds guest state; an empty CD drive is none. */
-static bool take_disk(json_t *d, struct disk *disk)
+static bool take_disk(json_t *d, struct fd_disk *disk)
 {
     disk->vdev = json_string_value(json_object_get(d, "vdev"));
     disk->path = json_string_value(json_object_get(d, "pdev_path"));
+    disk->format = json_string_value(json_object_get(d, "format"));
     disk->writable = json_integer_value(json_object_get(d, "readwrite")) != 0;
     if (!disk->vdev)
         disk->vdev = "?";
     return disk->path && disk->path[0];
 }
 
-static int is_file(const struct disk *disk, struct stat *st, struct flic_err *err)
+static int is_file(const struct fd_disk *disk, struct stat *st, struct flic_err *err)
 {
     if (stat(disk->path, st))
         return flic_err_set(err, FLIC_E_DISK, "disk %s: '%s': %s", disk->vdev, disk->path, strerror(errno));
@@ -62,11 +58,10 @@ static int is_file(const struct disk *disk, struct stat *st, struct flic_err *er
     return 0;
 }
 
-int fd_disks_can(const char *config, struct flic_err *err)
+int fd_disks_each(const char *config, fd_disk_fn *see, void *arg, struct flic_err *err)
 {
-    json_t *root, *disks, *d;
-    struct disk disk;
-    struct stat st;
+    json_t *root = NULL, *disks = NULL, *d;
+    struct fd_disk disk;
     size_t i;
     int rc = parse_config(config, &root, &disks, err);
 
@@ -74,25 +69,35 @@ int fd_disks_can(const char *config, struct flic_err *err)
         return rc;
     json_array_foreach(disks, i, d)
         if (!rc && take_disk(d, &disk))
-            rc = is_file(&disk, &st, err);
+            rc = see(&disk, arg, err);
     json_decref(root);
     return rc;
 }
 
+static int can_one(const struct fd_disk *disk, void *arg, struct flic_err *err)
+{
+    struct stat st;
+
+    (void)arg;
+    return is_file(disk, &st, err);
+}
+
+int fd_disks_can(const char *config, struct flic_err *err)
+{
+    return fd_disks_each(config, can_one, NULL, err);
+}
+
+static int is_shareable(const struct fd_disk *disk, void *arg, struct flic_err *err)
+{
+    (void)arg;
+    if (!disk->writable)
+        return 0;
+    return flic_err_set(err, FLIC_E_ALIVE, "disk %s, '%s', would be written to by both", disk->vdev, disk->path);
+}
+
 int fd_disks_can_share(const char *config, struct flic_err *err)
 {
-    json_t *root, *disks, *d;
-    struct disk disk;
-    size_t i;
-    int rc = parse_config(config, &root, &disks, err);
-
-    if (rc)
-        return rc;
-    json_array_foreach(disks, i, d)
-        if (!rc && take_disk(d, &disk) && disk.writable)
-            rc = flic_err_set(err, FLIC_E_ALIVE, "disk %s, '%s', would be written to by both", disk.vdev, disk.path);
-    json_decref(root);
-    return rc;
+    return fd_disks_each(config, is_shareable, NULL, err);
 }
 
 /* ---- settling ---- */
@@ -145,13 +150,13 @@ static unsigned long pending(const struct stat *st)
     return sum;
 }
 
-static void drain(const struct stat *st)
+void fd_disks_drain(const struct stat *st)
 {
     for (int waited = 0; pending(st) && waited < DRAIN_MS; waited += 2)
         (void)usleep(2000);
 }
 
-static json_t *identity(const struct disk *disk, const struct stat *st)
+json_t *fd_disks_identity(const struct fd_disk *disk, const struct stat *st)
 {
     char ctime_ns[32];
 
@@ -161,7 +166,7 @@ static json_t *identity(const struct disk *disk, const struct stat *st)
                      "inode", (json_int_t)st->st_ino, "size", (json_int_t)st->st_size, "ctime_ns", ctime_ns);
 }
 
-static int settle_one(const struct disk *disk, json_t *list, struct flic_err *err)
+int fd_disks_settle_one(const struct fd_disk *disk, json_t *list, struct flic_err *err)
 {
     FLIC_AUTO_CLOSE int fd = -1;
     struct stat st;
@@ -169,29 +174,25 @@ static int settle_one(const struct disk *disk, json_t *list, struct flic_err *er
 
     if (rc)
         return rc;
-    drain(&st);
+    fd_disks_drain(&st);
     fd = open(disk->path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fsync(fd) || fstat(fd, &st))
         return flic_err_errno(err, "flush disk %s, '%s'", disk->vdev, disk->path);
-    if (json_array_append_new(list, identity(disk, &st)))
+    if (json_array_append_new(list, fd_disks_identity(disk, &st)))
         return flic_err_set(err, -ENOMEM, "list the disks: out of memory");
     return 0;
 }
 
+static int settle_into(const struct fd_disk *disk, void *list, struct flic_err *err)
+{
+    return fd_disks_settle_one(disk, list, err);
+}
+
 int fd_disks_settle(const char *config, char **ret_list, struct flic_err *err)
 {
-    json_t *root, *disks, *d, *list;
-    struct disk disk;
-    size_t i;
-    int rc = parse_config(config, &root, &disks, err);
+    json_t *list = json_array();
+    int rc = fd_disks_each(config, settle_into, list, err);
 
-    if (rc)
-        return rc;
-    list = json_array();
-    json_array_foreach(disks, i, d)
-        if (!rc && take_disk(d, &disk))
-            rc = settle_one(&disk, list, err);
-    json_decref(root);
     *ret_list = rc ? NULL : json_dumps(list, JSON_COMPACT);
     json_decref(list);
     if (!rc && !*ret_list)
@@ -201,24 +202,30 @@ int fd_disks_settle(const char *config, char **ret_list, struct flic_err *err)
 
 /* ---- checking ---- */
 
+/* A disk with a snapshot may have moved on: it is the snapshot that must be as it was. */
 static int check_one(json_t *d, struct flic_err *err)
 {
     const char *path = json_string_value(json_object_get(d, "path"));
+    const char *snapshot = json_string_value(json_object_get(d, "snapshot"));
     const char *vdev = json_string_value(json_object_get(d, "vdev"));
     const char *ctime_ns = json_string_value(json_object_get(d, "ctime_ns"));
-    const char *hint = "the checkpoint's memory does not belong to it: put the disk back, or restore with --ram-only";
+    const char *hint = snapshot ? "the checkpoint's memory has lost its disk: restore another one, or this one with --ram-only"
+                                : "the checkpoint's memory does not belong to it: put the disk back, or restore with --ram-only";
+    const char *at = snapshot ? snapshot : path;
     struct stat st;
 
+    if (path && vdev && json_string_value(json_object_get(d, "hook")))
+        return 0;       /* the hook answers for it, when it is asked to put it in place */
     if (!path || !vdev || !ctime_ns)
         return flic_err_set(err, FLIC_E_DAMAGED, "the checkpoint's disk list is damaged");
-    if (stat(path, &st))
-        return flic_err_set(err, FLIC_E_DISK, "disk %s: '%s': %s; put it back, or restore with --ram-only", vdev, path,
+    if (stat(at, &st))
+        return flic_err_set(err, FLIC_E_DISK, "disk %s: '%s': %s; put it back, or restore with --ram-only", vdev, at,
                             strerror(errno));
     if ((json_int_t)st.st_ino != json_integer_value(json_object_get(d, "inode")))
-        return flic_err_set(err, FLIC_E_DISK, "disk %s: '%s' is another file than at the save; %s", vdev, path, hint);
+        return flic_err_set(err, FLIC_E_DISK, "disk %s: '%s' is another file than at the save; %s", vdev, at, hint);
     if ((json_int_t)st.st_size != json_integer_value(json_object_get(d, "size")) ||
         (int64_t)st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec != strtoll(ctime_ns, NULL, 10))
-        return flic_err_set(err, FLIC_E_DISK, "disk %s: '%s' changed since the save; %s", vdev, path, hint);
+        return flic_err_set(err, FLIC_E_DISK, "disk %s: '%s' changed since the save; %s", vdev, at, hint);
     return 0;
 }
 

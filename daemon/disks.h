@@ -6,11 +6,26 @@
  * A disk kept in a file is identified by device, inode, size and change time after a flush. A block device has no such mark: without
  * a snapshot it cannot be identified, and is refused. The list travels with the checkpoint as JSON text:
  *   [{"vdev":"xvda","path":"/guests/a.img","writable":true,"inode":131,"size":268435456,"ctime_ns":"17…"}]
+ * An entry with "hook" is a snapshot of that name which disk_snapshot_hook made. An entry with "snapshot" (snapshot.h) names that file beside, and inode, size and change time are the snapshot's.
  */
 #ifndef FLIC_DAEMON_DISKS_H
 #define FLIC_DAEMON_DISKS_H
 
+#include <stdbool.h>
+
 #include "common/err.h"
+
+struct stat;
+struct json_t;
+
+struct fd_disk {                /* borrowed from the configuration, for the length of a call */
+    const char *vdev, *path;
+    const char *format;         /* libxl's name for it; NULL: not said */
+    bool writable;
+};
+typedef int fd_disk_fn(const struct fd_disk *disk, void *arg, struct flic_err *err);
+/* Calls back for each disk in the libxl JSON but empty drives; the first non-zero answer ends it. */
+int fd_disks_each(const char *config, fd_disk_fn *see, void *arg, struct flic_err *err);
 
 /* Whether every disk in the libxl JSON can be identified: asked before the guest is touched. FLIC_E_DISK names the disk. */
 int fd_disks_can(const char *config, struct flic_err *err);
@@ -21,6 +36,11 @@ int fd_disks_can_share(const char *config, struct flic_err *err);
 /* With the guest suspended: waits for its backends' writes (at most 5 s), flushes every disk down to the medium and
  * identifies it. gives *ret_list. */
 int fd_disks_settle(const char *config, char **ret_list, struct flic_err *err);
+
+/* The same for one disk, appended to a JSON array; its entry alone, of a file whose state is `st`; and only the wait. */
+int fd_disks_settle_one(const struct fd_disk *disk, struct json_t *list, struct flic_err *err);
+struct json_t *fd_disks_identity(const struct fd_disk *disk, const struct stat *st);
+void fd_disks_drain(const struct stat *st);
 
 /* Whether the disks are still as listed. FLIC_E_DISK says which is not and what differs. */
 int fd_disks_check(const char *list, struct flic_err *err);

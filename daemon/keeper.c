@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "daemon/checkpoint/destage.h"
 #include "daemon/op.h"
+#include "daemon/protect.h"
 
 #include <errno.h>
 #include <spawn.h>
@@ -213,6 +214,18 @@ static void destage_one(struct fd_keeper *k, const struct ck_entry *entry)
         destage_after(k, BACK_OFF_S * 1000);
 }
 
+/* A checkpoint that protect will drop soon is not worth its flash, as long as NVRAM has room for what comes: a quarter. */
+static bool is_worth_moving(const struct ck_entry *entry, void *arg)
+{
+    struct fd_keeper *k = arg;
+    struct nv_info info;
+
+    if (!fd_protect_will_drop(k->daemon, &entry->info.guest, entry->info.seq))
+        return true;
+    nv_get_info(ck_arena(k->daemon->store), &info);
+    return (info.frames_free + info.frames_cached) < info.frames / 4;
+}
+
 static void *keep(void *arg)
 {
     struct fd_keeper *k = arg;
@@ -221,7 +234,7 @@ static void *keep(void *arg)
 
     for (;;) {
         look_after_guests(k);
-        while (k->daemon->store && !should_stop(k) && destage_is_due(k) && ck_destage_next(k->daemon->store, &entry))
+        while (k->daemon->store && !should_stop(k) && destage_is_due(k) && ck_destage_next_of(k->daemon->store, is_worth_moving, k, &entry))
             destage_one(k, &entry);
         (void)pthread_mutex_lock(&k->lock);
         (void)clock_gettime(CLOCK_MONOTONIC, &t);

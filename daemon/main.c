@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "daemon/notify.h"
 #include "daemon/op.h"
+#include "daemon/protect.h"
 #include "daemon/socket.h"
 #include "daemon/tracking.h"
 
@@ -56,6 +57,7 @@ static void on_stop(int signo, void *arg)
     flic_info("stopping on signal %d; operations under way: %s", signo, daemon->ops ? "cancelled" : "none");
     fd_notify("STOPPING=1");
     daemon->stopping = true;
+    fd_protect_close(daemon);
     fd_op_abort_all(daemon);
     if (!daemon->ops && !daemon->tasks)
         ev_stop(daemon->loop);
@@ -90,6 +92,7 @@ static void look_around(struct fd_daemon *daemon)
     ck_get_recovery(daemon->store, &r);
     flic_info("store '%s': %u checkpoints, %u unfinished packs and %u unpublished captures dropped, %u damaged roots, %lld ms",
               daemon->conf.store, r.checkpoints, r.packs_unfinished, r.unpublished_dropped, r.damaged_roots, (long long)r.took_ms);
+    fd_tidy_disks(daemon);
 }
 
 static int serve(struct fd_daemon *daemon, struct flic_err *err)
@@ -104,6 +107,8 @@ static int serve(struct fd_daemon *daemon, struct flic_err *err)
         rc = ev_on_signal(daemon->loop, SIGTERM, on_stop, daemon, err);
     if (!rc)
         rc = ev_on_signal(daemon->loop, SIGINT, on_stop, daemon, err);
+    if (!rc)
+        rc = fd_protect_start(daemon, err);
     if (!rc)
         rc = fd_keeper_start(daemon, err);
     if (!rc && !fd_check_ready(daemon, NULL))
@@ -140,6 +145,7 @@ int main(int argc, char **argv)
         flic_error("%s", err.text);
     fd_tracking_stop(&daemon);
     fd_keeper_stop(&daemon);
+    fd_protect_stop(&daemon);
     ev_free(daemon.loop);
     ck_close(daemon.store);
     return flic_code_exit_status(rc);

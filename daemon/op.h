@@ -23,6 +23,7 @@ enum fd_op_kind { FD_OP_SAVE, FD_OP_RESTORE };
 struct fd_op {
     struct fd_op *next;             /* loop thread */
     struct fd_daemon *daemon;
+    void *run;                      /* operation's thread: its own state, for callbacks that get the operation */
     char id[FD_OP_ID];
     enum fd_op_kind kind;
     uint64_t owner;

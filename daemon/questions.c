@@ -5,6 +5,7 @@
 #include "daemon/checkpoint/load.h"
 #include "daemon/find.h"
 #include "daemon/op.h"
+#include "daemon/protect.h"
 #include "daemon/tracking.h"
 
 #include <inttypes.h>
@@ -98,13 +99,15 @@ static json_t *track_status(const char *track)
 
 static json_t *conf_status(const struct fd_conf *c)
 {
-    return json_pack("{s:s, s:i, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:s, s:i, s:s, s:o, s:i, s:i, s:i, s:i, s:i}", "nvram", c->nvram, "nvram_size_mib",
+    return json_pack("{s:s, s:i, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:s, s:i, s:s, s:s, s:o, s:i, s:i, s:i, s:i, s:i}", "nvram",
+                     c->nvram, "nvram_size_mib",
                      c->nvram_size_mib, "store", c->store, "socket", c->socket, "socket_group", c->socket_group, "workers",
                      c->workers, "live_rounds_max", c->live_rounds_max, "live_stop_pages", c->live_stop_pages,
                      "suspend_timeout_s", c->suspend_timeout_s, "destage", c->destage, "destage_delay_ms",
-                     c->destage_delay_ms, "log_level", c->log_level, "track", track_status(c->track), "track_epoch_min_ms",
-                     c->track_epoch_min_ms, "track_epoch_max_ms", c->track_epoch_max_ms, "track_clean_epochs",
-                     c->track_clean_epochs, "track_kib_per_s", c->track_kib_per_s, "track_cpu_percent", c->track_cpu_percent);
+                     c->destage_delay_ms, "disk_snapshot_hook", c->disk_snapshot_hook, "log_level", c->log_level, "track",
+                     track_status(c->track), "track_epoch_min_ms", c->track_epoch_min_ms, "track_epoch_max_ms",
+                     c->track_epoch_max_ms, "track_clean_epochs", c->track_clean_epochs, "track_kib_per_s", c->track_kib_per_s,
+                     "track_cpu_percent", c->track_cpu_percent);
 }
 
 static json_t *one_operation(struct fd_op *op)
@@ -156,10 +159,10 @@ static json_t *operations(struct fd_daemon *d)
 static json_t *on_status(struct fd_daemon *d, json_t *request)
 {
     (void)request;
-    return json_pack("{s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o}", "ok", 1, "version", FLIC_VERSION, "host", host_status(d),
+    return json_pack("{s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o}", "ok", 1, "version", FLIC_VERSION, "host", host_status(d),
                      "nvram", nvram_status(d), "packs", packs_status(d), "recovery", recovery_status(d), "operations",
-                     operations(d), "config", conf_status(&d->conf), "destage", atomic_load(&d->held) ? "held" : "idle", "tracked",
-                     fd_tracking_status(d));
+                     operations(d), "config", conf_status(&d->conf), "destage", atomic_load(&d->held) ? "held" : "idle", "protection",
+                     fd_protect_status(d), "tracked", fd_tracking_status(d));
 }
 
 /* ---- list, show ---- */
@@ -223,6 +226,8 @@ static json_t *describe_loaded(const struct ck_entry *e, const struct ck_loaded 
         (void)snprintf(identity, sizeof(identity), "inode %lld, changed %s",
                        (long long)json_integer_value(json_object_get(d, "inode")),
                        json_string_value(json_object_get(d, "ctime_ns")) ? json_string_value(json_object_get(d, "ctime_ns")) : "?");
+        if (json_object_get(d, "hook"))
+            (void)snprintf(identity, sizeof(identity), "a snapshot of disk_snapshot_hook");
         (void)json_object_set_new(d, "identity", json_string(identity));
         (void)json_object_set(d, "target", json_object_get(d, "vdev"));
     }
@@ -328,28 +333,10 @@ static json_t *on_forget(struct fd_daemon *d, json_t *request)
     bool dry_run = json_is_true(json_object_get(request, "dry_run"));
     struct flic_err err = { 0 };
     struct ck_entry entry;
-    struct nv_name name;
     uint64_t freed = 0;
-    struct ix_entry journal = { .verb = "forget" };
-    struct timespec began;
-    int rc;
 
-    (void)clock_gettime(CLOCK_REALTIME, &began);
-    if (fd_find(d, request, &entry, &err))
+    if (fd_find(d, request, &entry, &err) || fd_forget(d, &entry, dry_run, &freed, &err))
         return fd_answer_error(err.code, err.text);
-    name = (struct nv_name){ .guest = entry.info.guest, .seq = entry.info.seq };
-    rc = ck_forget(d->store, &name, dry_run, &freed, &err);
-    if (!dry_run) {
-        journal.began_ns = (uint64_t)began.tv_sec * 1000000000u + (uint64_t)began.tv_nsec;
-        journal.guest = entry.info.guest;
-        journal.seq = entry.info.seq;
-        journal.code = rc;
-        journal.message = rc ? err.text : "";
-        memcpy(journal.guest_name, entry.info.name, sizeof(journal.guest_name));
-        fd_journal(d, &journal, json_pack("{s:I}", "freed_bytes", (json_int_t)freed));
-    }
-    if (rc)
-        return fd_answer_error(rc, err.text);
     return json_pack("{s:b, s:s, s:I, s:I, s:b}", "ok", 1, "domain", entry.info.name, "seq", (json_int_t)entry.info.seq,
                      "freed_bytes", (json_int_t)freed, "dry_run", dry_run);
 }
@@ -373,6 +360,7 @@ static const struct {
 } questions[] = {
     { "status", on_status, false }, { "list", on_list, true }, { "show", on_show, true },
     { "log", on_log, true }, { "forget", on_forget, true }, { "hold", on_hold, false },
+    { "protect", fd_protect_on, true }, { "unprotect", fd_protect_off, true },
     { "track", fd_track, true }, { "untrack", fd_untrack, true }, { "wss", fd_wss, true },
 };
 #define N_QUESTIONS (sizeof(questions) / sizeof(questions[0]))

@@ -13,6 +13,7 @@
 #include "daemon/disks.h"
 #include "daemon/find.h"
 #include "daemon/op.h"
+#include "daemon/swap.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,7 @@ struct run {
     struct nv_name name;
     struct ck_loaded loaded;
     bool in_use, is_loaded, clone, ram_only;
+    bool swapped;               /* the disks are the snapshots, until it is said that they stay or they are put back */
     struct flx_dom *dom;
     struct ck_restore_figures figures;
 };
@@ -106,6 +108,39 @@ static int prepare(struct run *r, struct flic_err *err)
         rc = check_alive(r, err);
     if (!rc && !r->ram_only)
         rc = fd_disks_check(r->loaded.root.disks, err);
+    return rc;
+}
+
+/* Nothing else can refuse now. */
+static int place_disks(struct run *r, struct flic_err *err)
+{
+    struct sn_where where = fd_where(r->op->daemon);
+    int rc;
+
+    if (r->ram_only || !sw_needed(r->loaded.root.disks))
+        return 0;
+    rc = r->clone ? fd_op_claim_guest(r->op, &r->entry.info.guest, err) : 0;    /* one at a time moves a guest's disks */
+    if (rc)
+        return rc;
+    ck_work_begin(r->op->daemon->store);        /* it writes flash, and another guest's pause may be on */
+    rc = sw_begin(&where, &r->entry.info.guest, r->loaded.root.disks, err);
+    ck_work_end(r->op->daemon->store);
+    r->swapped = !rc;
+    return rc;
+}
+
+static int end_swap(struct run *r, bool stays, struct flic_err *err)
+{
+    struct sn_where where = fd_where(r->op->daemon);
+    int rc;
+
+    if (!r->swapped)
+        return 0;
+    ck_work_begin(r->op->daemon->store);
+    rc = stays ? sw_commit(&where, &r->entry.info.guest, err) : sw_undo(&where, &r->entry.info.guest, err);
+    ck_work_end(r->op->daemon->store);
+    if (!rc)
+        r->swapped = false;
     return rc;
 }
 
@@ -192,6 +227,8 @@ static int all_steps(struct run *r, struct flic_err *err)
     int rc = prepare(r, err);
 
     if (!rc)
+        rc = place_disks(r, err);
+    if (!rc)
         rc = say_ready(r, err);
     if (!rc)
         rc = fd_op_wait(r->op, FD_WAIT_JOIN, JOIN_TIMEOUT_S, err);
@@ -199,7 +236,9 @@ static int all_steps(struct run *r, struct flic_err *err)
         rc = fill(r, err);
     if (!rc)
         rc = fd_op_wait(r->op, FD_WAIT_FINISH, 0, err);
-    return rc ? rc : note_lease(r, err);
+    if (!rc)
+        rc = note_lease(r, err);
+    return rc ? rc : end_swap(r, true, err);
 }
 
 static void finish(struct run *r, int rc, const struct flic_err *err)
@@ -228,8 +267,11 @@ void fd_run_restore(struct fd_op *op)
 {
     struct run r = { .op = op };
     struct flic_err err = { 0 };
+    struct flic_err why = { 0 };
     int rc = all_steps(&r, &err);
 
+    if (rc && end_swap(&r, false, &why))
+        flic_error("put the disks of '%s' back: %s; the next restore of it or start of flicd does it", r.entry.info.name, why.text);
     finish(&r, rc, &err);
     flx_close(r.dom);
     if (r.is_loaded)

@@ -12,6 +12,7 @@
 #include "daemon/checkpoint/save.h"
 #include "daemon/disks.h"
 #include "daemon/op.h"
+#include "daemon/protect.h"
 #include "daemon/tracking.h"
 
 #include <stdio.h>
@@ -31,15 +32,33 @@ struct run {
     struct ck_save_figures figures;
     bool had_save;
     char *disks;
+    struct sn_set *shots;               /* of a guest that runs on; NULL with --ram-only */
+    struct sn_figures shot_figures;
     bool ram_only, asked_suspend;
     struct ck_base *base;               /* of a guest tracked ahead: to be given back */
     struct tk_status tracked;           /* when it was lent */
+    bool goes_on, resumed;              /* xl save -c */
+    bool by_protect;
 };
 
-static json_t *figures_of(const struct ck_save_figures *f)
+struct row { const char *name; uint64_t value; };
+
+static void add_rows(json_t *o, const struct row *rows, size_t n)
 {
+    for (size_t i = 0; i < n; i++)
+        (void)json_object_set_new(o, rows[i].name, json_integer((json_int_t)rows[i].value));
+}
+
+static json_t *figures_of(const struct run *r)
+{
+    const struct ck_save_figures *f = &r->figures;
+    const struct sn_figures *s = &r->shot_figures;
     json_t *o = json_object();
-    const struct { const char *name; uint64_t value; } rows[] = {
+    const struct row snapshot[] = {
+        { "end_us", f->end_us }, { "snapshot_us", s->take_us }, { "snapshot_bytes", s->take_bytes },
+        { "snapshot_flush_us", s->flush_us }, { "snapshot_sync_us", s->settle_us }, { "snapshot_sync_bytes", s->settle_bytes },
+    };
+    const struct row rows[] = {
         { "ram_pages", f->ram_pages }, { "zero_pages", f->zero_pages }, { "live_pages", f->live_pages },
         { "rounds", f->rounds }, { "dirty_live_last", f->dirty_live_last }, { "ws_pages", f->ws_pages },
         { "ws_zero_pages", f->ws_zero_pages }, { "spilled_pages", f->spilled_pages }, { "dedup_pages", f->dedup_pages },
@@ -50,8 +69,9 @@ static json_t *figures_of(const struct ck_save_figures *f)
         { "parts_us", f->parts_us }, { "switch_us", f->switch_us }, { "publish_us", f->publish_us },
     };
 
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        (void)json_object_set_new(o, rows[i].name, json_integer((json_int_t)rows[i].value));
+    add_rows(o, rows, sizeof(rows) / sizeof(rows[0]));
+    if (r->goes_on)
+        add_rows(o, snapshot, sizeof(snapshot) / sizeof(snapshot[0]));
     return o;
 }
 
@@ -72,8 +92,43 @@ static int ask_suspend(void *arg, struct flic_err *err)
     return rc;
 }
 
+/* The guest runs on: its disks as they are now are part of the checkpoint, and it is suspended no longer than that takes. From here
+ * on a failure costs the checkpoint, nothing else. */
+static int end_pause(void *arg, struct flic_err *err)
+{
+    struct fd_op *op = arg;
+    struct run *r = op->run;
+    int rc = r->shots ? sn_take(r->shots, err) : 0;
+
+    if (!rc)
+        rc = flx_resume(r->dom, err);
+    if (rc)
+        return rc;
+    r->resumed = true;
+    fd_op_to_owner(op, json_pack("{s:s}", "event", "resumed"));
+    return 0;
+}
+
+/* After the number is known: snapshots are named after it, and protect writes down which checkpoints are its own. */
+static int prepare_to_go_on(struct run *r, const char *config, struct flic_err *err)
+{
+    struct sn_where where = fd_where(r->op->daemon);
+    struct sn_name name = { .guest = r->info.uuid, .seq = ck_save_facts(r->save)->seq };
+    int rc = 0;
+
+    if (r->by_protect)
+        rc = fd_protect_note(r->op->daemon, &name.guest, name.seq, err);
+    if (rc || r->ram_only)
+        return rc;
+    ck_work_begin(r->op->daemon->store);        /* it writes flash, and another guest's pause may be on */
+    rc = sn_prepare(&where, &name, config, &r->shots, err);
+    ck_work_end(r->op->daemon->store);
+    return rc;
+}
+
 static int open_domain(struct run *r, struct flic_err *err)
 {
+    const char *after = json_string_value(json_object_get(r->op->request, "after"));
     json_t *domid = json_object_get(r->op->request, "domid");
     const char *config = json_string_value(json_object_get(r->op->request, "config"));
     const struct fd_conf *conf = &r->op->daemon->conf;
@@ -94,14 +149,19 @@ static int open_domain(struct run *r, struct flic_err *err)
         return rc;
     fd_op_describe(r->op, r->info.domid, r->info.name);
     r->ram_only = json_is_true(json_object_get(r->op->request, "ram_only"));
+    r->goes_on = after && !strcmp(after, "run");
+    r->by_protect = r->goes_on && json_is_true(json_object_get(r->op->request, "protect"));
     if (!r->ram_only)
         rc = fd_disks_can(config, err);
     params.dom = r->dom;
     params.threads = fd_cpus();
     params.suspend = ask_suspend;
-    if (!rc)
+    params.captured = r->goes_on ? end_pause : NULL;
+    if (!rc) {
         params.base = r->base = fd_tracking_lend(r->op->daemon, r->info.domid, &r->tracked);
-    return rc ? rc : ck_save_new(r->op->daemon->store, &params, &r->save, err);
+        rc = ck_save_new(r->op->daemon->store, &params, &r->save, err);
+    }
+    return rc || !r->goes_on ? rc : prepare_to_go_on(r, config, err);
 }
 
 static char *hex_of(const uint8_t *data, size_t len)
@@ -134,10 +194,14 @@ static int settle_and_publish(struct run *r, struct flic_err *err)
     if (r->ram_only)
         r->disks = strdup("[]");
     else
-        rc = fd_disks_settle(config, &r->disks, err);
+        rc = r->shots ? sn_settle(r->shots, &r->disks, err) : fd_disks_settle(config, &r->disks, err);
     if (!rc && !r->disks)
         rc = flic_err_set(err, FLIC_E_INTERNAL, "save '%s': out of memory", r->info.name);
-    return rc ? rc : ck_save_publish(r->save, r->disks, strlen(r->disks), err);
+    if (!rc)
+        rc = ck_save_publish(r->save, r->disks, strlen(r->disks), err);
+    if (!rc && r->shots)
+        sn_keep(r->shots);
+    return rc;
 }
 
 static int all_steps(struct run *r, struct flic_err *err)
@@ -154,6 +218,8 @@ static int all_steps(struct run *r, struct flic_err *err)
     rc = fd_op_wait(r->op, FD_WAIT_JOIN, JOIN_TIMEOUT_S, err);
     if (!rc)
         rc = ck_save_live(r->save, err);
+    if (!rc && r->shots)
+        rc = sn_flush(r->shots, err);
     if (rc)
         return rc;
     r->asked_suspend = true;
@@ -167,7 +233,8 @@ static int all_steps(struct run *r, struct flic_err *err)
 
 /* ---- the end ---- */
 
-/* With libflicxl there, libxl resumes the guest and only the mark is ours; without it, all of it is. */
+/* With libflicxl there, libxl resumes the guest and only the mark is ours; without it, all of it is. A guest that was to run on is
+ * resumed by us in any case: nobody shall wait for libxl. */
 static void undo(struct run *r)
 {
     struct flic_err err = { 0 };
@@ -176,14 +243,14 @@ static void undo(struct run *r)
 
     if (!r->dom || flx_info(r->dom, &r->info, &err))
         return;
-    if (!r->asked_suspend)      /* nobody will find it suspended because of us */
+    if (!r->asked_suspend || r->resumed)        /* nobody will find it suspended because of us */
         (void)flx_tell_guest(r->dom, "flic/operation", "", NULL);
     (void)pthread_mutex_lock(&r->op->lock);
     owner_gone = r->op->owner_gone;
     (void)pthread_mutex_unlock(&r->op->lock);
     if (r->info.run != FLX_SUSPENDED)
         return;
-    rc = owner_gone ? flx_resume(r->dom, &err) : flx_mark_resume(r->dom, &err);
+    rc = owner_gone || r->goes_on ? flx_resume(r->dom, &err) : flx_mark_resume(r->dom, &err);
     if (rc)
         flic_error("resume '%s' after a failed save: %s", r->info.name, err.text);
 }
@@ -206,20 +273,28 @@ static void end_save(struct run *r)
 static void add_tracked(json_t *figures, const struct run *r)
 {
     const struct tk_status *t = &r->tracked;
-    const struct { const char *name; uint64_t value; } rows[] = {
+    const struct row rows[] = {
         { "tracked_epochs", t->epochs }, { "tracked_unknown_pages", t->unknown_pages }, { "tracked_copied_pages", t->copied.pages },
         { "tracked_flash_bytes", t->flash_bytes }, { "wss_pages", t->last.ws_pages }, { "wss_stable_pages", t->last.stable_pages },
         { "wss_written_pages", t->last.written_pages }, { "wss_regions", t->last.ws_regions }, { "wss_epoch_ms", t->last.epoch_ms },
     };
 
-    for (size_t i = 0; r->base && i < sizeof(rows) / sizeof(rows[0]); i++)
-        (void)json_object_set_new(figures, rows[i].name, json_integer((json_int_t)rows[i].value));
+    if (r->base)
+        add_rows(figures, rows, sizeof(rows) / sizeof(rows[0]));
+}
+
+static void end_snapshots(struct run *r)
+{
+    if (r->shots)
+        r->shot_figures = *sn_get_figures(r->shots);
+    sn_free(r->shots);
+    r->shots = NULL;
 }
 
 static void finish(struct run *r, int rc, const struct flic_err *err)
 {
     struct fd_op *op = r->op;
-    json_t *figures = r->had_save ? figures_of(&r->figures) : json_object(), *answer;
+    json_t *figures = r->had_save ? figures_of(r) : json_object(), *answer;
     char uuid[FLIC_UUID_TEXT];
     struct ix_entry entry = { .began_ns = op->began_ns, .verb = "save", .guest = r->info.uuid, .code = rc,
                               .message = rc ? err->text : "", .seq = rc ? 0 : r->facts.seq };
@@ -245,13 +320,20 @@ void fd_run_save(struct fd_op *op)
 {
     struct run r = { .op = op };
     struct flic_err err = { 0 };
-    int rc = all_steps(&r, &err);
+    int rc;
 
+    op->run = &r;
+    rc = all_steps(&r, &err);
     /* On success the mark stays: should xl be killed before it destroys the guest, the keeper lets it go on. */
     if (rc)
         undo(&r);
+    else if (r.resumed)
+        (void)flx_tell_guest(r.dom, "flic/operation", "", NULL);
     end_save(&r);
+    end_snapshots(&r);
     flx_close(r.dom);
+    if (r.by_protect)
+        fd_protect_result(op->daemon, &r.info.uuid, rc, &r.figures, &err);
     finish(&r, rc, &err);
     free(r.disks);
     if (!rc)

@@ -38,6 +38,7 @@ typedef void flicxl_progress(void *user, const char *phase, uint64_t done_bytes,
 enum flicxl_after {             /* what becomes of the domain after a published checkpoint */
     FLICXL_AFTER_DESTROY = 0,
     FLICXL_AFTER_PAUSE,         /* stays suspended and paused (xl save -p) */
+    FLICXL_AFTER_RUN,           /* runs on from the moment it is captured, before the checkpoint is published (xl save -c) */
 };
 
 struct flicxl_save_params {
@@ -45,6 +46,7 @@ struct flicxl_save_params {
     enum flicxl_after after;
     uint32_t timeout_s;         /* 0: no limit but libxl's own for the guest's suspend */
     bool ram_only;              /* do not identify disks */
+    bool protect;               /* only flicd's own worker: the checkpoint is one of 'flic protect'; with FLICXL_AFTER_RUN */
     const char *socket;         /* NULL: default */
     const volatile int *cancel; /* NULL, or becomes non-zero (from a signal handler) to cancel */
     flicxl_progress *progress;  void *user;

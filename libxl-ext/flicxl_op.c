@@ -54,10 +54,12 @@ static int why_stop(const struct op *op, struct flic_err *err)
 
 /* ---- listening to flicd ---- */
 
-static void see_event(const struct op *op, const json_t *msg, const char *name)
+static void see_event(struct op *op, const json_t *msg, const char *name)
 {
     const char *phase = json_string_value(json_object_get(msg, "phase"));
 
+    if (!strcmp(name, "resumed"))
+        op->resumed = true;
     if (!strcmp(name, "progress") && op->progress)
         op->progress(op->user, phase ? phase : "",
                      (uint64_t)json_integer_value(json_object_get(msg, "done")),

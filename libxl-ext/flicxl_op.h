@@ -27,6 +27,7 @@ struct op {
     char operation[64];                 /* from "ready" */
     json_t *answer;                     /* flicd's to our request, when it has come */
     bool libxl_done, aborting;
+    bool resumed;                       /* flicd has let the guest go on */
     int libxl_rc;
     libxl_asyncop_how how;
 };

@@ -149,6 +149,8 @@ static int dispose(struct save *s, struct flic_err *err)
 {
     int rc;
 
+    if (s->params->after == FLICXL_AFTER_RUN)   /* flicd resumed it; by now another save may have suspended it again */
+        return 0;
     if (s->params->after == FLICXL_AFTER_PAUSE) {
         rc = libxl_domain_pause(s->op.ctx, s->domid, NULL);
         return rc ? flic_err_set(err, FLIC_E_XEN, "the checkpoint is safe, but domain %u could not be paused (error %d)",
@@ -166,9 +168,13 @@ static int dispose(struct save *s, struct flic_err *err)
 
 static json_t *request(const struct save *s)
 {
-    return json_pack("{s:s, s:I, s:s, s:I, s:b, s:s?}", "op", "save", "domid", (json_int_t)s->domid, "config", s->json,
-                     "timeout_s", (json_int_t)s->params->timeout_s, "ram_only", (int)s->params->ram_only,
-                     "file", *s->file ? s->file : NULL);
+    static const char *const after[] = {
+        [FLICXL_AFTER_DESTROY] = "destroy", [FLICXL_AFTER_PAUSE] = "pause", [FLICXL_AFTER_RUN] = "run",
+    };
+
+    return json_pack("{s:s, s:I, s:s, s:I, s:b, s:s, s:b, s:s?}", "op", "save", "domid", (json_int_t)s->domid, "config", s->json,
+                     "timeout_s", (json_int_t)s->params->timeout_s, "ram_only", (int)s->params->ram_only, "after",
+                     after[s->params->after], "protect", (int)s->params->protect, "file", *s->file ? s->file : NULL);
 }
 
 static int start(struct op *op, void *arg)
@@ -195,7 +201,8 @@ static int capture_and_publish(struct save *s, struct flic_err *err)
     if (rc) {
         op_abort(&s->op, err);
         take_file_back(s);
-        (void)go_on(s, err);
+        if (!s->op.resumed)     /* else it runs, and whoever suspends it now is not us */
+            (void)go_on(s, err);
         rc = err->code;
     }
     return rc;
@@ -212,7 +219,9 @@ int flicxl_domain_save(libxl_ctx *ctx, uint32_t domid, const struct flicxl_save_
     memset(info, 0, sizeof(*info));
     info->domid = domid;
     op_init(&s.op, ctx, &limits);
-    if (ao_how)
+    if ((unsigned)params->after > FLICXL_AFTER_RUN)
+        rc = flic_err_set(&err, FLIC_E_USAGE, "flicxl_domain_save(): no such 'after'");
+    if (!rc && ao_how)
         rc = flic_err_set(&err, FLIC_E_USAGE, "flicxl_domain_save() is synchronous: ao_how must be NULL");
     if (!rc)
         rc = check_file(&s, &err);

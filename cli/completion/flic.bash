@@ -12,7 +12,7 @@ _flic_tracked() {
 
 _flic() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb='' word i
-    local verbs='status list show log forget track untrack wss hold release cancel' options='--json --socket --help --usage'
+    local verbs='status list show log forget track untrack wss protect unprotect hold release cancel' options='--json --socket --help --usage'
 
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
@@ -24,13 +24,14 @@ _flic() {
     done
     case $prev in
         --socket) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-        -n | --limit) COMPREPLY=(); return ;;
+        -n | --limit | --every | --keep) COMPREPLY=(); return ;;
     esac
     case $verb in
         '') options+=' --version' ;;
         log) options+=' --limit' ;;
         forget) options+=' --dry-run' ;;
         wss) options+=' --watch' ;;
+        protect) options+=' --every --keep --ram-only' ;;
     esac
     if [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
@@ -43,6 +44,9 @@ _flic() {
         track) mapfile -t COMPREPLY < <(compgen -W "$(xl list 2>/dev/null |
                 awk 'NR > 1 && $1 != "Domain-0" { print $1 }')" -- "$cur") ;;
         untrack | wss) mapfile -t COMPREPLY < <(compgen -W "$(_flic_tracked)" -- "$cur") ;;
+        protect) mapfile -t COMPREPLY < <(compgen -W "$(xl list 2>/dev/null | awk 'NR > 2 { print $1 }')" -- "$cur") ;;
+        unprotect) mapfile -t COMPREPLY < <(compgen -W "$(flic status 2>/dev/null |
+                awk '/^[^ ]/ { on = /^protected/; next } on && $1 != "guest" { print $1 }')" -- "$cur") ;;
         cancel) mapfile -t COMPREPLY < <(compgen -W "$(flic status 2>/dev/null |
                 awk '/^$/ { exit } /^operations/ { on = 1; next } on && $1 != "none" { print $1 }')" -- "$cur") ;;
         *) COMPREPLY=() ;;

@@ -4,7 +4,7 @@
 
 _xl_flic_options() {
     case $1 in
-        save) echo '--flic --timeout --ram-only --quiet --json --socket --help -p' ;;
+        save) echo '--flic --timeout --ram-only --quiet --json --socket --help -c -p' ;;
         restore) echo '--flic --clone --timeout --ram-only --quiet --json --socket --help -p -F -e' ;;
     esac
 }

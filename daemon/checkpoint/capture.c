@@ -245,7 +245,7 @@ static void sum_up(struct ck_save *save)
 
 int ck_save_capture(struct ck_save *save, struct flic_err *err)
 {
-    uint64_t asked, suspended, written;
+    uint64_t asked, suspended, captured, written;
     int rc;
 
     ck_quiet_begin(save->store);
@@ -258,8 +258,12 @@ int ck_save_capture(struct ck_save *save, struct flic_err *err)
         if (rc)     /* the state may have failed before its mark: whoever resumes the guest now must do it in place */
             (void)flx_mark_resume(save->params.dom, NULL);
     }
+    captured = ck_now_us();
+    if (!rc && save->params.captured)
+        rc = save->params.captured(save->params.arg, err);
     save->figures.suspend_us = suspended - asked;
-    save->figures.captured_us = ck_now_us() - suspended;
+    save->figures.captured_us = captured - suspended;
+    save->figures.end_us = save->params.captured ? ck_now_us() - captured : 0;
     save->figures.pause_us = ck_now_us() - asked;
     save->figures.device_bytes_in_pause = ck_flash_written(save->store) - written;
     ck_quiet_end(save->store);

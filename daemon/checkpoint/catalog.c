@@ -287,6 +287,16 @@ int ck_find_exact(struct ck_store *store, const struct flic_uuid *guest, uint64_
                         text, (unsigned long long)seq);
 }
 
+bool ck_was_forgotten(struct ck_store *store, const struct flic_uuid *guest, uint64_t seq)
+{
+    bool forgotten;
+
+    (void)pthread_mutex_lock(&store->lock);
+    forgotten = buried(store, guest, seq);
+    (void)pthread_mutex_unlock(&store->lock);
+    return forgotten;
+}
+
 static bool named(const struct ck_entry *entry, const char *name, const struct flic_uuid *uuid)
 {
     return uuid ? flic_uuid_equal(&entry->info.guest, uuid) : !strcmp(entry->info.name, name);

@@ -8,7 +8,20 @@
 #include <errno.h>
 #include <stdlib.h>
 
+static bool any(const struct ck_entry *entry, void *arg)
+{
+    (void)entry;
+    (void)arg;
+    return true;
+}
+
 bool ck_destage_next(struct ck_store *store, struct ck_entry *ret_entry)
+{
+    return ck_destage_next_of(store, any, NULL, ret_entry);
+}
+
+bool ck_destage_next_of(struct ck_store *store, bool (*wanted)(const struct ck_entry *entry, void *arg), void *arg,
+                        struct ck_entry *ret_entry)
 {
     struct ck_entry *entries;
     bool found = false;
@@ -17,7 +30,7 @@ bool ck_destage_next(struct ck_store *store, struct ck_entry *ret_entry)
     if (ck_list(store, &entries, &n, NULL))
         return false;
     for (size_t i = 0; i < n; i++) {        /* newest first: the last match is the oldest */
-        if (entries[i].destaged || entries[i].stuck)
+        if (entries[i].destaged || entries[i].stuck || !wanted(&entries[i], arg))
             continue;
         *ret_entry = entries[i];
         found = true;

@@ -25,5 +25,8 @@ int ck_destage(struct ck_store *store, const struct ck_entry *entry, bool (*canc
 
 /* The oldest published checkpoint that lies only in NVRAM and was not found damaged by an earlier try; false when there is none. */
 bool ck_destage_next(struct ck_store *store, struct ck_entry *ret_entry);
+/* The same, of those that `wanted` says yes to. */
+bool ck_destage_next_of(struct ck_store *store, bool (*wanted)(const struct ck_entry *entry, void *arg), void *arg,
+                        struct ck_entry *ret_entry);
 
 #endif

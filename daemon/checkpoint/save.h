@@ -44,8 +44,9 @@ struct ck_save_figures {        /* for the journal; all counts exact */
     uint64_t device_bytes_in_pause; /* the store's block device, suspended to captured, whoever wrote: the kernel's count */
     uint64_t dedup_pages;       /* pages found in the store already */
     uint64_t new_pages;
-    /* the pause, in microseconds: asked to suspend -> suspended -> ... -> captured */
+    /* the pause, in microseconds: asked to suspend -> suspended -> ... -> captured (-> runs again) */
     uint64_t suspend_us, bitmap_us, state_us, map_us, copy_us, spill_us, parts_us, switch_us, pause_us, captured_us;
+    uint64_t end_us;            /* the caller's captured(): disk snapshots and the resume of a guest that runs on; part of pause_us */
     uint64_t live_us, publish_us;
 };
 
@@ -58,6 +59,9 @@ struct ck_save_params {
     unsigned threads;
     /* asks the toolstack to suspend the guest; 0 when it is suspended. Called once, by ck_save_capture(). */
     int (*suspend)(void *arg, struct flic_err *err);
+    /* NULL, or ends the pause of a guest that runs on: called once, right after the switch, before anything is unmapped. A failure
+     * fails the capture. */
+    int (*captured)(void *arg, struct flic_err *err);
     bool (*cancelled)(void *arg);
     void (*progress)(void *arg, const char *phase, uint64_t done_bytes, uint64_t total_bytes);
     void *arg;

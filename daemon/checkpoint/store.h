@@ -61,6 +61,8 @@ struct ck_entry {               /* a copy; stays valid */
 /* The newest checkpoint of a guest (seq 0) or exactly this one. `name` is the guest's name or uuid; a name that two guests'
  * checkpoints share is FLIC_E_REFUSED and lists the uuids. FLIC_E_NOCHECKPOINT says which exist. */
 int ck_find(struct ck_store *store, const char *name, uint64_t seq, struct ck_entry *ret_entry, struct flic_err *err);
+/* Whether this one was forgotten: an absent one may also be lost with its NVRAM. */
+bool ck_was_forgotten(struct ck_store *store, const struct flic_uuid *guest, uint64_t seq);
 int ck_find_exact(struct ck_store *store, const struct flic_uuid *guest, uint64_t seq, struct ck_entry *ret_entry,
                   struct flic_err *err);
 /* Newest first, copies. gives *ret_entries (free()). */

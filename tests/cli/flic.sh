@@ -12,7 +12,8 @@ web='{"domain":"web","uuid":"8d0e40d6-07a4-4b9e-9c35-5b8f0d3d6a11","seq":7,"take
 figures='{"pause_us":41250,"suspend_us":30000,"copy_us":9000,"ws_pages":6144,"dedup_pages":3072,"ram_pages":131072,
   "nvram_bytes":26214400,"flash_bytes":325058560,"flash_bytes_in_pause":0,"rounds":3,"clock_went_back":false}'
 answers='{
-"status":[{"ok":true,"version":"0.1.0","host":{"xen":"4.20.2","arch":"arm64","ready":true,"missing":[],"advice":""},
+"status":[{"ok":true,"protection":[{"domain":"web","uuid":"u","every_ms":5000,"keep":3,"state":"waiting","beats_left_out":1,"failures":0,
+   "message":"a checkpoint takes longer","last_seq":8,"age_ms":3200}],"version":"0.1.0","host":{"xen":"4.20.2","arch":"arm64","ready":true,"missing":[],"advice":""},
   "nvram":{"path":"/nvram/flic.arena","kind":"dax-file","size_bytes":268435456,"used_bytes":26214400},
   "packs":{"path":"/var/lib/flic","count":12},"config":{"workers":4,"suspend_timeout_s":60},"destage":"idle",
   "operations":[{"operation":"abcdef0123456789abcdef0123456789","kind":"save","domain":"db","phase":"live",
@@ -34,11 +35,13 @@ answers='{
   {"at_ns":"1790000000000000000","epoch_ms":1000,"written_pages":10,"wss_pages":0,"stable_pages":0},
   {"at_ns":"1790000001000000000","epoch_ms":1000,"written_pages":10,"wss_pages":2048,"stable_pages":0},
   {"at_ns":"1790000002000000000","epoch_ms":2000,"written_pages":512,"wss_pages":4096,"stable_pages":1024}]}],
+"protect":[{"ok":true,"domain":"web","uuid":"u","seq":8,"every_ms":120000,"keep":5}],
+"unprotect":[{"ok":true,"domain":"web","uuid":"u","checkpoints_left":3}],
 "hold":[{"ok":true,"held":true}],
 "cancel":[{"ok":true}]}'
 
 it 'without flicd every verb says how to start it, status 8'
-for args in status list 'show web' log 'forget web@1' 'track web' 'untrack web' 'wss web' hold release 'cancel abcd'; do
+for args in status list 'show web' log 'forget web@1' 'track web' 'untrack web' 'wss web' 'protect web' 'unprotect web' hold release 'cancel abcd'; do
     # shellcheck disable=SC2086 # words on purpose
     run env FLIC_SOCKET="$work/none" "$flic" $args
     exits 8
@@ -72,7 +75,7 @@ for args in '' 'frobnicate' 'status web' 'list a b' 'forget' 'log --limit=x' 'lo
 done
 
 it 'every verb explains itself'
-for verb in status list show log forget track untrack wss hold release cancel; do
+for verb in status list show log forget track untrack wss protect unprotect hold release cancel; do
     run "$flic" "$verb" --help
     exits 0
     says "Usage: flic $verb"
@@ -176,6 +179,42 @@ it 'log of a checkpoint that the journal does not know is status 3'
 run "$flic" log web@99
 exits 3
 complains "the journal has no entry about web@99"
+
+it 'protect passes on how often and how many, and says what is protected'
+run "$flic" protect web --every 2m --keep 5
+exits 0
+says 'protected web every 2'
+says 'the newest 5 are kept; web@8 is there'
+was_asked 'r[-1] == {"op": "protect", "domain": "web", "every_ms": 120000, "keep": 5, "ram_only": False}'
+run "$flic" protect web --ram-only
+was_asked 'r[-1] == {"op": "protect", "domain": "web", "every_ms": 5000, "keep": 3, "ram_only": True}'
+for every in 7 7s 7000ms; do
+    run "$flic" protect web --every $every
+    was_asked 'r[-1]["every_ms"] == 7000'
+done
+
+it 'a time or a number out of range, and a checkpoint in the place of a guest, are wrong usage'
+for args in '--every 500ms' '--every 0' '--every 25h' '--every 5x' '--every -5s' '--every 99999999999999999999s' '--keep 0' '--keep 33' '--keep x'; do
+    # shellcheck disable=SC2086
+    run "$flic" protect web $args
+    exits 2
+done
+run "$flic" protect web@7
+exits 2
+complains 'name a guest'
+run "$flic" unprotect web@7
+exits 2
+
+it 'unprotect says what stays'
+run "$flic" unprotect web
+exits 0
+says 'web is not protected any more; 3 checkpoints of it stay'
+was_asked 'r[-1] == {"op": "unprotect", "domain": "web"}'
+
+it 'status shows who is protected and how old the newest checkpoint is'
+run "$flic" status
+says '  guest  every  keep  state    last    age  left out  message'
+says '  web      5 s     3  waiting  @8    3.2 s         1  a checkpoint takes longer'
 
 it 'forget needs the number'
 run "$flic" forget web

@@ -101,10 +101,20 @@ run "$xl" save --flic --quiet web
 exits 0
 is_silent
 
-it '-c is refused with the way out, status 4'
+it '-c leaves the guest running, says so, and has it watched'
+forget_log
 run "$xl" save --flic -c web
-exits 4
-complains 'use -p'
+exits 0
+got 'save domid=5 file=- after=2 timeout=0 ram_only=0'
+says 'checkpoint web@7: pause 41.2 ms'
+says 'the guest runs on'
+got_in_time 'watch 5'
+
+it '-c and -p at once are wrong usage'
+run "$xl" save --flic -c -p web
+exits 2
+run "$xl" save --flic -pc web
+exits 2
 
 it 'migrate --flic is refused, status 4, also as the receiver'
 for verb in migrate migrate-receive; do

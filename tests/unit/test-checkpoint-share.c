@@ -205,6 +205,22 @@ static bool stop_at_once(void *arg)
     return true;
 }
 
+static bool is_not(const struct ck_entry *entry, void *arg)
+{
+    return entry->info.seq != *(const uint64_t *)arg;
+}
+
+START_TEST(what_is_not_worth_moving_is_passed_by)
+{
+    struct nv_name name = save_with_work(&image);
+    struct ck_entry entry;
+
+    ck_assert(!ck_destage_next_of(store, is_not, &name.seq, &entry));
+    ck_assert(ck_destage_next(store, &entry));
+    ck_assert_uint_eq(entry.info.seq, name.seq);
+}
+END_TEST
+
 START_TEST(a_destage_that_was_stopped_starts_over_and_loses_nothing)
 {
     struct nv_name name = save_with_work(&image);
@@ -411,6 +427,7 @@ static Suite *suite(void)
     tcase_add_test(t, the_working_set_is_read_from_nvram_as_long_as_it_is_there);
     tcase_add_test(t, destaging_writes_the_working_set_and_changed_leaves_and_nothing_else);
     tcase_add_test(t, a_destaged_checkpoint_gives_its_frames_up_when_a_save_needs_them);
+    tcase_add_test(t, what_is_not_worth_moving_is_passed_by);
     tcase_add_test(t, a_destage_that_was_stopped_starts_over_and_loses_nothing);
     tcase_add_test(t, forgetting_frees_what_the_dry_run_said);
     tcase_add_test(t, invariant_5_forgetting_one_leaves_what_others_share);

@@ -5,14 +5,18 @@
 
 #include "common/talk.h"
 #include "daemon/op.h"
+#include "daemon/protect.h"
 
 #include <jansson.h>
 
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static struct fd_daemon flicd;
@@ -27,10 +31,48 @@ int fd_check_ready(const struct fd_daemon *daemon, struct flic_err *why)
     return 0;
 }
 
+/* ---- protect's worker: it runs until the test says so ---- */
+
+#define WORKER 424242
+
+static atomic_uint spawned;
+static atomic_int worker_status = -1;   /* -1: still there */
+static char worker_line[256];
+
+int __wrap_posix_spawn(pid_t *pid, const char *program, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr,
+                       char *const argv[], char *const env[]);
+int __wrap_posix_spawn(pid_t *pid, const char *program, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr,
+                       char *const argv[], char *const env[])
+{
+    (void)actions;
+    (void)attr;
+    (void)snprintf(worker_line, sizeof(worker_line), "%s: %s %s %s, %s", program, argv[0], argv[1], argv[2], env[0]);
+    atomic_store(&worker_status, -1);
+    *pid = WORKER;
+    atomic_fetch_add(&spawned, 1);
+    return 0;
+}
+
+pid_t __real_waitpid(pid_t pid, int *status, int options);
+pid_t __wrap_waitpid(pid_t pid, int *status, int options);
+pid_t __wrap_waitpid(pid_t pid, int *status, int options)
+{
+    if (pid != WORKER)
+        return __real_waitpid(pid, status, options);
+    if (atomic_load(&worker_status) < 0)
+        return 0;
+    if (status)
+        *status = atomic_load(&worker_status) << 8;
+    return pid;
+}
+
+static atomic_bool loop_ended;
+
 static void *run(void *arg)
 {
     (void)arg;
     (void)ev_run(flicd.loop, NULL);
+    atomic_store(&loop_ended, true);
     return NULL;
 }
 
@@ -47,6 +89,11 @@ static void set_up(void)
     ck_assert(!bind(fd, (struct sockaddr *)&addr, sizeof(addr)) && !listen(fd, 8));
     fd_conf_defaults(&flicd.conf);
     flicd.store = store;
+    (void)snprintf(flicd.conf.store, sizeof(flicd.conf.store), "%s", scene_dir);
+    (void)snprintf(flicd.conf.socket, sizeof(flicd.conf.socket), "%s", path);
+    atomic_store(&spawned, 0);
+    atomic_store(&worker_status, -1);
+    atomic_store(&loop_ended, false);
     flx_host_probe(&flicd.host);
     OK(ev_new(&flicd.loop, &err));
     OK(ev_listen(flicd.loop, fd, fd_session_handlers(&flicd), &err));
@@ -57,6 +104,7 @@ static void stop(void *arg)
 {
     (void)arg;
     flicd.stopping = true;
+    fd_protect_close(&flicd);
     fd_op_abort_all(&flicd);
     if (!flicd.ops && !flicd.tasks)
         ev_stop(flicd.loop);
@@ -66,6 +114,7 @@ static void tear_down(void)
 {
     ck_assert_int_eq(ev_defer(flicd.loop, stop, NULL), 0);
     ck_assert(!pthread_join(thread, NULL));
+    fd_protect_stop(&flicd);
     ev_free(flicd.loop);
     memset(&flicd, 0, sizeof(flicd));
     scene_end();
@@ -134,6 +183,14 @@ static json_t *about(const char *verb, const char *operation)
     return json_pack("{s:s, s:s}", "op", verb, "operation", operation);
 }
 
+/* An answer comes a little before the end of its operation. */
+static void await_idle(void)
+{
+    for (int i = 0; i < 500 && fd_op_holds(&flicd, GUEST); i++)
+        (void)usleep(10000);
+    ck_assert(!fd_op_holds(&flicd, GUEST));
+}
+
 /* A whole save up to its answer; the guest is left suspended. */
 static void save_whole_of(json_t *request)
 {
@@ -151,6 +208,7 @@ static void save_whole_of(json_t *request)
     ck_assert_msg(!flx_fake_tracked(GUEST), "log-dirty is still on when the save is answered");
     flic_talk_close(helper);
     flic_talk_close(owner);
+    await_idle();
 }
 
 static void save_whole(void)
@@ -350,12 +408,324 @@ START_TEST(a_save_of_no_domain_is_refused_for_that_reason)
 }
 END_TEST
 
+/* ---- a guest that runs on ---- */
+
+struct going_on {
+    struct flic_talk *owner, *helper;
+    char operation[FD_OP_ID];
+};
+
+/* Up to the moment the guest runs again. */
+static void capture(struct going_on *g, bool by_protect)
+{
+    json_t *request = a_save();
+
+    ck_assert(!json_object_set_new(request, "after", json_string("run")));
+    ck_assert(!json_object_set_new(request, "protect", json_boolean(by_protect)));
+    g->owner = connect_and_say(request);
+    hear_event(g->owner, "ready", g->operation);
+    g->helper = connect_and_say(about("join", g->operation));
+    hear_event(g->helper, "suspend", NULL);
+    flx_fake_set_run(GUEST, FLX_SUSPENDED);
+    OK(flic_talk_send(g->helper, json_pack("{s:s, s:b}", "op", "suspended", "ok", 1), &err));
+    hear_event(g->owner, "resumed", NULL);
+}
+
+static void publish(struct going_on *g)
+{
+    hear_ok(g->helper);
+    OK(flic_talk_send(g->owner, about("publish", g->operation), &err));
+    hear_ok(g->owner);
+    flic_talk_close(g->helper);
+    flic_talk_close(g->owner);
+}
+
+START_TEST(a_guest_that_runs_on_does_so_once_captured_before_anything_is_published)
+{
+    unsigned before = flx_fake_resumes(GUEST);
+    struct going_on g;
+
+    capture(&g, false);
+    ck_assert_int_eq(flx_fake_run(GUEST), FLX_RUNNING);
+    ck_assert(flx_fake_marked_resume(GUEST));
+    ck_assert_uint_eq(scene_count(), 0);
+    publish(&g);
+    ck_assert_uint_eq(scene_count(), 1);
+    ck_assert_uint_eq(flx_fake_resumes(GUEST), before + 1);
+    ck_assert_int_eq(flx_fake_run(GUEST), FLX_RUNNING);
+    ck_assert_str_eq(flx_fake_told(GUEST, "flic/operation"), "");   /* a later suspend is not ours */
+    ck_assert(!flx_fake_tracked(GUEST));
+}
+END_TEST
+
+START_TEST(invariant_6_a_failure_after_the_resume_costs_the_checkpoint_and_nothing_else)
+{
+    unsigned before = flx_fake_resumes(GUEST);
+    struct going_on g;
+
+    capture(&g, false);
+    flic_talk_close(g.owner);
+    await_idle();
+    ck_assert_uint_eq(scene_count(), 0);
+    ck_assert_int_eq(flx_fake_run(GUEST), FLX_RUNNING);
+    ck_assert_uint_eq(flx_fake_resumes(GUEST), before + 1);
+    ck_assert_str_eq(flx_fake_told(GUEST, "flic/operation"), "");
+    flic_talk_close(g.helper);
+    capture(&g, false);                 /* and the next one works */
+    publish(&g);
+    ck_assert_uint_eq(scene_count(), 1);
+}
+END_TEST
+
+START_TEST(invariant_6_a_guest_whose_resume_fails_is_resumed_all_the_same_and_nothing_is_offered)
+{
+    struct flic_talk *owner, *helper;
+    json_t *request = a_save();
+    char operation[FD_OP_ID];
+
+    ck_assert(!json_object_set_new(request, "after", json_string("run")));
+    flx_fake_fail("resume", 1, FLIC_E_XEN);
+    owner = connect_and_say(request);
+    hear_event(owner, "ready", operation);
+    helper = connect_and_say(about("join", operation));
+    hear_event(helper, "suspend", NULL);
+    flx_fake_set_run(GUEST, FLX_SUSPENDED);
+    OK(flic_talk_send(helper, json_pack("{s:s, s:b}", "op", "suspended", "ok", 1), &err));
+    hear_refusal(owner, FLIC_E_XEN);
+    ck_assert_int_eq(flx_fake_run(GUEST), FLX_RUNNING);
+    ck_assert_uint_eq(scene_count(), 0);
+    flic_talk_close(helper);
+    flic_talk_close(owner);
+}
+END_TEST
+
+START_TEST(a_guest_that_runs_on_needs_disks_that_can_be_kept_or_ram_only_said)
+{
+    char config[200], disk[96];
+    struct flic_talk *talk;
+    FILE *f;
+
+    (void)snprintf(disk, sizeof(disk), "%s/disk.img", scene_dir);       /* no file system that clones */
+    f = fopen(disk, "w");
+    ck_assert(f && fputs("disk", f) >= 0 && !fclose(f));
+    (void)snprintf(config, sizeof(config), "{\"disks\":[{\"pdev_path\":\"%s\",\"vdev\":\"xvda\",\"readwrite\":1}]}", disk);
+    talk = connect_and_say(json_pack("{s:s, s:i, s:s, s:s}", "op", "save", "domid", (int)GUEST, "config", config, "after", "run"));
+    hear_refusal(talk, FLIC_E_DISK);
+    flic_talk_close(talk);
+    await_idle();
+    ck_assert_int_eq(flx_fake_run(GUEST), FLX_RUNNING);
+    talk = connect_and_say(json_pack("{s:s, s:i, s:s, s:s, s:b}", "op", "save", "domid", (int)GUEST, "config", config, "after", "run",
+                                     "ram_only", 1));
+    hear_event(talk, "ready", NULL);
+    flic_talk_close(talk);
+}
+END_TEST
+
+/* ---- protect ---- */
+
+static json_t *a_protect(int every_ms, int keep)
+{
+    return json_pack("{s:s, s:s, s:i, s:i}", "op", "protect", "domain", "web", "every_ms", every_ms, "keep", keep);
+}
+
+static void await_worker(unsigned nth)
+{
+    for (int i = 0; i < 1000 && atomic_load(&spawned) < nth; i++)
+        (void)usleep(10000);
+    ck_assert_uint_eq(atomic_load(&spawned), nth);
+}
+
+/* The nth worker's whole life. */
+static void be_worker(unsigned nth)
+{
+    struct going_on g;
+
+    await_worker(nth);
+    capture(&g, true);
+    publish(&g);
+    await_idle();
+    atomic_store(&worker_status, 0);
+}
+
+static json_t *protection(void)
+{
+    json_t *list = fd_protect_status(&flicd), *first = json_incref(json_array_get(list, 0));
+
+    json_decref(list);
+    return first;
+}
+
+static void await_state(const char *state)
+{
+    for (int i = 0; i < 1000; i++) {
+        json_t *p = protection();
+        bool is = p && !strcmp(json_string_value(json_object_get(p, "state")), state);
+
+        json_decref(p);
+        if (is)
+            return;
+        (void)usleep(10000);
+    }
+    ck_abort_msg("never '%s'", state);
+}
+
+static void await_count(size_t n)
+{
+    for (int i = 0; i < 500 && scene_count() != n; i++)
+        (void)usleep(10000);
+    ck_assert_uint_eq(scene_count(), n);
+}
+
+static struct flic_talk *protect_web(int every_ms, int keep)
+{
+    struct flic_talk *talk;
+
+    OK(fd_protect_start(&flicd, &err));
+    talk = connect_and_say(a_protect(every_ms, keep));
+    be_worker(1);
+    hear_ok(talk);
+    return talk;
+}
+
+START_TEST(protect_answers_when_the_first_is_published_then_keeps_the_newest_of_its_own_and_all_of_the_users)
+{
+    struct going_on by_user;
+    struct flic_talk *talk;
+    struct ck_entry entry;
+    json_t *p;
+
+    capture(&by_user, false);
+    publish(&by_user);                  /* @1 */
+    await_idle();
+    talk = protect_web(1000, 2);        /* @2 */
+    ck_assert_msg(strstr(worker_line, "/flic-guest: flic-guest checkpoint 7") && strstr(worker_line, path), "%s", worker_line);
+    be_worker(2);
+    be_worker(3);
+    await_count(3);                     /* @1, @3, @4 */
+    be_worker(4);
+    await_worker(5);                    /* what was to go is gone before the next begins */
+    ck_assert_uint_eq(scene_count(), 3);
+    OK(ck_find(store, "web", 1, &entry, &err));
+    ck_assert_int_eq(ck_find(store, "web", 3, &entry, &err), FLIC_E_NOCHECKPOINT);
+    OK(ck_find(store, "web", 5, &entry, &err));
+    p = protection();
+    ck_assert_int_eq(json_integer_value(json_object_get(p, "last_seq")), 5);
+    ck_assert_int_lt(json_integer_value(json_object_get(p, "age_ms")), 60000);
+    ck_assert_str_eq(json_string_value(json_object_get(p, "state")), "saving");
+    json_decref(p);
+    flic_talk_close(talk);
+}
+END_TEST
+
+START_TEST(what_is_protected_is_so_again_after_a_restart_and_old_ones_still_go)
+{
+    struct flic_talk *talk = protect_web(1000, 1);      /* @1 */
+
+    await_state("waiting");
+    fd_protect_stop(&flicd);
+    atomic_store(&spawned, 0);
+    OK(fd_protect_start(&flicd, &err));
+    be_worker(1);                       /* @2 */
+    await_worker(2);
+    ck_assert_uint_eq(scene_count(), 1);
+    flic_talk_close(talk);
+}
+END_TEST
+
+START_TEST(a_first_checkpoint_that_fails_is_the_answer_and_nothing_is_protected)
+{
+    struct flic_talk *talk;
+    json_t *list;
+
+    OK(fd_protect_start(&flicd, &err));
+    talk = connect_and_say(a_protect(5000, 3));
+    await_worker(1);
+    atomic_store(&worker_status, 1);    /* it said nothing to us */
+    hear_refusal(talk, FLIC_E_INTERNAL);
+    list = fd_protect_status(&flicd);
+    ck_assert_uint_eq(json_array_size(list), 0);
+    json_decref(list);
+    flic_talk_close(talk);
+    talk = connect_and_say(json_pack("{s:s, s:s, s:i, s:i}", "op", "protect", "domain", "nobody", "every_ms", 5000, "keep", 3));
+    hear_refusal(talk, FLIC_E_NODOMAIN);
+    flic_talk_close(talk);
+    talk = connect_and_say(a_protect(10, 3));
+    hear_refusal(talk, FLIC_E_USAGE);
+    flic_talk_close(talk);
+    talk = connect_and_say(a_protect(5000, 0));
+    hear_refusal(talk, FLIC_E_USAGE);
+    flic_talk_close(talk);
+}
+END_TEST
+
+START_TEST(a_guest_that_is_gone_is_not_tried_but_stays_protected_until_it_is_back)
+{
+    struct flic_talk *talk = protect_web(1000, 3);
+    struct flic_uuid guest = scene_uuid(1);
+
+    await_state("waiting");
+    ck_assert(fd_protect_will_drop(&flicd, &guest, 1) && !fd_protect_will_drop(&flicd, &guest, 2));
+    flx_fake_kill(GUEST);
+    await_state("absent");
+    ck_assert(!fd_protect_will_drop(&flicd, &guest, 1));        /* nobody will: to flash with it */
+    ck_assert_uint_eq(atomic_load(&spawned), 1);
+    scene_guest(GUEST, "web", 1, GUEST_PAGES);
+    be_worker(2);
+    flx_fake_set_run(GUEST, FLX_PAUSED);        /* a paused guest would not suspend */
+    await_state("waiting");
+    (void)usleep(1300000);
+    ck_assert_uint_eq(atomic_load(&spawned), 2);
+    flx_fake_set_run(GUEST, FLX_RUNNING);
+    await_worker(3);
+    flic_talk_close(talk);
+}
+END_TEST
+
+START_TEST(a_guest_unprotected_is_left_alone_and_its_checkpoints_stay)
+{
+    struct flic_talk *talk = protect_web(1000, 3);
+    struct going_on g;
+
+    await_state("waiting");
+    OK(flic_talk_send(talk, json_pack("{s:s, s:s}", "op", "unprotect", "domain", "web"), &err));
+    hear_ok(talk);
+    OK(flic_talk_send(talk, json_pack("{s:s, s:s}", "op", "unprotect", "domain", "web"), &err));
+    hear_refusal(talk, FLIC_E_NODOMAIN);
+    (void)usleep(1300000);
+    ck_assert_uint_eq(atomic_load(&spawned), 1);
+    ck_assert_uint_eq(scene_count(), 1);
+    flic_talk_close(talk);
+    capture(&g, false);                 /* for people it still works; a worker that comes too late is refused */
+    publish(&g);
+    await_idle();
+    talk = connect_and_say(json_pack("{s:s, s:i, s:s, s:s, s:b}", "op", "save", "domid", (int)GUEST, "config", "{}", "after", "run",
+                                     "protect", 1));
+    hear_refusal(talk, FLIC_E_REFUSED);
+    flic_talk_close(talk);
+}
+END_TEST
+
+START_TEST(a_stop_does_not_wait_for_a_first_checkpoint)
+{
+    struct flic_talk *talk;
+
+    OK(fd_protect_start(&flicd, &err));
+    talk = connect_and_say(a_protect(5000, 3));
+    await_worker(1);
+    ck_assert_int_eq(ev_defer(flicd.loop, stop, NULL), 0);
+    for (int i = 0; i < 1000 && !atomic_load(&loop_ended); i++)
+        (void)usleep(10000);
+    ck_assert(atomic_load(&loop_ended));
+    flic_talk_close(talk);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("op");
     TCase *t = tcase_create("op");
 
-    tcase_set_timeout(t, 15);
+    tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, set_up, tear_down);
     tcase_add_test(t, a_save_runs_as_the_protocol_has_it_and_its_log_dirty_is_off_when_it_is_answered);
     tcase_add_test(t, two_saves_of_one_guest_at_once_the_second_is_refused_however_close_they_come);
@@ -366,6 +736,16 @@ static Suite *suite(void)
     tcase_add_test(t, a_save_called_off_before_the_suspend_leaves_no_mark_on_the_guest);
     tcase_add_test(t, a_reference_of_another_store_or_of_another_checkpoint_is_refused);
     tcase_add_test(t, a_save_of_no_domain_is_refused_for_that_reason);
+    tcase_add_test(t, a_guest_that_runs_on_does_so_once_captured_before_anything_is_published);
+    tcase_add_test(t, invariant_6_a_failure_after_the_resume_costs_the_checkpoint_and_nothing_else);
+    tcase_add_test(t, invariant_6_a_guest_whose_resume_fails_is_resumed_all_the_same_and_nothing_is_offered);
+    tcase_add_test(t, a_guest_that_runs_on_needs_disks_that_can_be_kept_or_ram_only_said);
+    tcase_add_test(t, protect_answers_when_the_first_is_published_then_keeps_the_newest_of_its_own_and_all_of_the_users);
+    tcase_add_test(t, what_is_protected_is_so_again_after_a_restart_and_old_ones_still_go);
+    tcase_add_test(t, a_first_checkpoint_that_fails_is_the_answer_and_nothing_is_protected);
+    tcase_add_test(t, a_guest_that_is_gone_is_not_tried_but_stays_protected_until_it_is_back);
+    tcase_add_test(t, a_guest_unprotected_is_left_alone_and_its_checkpoints_stay);
+    tcase_add_test(t, a_stop_does_not_wait_for_a_first_checkpoint);
     suite_add_tcase(s, t);
     return s;
 }

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/* forget - a checkpoint given up, with what was kept of its guest's disks; and what is put in order about disks at start. */
+#include "common/log.h"
+#include "daemon/daemon.h"
+#include "daemon/swap.h"
+
+#include <string.h>
+#include <time.h>
+
+struct sn_where fd_where(const struct fd_daemon *daemon)
+{
+    return (struct sn_where){ .folder = daemon->conf.store, .hook = daemon->conf.disk_snapshot_hook, .store = *ck_store_uuid(daemon->store) };
+}
+
+/* It is forgotten once it is buried; what cannot be removed now is found at the next start. */
+static void drop_disks(struct fd_daemon *daemon, const struct ck_entry *entry)
+{
+    struct sn_name name = { .guest = entry->info.guest, .seq = entry->info.seq };
+    struct sn_where where = fd_where(daemon);
+    struct flic_err err = { 0 };
+
+    int rc;
+
+    ck_work_begin(daemon->store);       /* it writes flash, and a pause may be on */
+    rc = sn_drop(&where, &name, &err);
+    ck_work_end(daemon->store);
+    if (rc)
+        flic_warn("disk snapshots of the forgotten %s@%llu are left: %s", entry->info.name, (unsigned long long)name.seq, err.text);
+}
+
+int fd_forget(struct fd_daemon *daemon, const struct ck_entry *entry, bool dry_run, uint64_t *ret_freed_bytes, struct flic_err *err)
+{
+    struct nv_name name = { .guest = entry->info.guest, .seq = entry->info.seq };
+    struct ix_entry journal = { .verb = "forget", .guest = name.guest, .seq = name.seq };
+    struct timespec began;
+    int rc;
+
+    (void)clock_gettime(CLOCK_REALTIME, &began);        /* cannot fail for this clock */
+    rc = ck_forget(daemon->store, &name, dry_run, ret_freed_bytes, err);
+    if (dry_run)
+        return rc;
+    if (!rc)
+        drop_disks(daemon, entry);
+    journal.began_ns = (uint64_t)began.tv_sec * 1000000000u + (uint64_t)began.tv_nsec;
+    journal.code = rc;
+    journal.message = rc && err ? err->text : "";
+    memcpy(journal.guest_name, entry->info.name, sizeof(journal.guest_name));
+    fd_journal(daemon, &journal, json_pack("{s:I}", "freed_bytes", (json_int_t)*ret_freed_bytes));
+    return rc;
+}
+
+static enum sn_fate fate_of(const struct sn_name *name, void *arg)
+{
+    struct fd_daemon *daemon = arg;
+    struct ck_entry entry;
+
+    if (!ck_find_exact(daemon->store, &name->guest, name->seq, &entry, NULL))
+        return SN_THERE;
+    return ck_was_forgotten(daemon->store, &name->guest, name->seq) ? SN_FORGOTTEN : SN_UNKNOWN;
+}
+
+void fd_tidy_disks(struct fd_daemon *daemon)
+{
+    struct sn_where where = fd_where(daemon);
+    struct flic_err err = { 0 };
+
+    if (sw_settle(&where, &err))
+        return;         /* said already; what those names mean is not settled, so nothing is removed */
+    if (sn_sweep(&where, fate_of, daemon, &err))
+        flic_warn("leftovers of disk snapshots stay: %s", err.text);
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+#include "daemon/hook.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);   /* cannot fail for this clock */
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static int spawn(const struct hk_disk *disk, const char *verb, int said, pid_t *ret_pid)
+{
+    char *const argv[] = { (char *)disk->program, (char *)verb, (char *)disk->vdev, (char *)disk->path, (char *)disk->name, NULL };
+    posix_spawn_file_actions_t actions;
+    int r = posix_spawn_file_actions_init(&actions);
+
+    if (r)
+        return r;
+    r = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    if (!r)
+        r = posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+    if (!r)
+        r = posix_spawn_file_actions_adddup2(&actions, said, STDERR_FILENO);
+    if (!r)
+        r = posix_spawn(ret_pid, disk->program, &actions, NULL, argv, environ);
+    (void)posix_spawn_file_actions_destroy(&actions);
+    return r;
+}
+
+/* Its words until it ends; the newest when there are many. False when the time is over. */
+static bool listen_to(int said, char *text, size_t room)
+{
+    int64_t until = now_ms() + HK_LIMIT_S * 1000;
+    struct pollfd p = { .fd = said, .events = POLLIN };
+    size_t len = 0;
+
+    for (;;) {
+        int64_t left = until - now_ms();
+        ssize_t n;
+
+        if (left <= 0 || poll(&p, 1, (int)left) == 0)
+            return false;
+        if (len > room / 2) {
+            memmove(text, text + len / 2, len - len / 2);
+            len -= len / 2;
+        }
+        n = read(said, text + len, room - 1 - len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break;
+        len += (size_t)n;
+    }
+    text[len] = '\0';
+    return true;
+}
+
+static const char *last_line(char *text)
+{
+    size_t len = strlen(text);
+    char *at;
+
+    while (len && text[len - 1] == '\n')
+        text[--len] = '\0';
+    at = strrchr(text, '\n');
+    return at ? at + 1 : text;
+}
+
+static int finish(const struct hk_disk *disk, const char *verb, pid_t pid, int said, struct flic_err *err)
+{
+    char text[1024] = "";
+    bool ended = listen_to(said, text, sizeof(text));
+    int status = -1;
+
+    if (!ended)
+        (void)kill(pid, SIGKILL);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (!ended)
+        return flic_err_set(err, FLIC_E_TIMEOUT, "disk %s: '%s %s' did not end within %d s", disk->vdev, disk->program, verb, HK_LIMIT_S);
+    if (WIFEXITED(status) && !WEXITSTATUS(status))
+        return 0;
+    return flic_err_set(err, FLIC_E_DISK, "disk %s: '%s %s %s' failed: %s", disk->vdev, disk->program, verb, disk->path,
+                        text[0] ? last_line(text) : "it does not say why");
+}
+
+int hk_run(const struct hk_disk *disk, const char *verb, struct flic_err *err)
+{
+    int said[2], r, rc;
+    pid_t pid;
+
+    if (!disk->program || !*disk->program)
+        return flic_err_set(err, FLIC_E_DISK, "disk %s: '%s' was snapshotted by a disk_snapshot_hook, and flicd.conf names none now", disk->vdev,
+                            disk->path);
+    if (pipe2(said, O_CLOEXEC))
+        return flic_err_errno(err, "run '%s'", disk->program);
+    r = spawn(disk, verb, said[1], &pid);
+    (void)close(said[1]);
+    rc = r ? flic_err_set(err, -r, "run '%s': %s", disk->program, strerror(r)) : finish(disk, verb, pid, said[0], err);
+    (void)close(said[0]);
+    return rc;
+}

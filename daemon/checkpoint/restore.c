@@ -32,7 +32,7 @@ struct window {
     struct flx_map *map;
     uint8_t kind[CK_WINDOW];
     uint8_t *base;
-    const struct ck_delta *delta, *delta_end;   /* walked beside the gfns */
+    size_t next_delta;          /* walks the root's delta beside the gfns */
     struct flic_id ids[CK_WINDOW];      /* those to read from packs ... */
     uint32_t page_of[CK_WINDOW];        /* ... and where they go */
     size_t n_flash;
@@ -64,8 +64,8 @@ static int build_present(struct job *job, struct flic_err *err)
     return 0;
 }
 
-/* The first entry of the delta that is not before this gfn. */
-static const struct ck_delta *delta_from(const struct ck_root *root, uint64_t gfn)
+/* Which entry of the delta is the first that is not before this gfn. */
+static size_t delta_from(const struct ck_root *root, uint64_t gfn)
 {
     size_t low = 0, high = root->n_delta;
 
@@ -77,15 +77,17 @@ static const struct ck_delta *delta_from(const struct ck_root *root, uint64_t gf
         else
             high = mid;
     }
-    return root->delta + low;
+    return low;
 }
 
 /* The delta entry of this gfn, if it has one. Gfns come in ascending order. */
 static const struct ck_delta *delta_of(struct window *w, uint64_t gfn)
 {
-    while (w->delta < w->delta_end && w->delta->gfn < gfn)
-        w->delta++;
-    return w->delta < w->delta_end && w->delta->gfn == gfn ? w->delta : NULL;
+    const struct ck_root *root = &w->job->loaded->root;
+
+    while (w->next_delta < root->n_delta && root->delta[w->next_delta].gfn < gfn)
+        w->next_delta++;
+    return w->next_delta < root->n_delta && root->delta[w->next_delta].gfn == gfn ? &root->delta[w->next_delta] : NULL;
 }
 
 /* From its frame: 0. A damaged frame is no loss when the packs have the page too, whose id says that it is the same: 1. */
@@ -156,11 +158,9 @@ static int name_the_page(struct window *w, int code)
 
 static int fill_window(struct window *w)
 {
-    const struct ck_root *root = &w->job->loaded->root;
     int rc = 0;
 
-    w->delta = delta_from(root, w->gfns[0]);
-    w->delta_end = root->delta + root->n_delta;
+    w->next_delta = delta_from(&w->job->loaded->root, w->gfns[0]);
     w->n_flash = 0;
     for (size_t i = 0; !rc && i < w->n; i++) {
         if (w->kind[i] == FLX_PAGE_HOLE || w->kind[i] == FLX_PAGE_SKIP)

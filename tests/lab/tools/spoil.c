@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Copyright (C) 2026 The FLIC authors */
 /*
- * spoil - flips bits of one byte of a store, where it is sure to matter. Run again, it puts the byte right.
+ * spoil - flips bits of a byte of a store, where it is sure to matter. Run again, it puts the byte right.
  *
- *   spoil nvram UUID SEQ first|last   in the first frame (a page) or the last (a part) of that checkpoint in the arena
+ *   spoil nvram UUID SEQ first N      of one byte in each of the first N frames (the pages) of that checkpoint in the arena: a single
+ *                                     page may also be on flash, where a restore would find it
+ *   spoil nvram UUID SEQ last         of one byte in the last frame (a part)
  *   spoil at FILE OFFSET
- * Prints the place. The arena's format is daemon/nvram/layout.h; this reads it on its own, as it would any file.
+ * Prints each place. The arena's format is daemon/nvram/layout.h; this reads it on its own, as it would any file.
  */
 #include <endian.h>
 #include <errno.h>
@@ -64,7 +66,8 @@ static void name_of(const char *uuid, const char *seq, uint8_t name[24])
     memcpy(name + 16, &n, 8);
 }
 
-static off_t frame_of(const uint8_t name[24], int last)
+/* The arena, opened, and its log, for the caller to close and free. */
+static uint8_t *open_arena(int *ret_fd, uint64_t *ret_log_bytes)
 {
     uint8_t head[PAGE], *log;
     int fd = open(ARENA, O_RDONLY | O_CLOEXEC);
@@ -75,34 +78,63 @@ static off_t frame_of(const uint8_t name[24], int last)
     memcpy(&log_bytes, head + 24, 8);
     log_bytes = 2 * le64toh(log_bytes);
     log = malloc(log_bytes);
-    if (!log || pread(fd, log, log_bytes, LOG_AT) != (ssize_t)log_bytes || close(fd))
+    if (!log || pread(fd, log, log_bytes, LOG_AT) != (ssize_t)log_bytes)
         die(ARENA);
-    for (uint64_t at = 0; at + 4 * PAGE < log_bytes; at += 64) {     /* records start at multiples of 64, their payload 64 later */
-        const uint8_t *payload = log + at + 64, *extents = payload + 40;
+    *ret_fd = fd;
+    *ret_log_bytes = log_bytes;
+    return log;
+}
 
-        if (log[at + 12] == OBJECT && !memcmp(payload, name, 24)) {
-            uint32_t n = u32(payload + 28);
-            uint32_t frame = last ? u32(extents + 8 * (n - 1)) + u32(extents + 8 * (n - 1) + 4) - 1 : u32(extents);
-
-            return LOG_AT + (off_t)log_bytes + (off_t)frame * PAGE;
-        }
-    }
+/* The payload of that checkpoint's record. Records start at multiples of 64, their payload 64 later. */
+static const uint8_t *record_of(const uint8_t *log, uint64_t log_bytes, const uint8_t name[24])
+{
+    for (uint64_t at = 0; at + 4 * PAGE < log_bytes; at += 64)
+        if (log[at + 12] == OBJECT && !memcmp(log + at + 64, name, 24))
+            return log + at + 64;
     errno = ENOENT;
     die("that checkpoint in " ARENA);
-    return 0;
+    return NULL;
+}
+
+/* In the checkpoint's frames [from, to), counted along its extents; a negative from counts from the end. */
+static void flip_frames(const uint8_t name[24], long from, long to)
+{
+    uint64_t log_bytes;
+    int fd;
+    uint8_t *log = open_arena(&fd, &log_bytes);
+    const uint8_t *payload = record_of(log, log_bytes, name), *extent = payload + 40;
+    uint32_t n = u32(payload + 28);
+    long frames = 0, at = 0;
+
+    for (uint32_t i = 0; i < n; i++)
+        frames += u32(extent + 8 * i + 4);
+    if (from < 0) {
+        from += frames;
+        to = frames;
+    }
+    for (; n--; extent += 8)
+        for (uint32_t i = 0; i < u32(extent + 4); i++, at++)
+            if (at >= from && at < to)
+                flip(ARENA, LOG_AT + (off_t)log_bytes + ((off_t)u32(extent) + i) * PAGE + 8);
+    free(log);
+    if (close(fd))
+        die(ARENA);
 }
 
 int main(int argc, char **argv)
 {
     uint8_t name[24];
 
-    if (argc == 5 && !strcmp(argv[1], "nvram")) {
+    if (argc == 6 && !strcmp(argv[1], "nvram") && !strcmp(argv[4], "first")) {
         name_of(argv[2], argv[3], name);
-        flip(ARENA, frame_of(name, !strcmp(argv[4], "last")) + 8);
+        flip_frames(name, 0, strtol(argv[5], NULL, 10));
+    } else if (argc == 5 && !strcmp(argv[1], "nvram") && !strcmp(argv[4], "last")) {
+        name_of(argv[2], argv[3], name);
+        flip_frames(name, -1, 0);
     } else if (argc == 4 && !strcmp(argv[1], "at")) {
         flip(argv[2], (off_t)strtoll(argv[3], NULL, 10));
     } else {
-        (void)fputs("usage: spoil nvram UUID SEQ first|last | spoil at FILE OFFSET\n", stderr);
+        (void)fputs("usage: spoil nvram UUID SEQ first N|last | spoil at FILE OFFSET\n", stderr);
         return 2;
     }
     return 0;

@@ -26,9 +26,10 @@ refusal() {
 # newest may hold what was replaced later, or copies of pages that a restore takes from NVRAM
 restart=no
 spoiled() {
-    local sentence=$1 code=$2 words=$3
+    local sentence=$1 code=$2 words=$3 places
     shift 3
-    note "spoil $(dom0 "spoil $*" | tail -n 1)"
+    places=$(dom0 "spoil $*")
+    note "spoil ${places%%$'\n'*}, $(wc -l <<<"$places") in all"
     [ "$restart" = no ] || { stop_flicd; dom0 start-flicd; hold_destage; }
     refusal "$sentence" "$code" "$words" "xl restore --flic ${what:-r}"
     dom0 "spoil $*" >/dev/null

@@ -30,7 +30,7 @@ spoiled() {
     shift 3
     places=$(dom0 "spoil $*")
     note "spoil ${places%%$'\n'*}, $(wc -l <<<"$places") in all"
-    [ "$restart" = no ] || { stop_flicd; dom0 start-flicd; hold_destage; }
+    [ "$restart" = no ] || { stop_flicd; dom0 start-flicd; }
     refusal "$sentence" "$code" "$words" "xl restore --flic ${what:-r}"
     dom0 "spoil $*" >/dev/null
 }
@@ -54,7 +54,7 @@ flicd_refuses() {
 
 test_phone refusals --ram 2304 --nvram 512 --flash 2048 --our-xen
 
-hold_destage
+never_destage
 new_guest r disk --vcpus 1
 before=$(scene)
 
@@ -83,7 +83,6 @@ refusal 'a number that does not exist is refused' NOCHECKPOINT '99' xl restore -
 stop_flicd
 check 'without flicd a save is refused' refused NODAEMON 'flicd is not running' xl save --flic r
 dom0 start-flicd
-hold_destage
 destroy r
 before=$(scene)
 

@@ -132,6 +132,8 @@ eventually() {
     done
 }
 
+# For good: a flicd that is started again would otherwise destage before it can be told to hold.
+never_destage() { dom0 "grep -q ^destage /etc/flic/flicd.conf || echo 'destage = \"held\"' >>/etc/flic/flicd.conf; flic hold >/dev/null"; }
 hold_destage() { dom0 'flic hold >/dev/null'; }
 release_destage() { dom0 'flic release >/dev/null'; }
 destaged() { dom0 "flic list --json" | python3 -c 'import json,sys; sys.exit(not all("flash" in c["places"] for c in json.load(sys.stdin)["checkpoints"]))'; }

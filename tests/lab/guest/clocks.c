@@ -26,7 +26,7 @@ static int64_t read_clock(clockid_t id)
 }
 
 #ifdef __aarch64__
-static uint64_t counter(void)
+uint64_t clocks_counter(void)
 {
     uint64_t v;
 
@@ -43,7 +43,7 @@ static uint64_t frequency(void)
     return v;
 }
 #else
-static uint64_t counter(void)
+uint64_t clocks_counter(void)
 {
     uint32_t low, high;
 
@@ -70,7 +70,7 @@ static uint64_t frequency(void)
 struct clocks clocks_now(void)
 {
     return (struct clocks){ read_clock(CLOCK_REALTIME), read_clock(CLOCK_MONOTONIC), read_clock(CLOCK_BOOTTIME),
-                            counter(), frequency() };
+                            clocks_counter(), frequency() };
 }
 
 static void complain(const char *name, int64_t before, int64_t after)

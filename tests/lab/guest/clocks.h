@@ -12,6 +12,7 @@ struct clocks {
 };
 
 struct clocks clocks_now(void);
+uint64_t clocks_counter(void); /* only the counter: CNTVCT_EL0 or TSC */
 void clocks_watch(void);
 
 /* Times a clock was seen to go back; the wall clock counts too, nobody sets it in this guest. */

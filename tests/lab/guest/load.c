@@ -3,13 +3,14 @@
 /*
  * The lab guest's only program: runs a workload, reports on the console every 2 s, answers on the control port.
  *
- *   load WORKLOAD SEED MEMORY-MIB
+ *   load WORKLOAD SEED MEMORY-MIB [gap]
  *
  * A report is one line "FLIC-GUEST key=value ..."; an error in addition is a line "FLIC-GUEST-ERROR ...". Each part
  * is "ok", "bad" (it found errors), "stuck" (no step finished for STUCK_S), "start" (filling its data) or "off".
  */
 #include "clocks.h"
 #include "echo.h"
+#include "gap.h"
 #include "part.h"
 
 #include <arpa/inet.h>
@@ -163,6 +164,13 @@ static void answer_clock(int fd, const char *step)
     put_all(fd, text, (uint32_t)snprintf(text, sizeof(text), "%lld\n", (long long)clocks_now().wall));
 }
 
+static void answer_gap(int fd)
+{
+    char text[64];
+
+    put_all(fd, text, (uint32_t)snprintf(text, sizeof(text), "%lld\n", (long long)gap_longest_us()));
+}
+
 static void *control_connection(void *arg)
 {
     int fd = (int)(intptr_t)arg;
@@ -176,6 +184,8 @@ static void *control_connection(void *arg)
         put_all(fd, line, (uint32_t)describe(line, sizeof(line), sequence));
     else if (n > 0 && strncmp(command, "clock", 5) == 0)
         answer_clock(fd, command + 5);
+    else if (n > 0 && strncmp(command, "gap", 3) == 0)
+        answer_gap(fd);
     else if (n > 0 && strncmp(command, "sh ", 3) == 0)
         answer_shell(fd, command + 3);
     close(fd);
@@ -221,15 +231,17 @@ int main(int argc, char **argv)
     bool found = false;
     pthread_t thread;
 
-    for (size_t i = 0; argc == 4 && i < sizeof(known) / sizeof(known[0]); i++)
+    for (size_t i = 0; argc >= 4 && i < sizeof(known) / sizeof(known[0]); i++)
         found = found || strcmp(argv[1], known[i]) == 0;
     if (!found) {
-        fprintf(stderr, "usage: load idle|memory|disk|net|db|mixed SEED MEMORY-MIB\n");
+        fprintf(stderr, "usage: load idle|memory|disk|net|db|mixed SEED MEMORY-MIB [gap]\n");
         return 2;
     }
     config = (struct load_config){ strtoull(argv[2], NULL, 10), (unsigned)strtoul(argv[3], NULL, 10),
                                    strcmp(argv[1], "mixed") == 0 ? 0.5 : 1, argv[1] };
     clocks_watch();
+    if (argc > 4 && strcmp(argv[4], "gap") == 0)
+        gap_watch();
     for (size_t i = 0; i < PARTS; i++)
         if (wants(config.workload, parts[i]))
             part_run(parts[i], &config);

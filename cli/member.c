@@ -75,6 +75,8 @@ static bool humanise_number(const char *name, uint64_t value, char out[2 * HUMAN
         strcpy(out, human_time(value, a));
     else if (ends_with(name, "_ns"))
         strcpy(out, human_us(value / 1000, a));
+    else if (ends_with(name, "_per_s"))     /* the name says of what */
+        strcpy(out, human_count(value, a));
     else if (ends_with(name, "_s"))
         strcpy(out, human_us(value * 1000000, a));
     else if (ends_with(name, "_us"))
@@ -126,7 +128,7 @@ static void title_of(const char *name, char *out, size_t room)
     static const char *const units[] = { "_bytes", "_us", "_ms", "_ns", "_mib", "_s" };
 
     (void)snprintf(out, room, "%s", name);
-    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]) && !ends_with(out, "_per_s"); i++)
         if (ends_with(out, units[i]))
             out[strlen(out) - strlen(units[i])] = '\0';
     for (; *out; out++)

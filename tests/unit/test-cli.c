@@ -87,6 +87,7 @@ START_TEST(values_are_humanised_by_the_ending_of_their_name)
     assert_humanised("pause_us", json_integer(41250), "41.2 ms");
     assert_humanised("took_ms", json_integer(111), "111 ms");
     assert_humanised("suspend_timeout_s", json_integer(60), "60 s");
+    assert_humanised("track_kib_per_s", json_integer(8192), "8,192");
     assert_humanised("ws_pages", json_integer(6144), "6,144 (24 MiB)");
     assert_humanised("nvram_size_mib", json_integer(256), "256 MiB");
     assert_humanised("taken_ns", json_string("1790000000000000000"), "2026-09-21 14:13:20");

@@ -169,6 +169,7 @@ is_past() { [ "$(counter "$1")" -gt "$2" ]; }
 # runs_on NAME: its counter moves, and its own checks hold
 runs_on() {
     local at
+    eventually 20 counter "$1" || { echo "$1 has not reported anything"; return 1; }
     at=$(counter "$1")
     eventually 20 is_past "$1" "$at" || { echo "the counter of $1 stands at $at"; return 1; }
     holds 'r["errors"] == 0 and r["time"] == "ok"' r="$(report "$1")"

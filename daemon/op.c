@@ -101,9 +101,39 @@ static void drop_claim(const struct fd_op *op)
 
 /* ---- loop thread ---- */
 
+#define HANDED_MAX 64u
+
+static struct { uint64_t owner; uint32_t domid; } handed[HANDED_MAX];    /* all these are held; the loop thread's */
+static unsigned n_handed;
+
+/* Without room the keeper's grace time is what the owner has. */
+static bool hand_over(struct fd_op *op)
+{
+    bool there;
+
+    (void)pthread_mutex_lock(&op->lock);
+    there = op->handed_over && !op->owner_gone && n_handed < HANDED_MAX;
+    (void)pthread_mutex_unlock(&op->lock);
+    if (there) {
+        handed[n_handed].owner = op->owner;
+        handed[n_handed++].domid = op->domid;
+    }
+    return there;
+}
+
+static void take_back(uint64_t owner)
+{
+    for (unsigned i = n_handed; i--;) {
+        if (handed[i].owner == owner) {
+            let_go(handed[i].domid);
+            handed[i] = handed[--n_handed];
+        }
+    }
+}
+
 static void free_op(struct fd_op *op)
 {
-    if (op->domid)
+    if (op->domid && !hand_over(op))
         let_go(op->domid);
     drop_claim(op);
     json_decref(op->request);
@@ -228,6 +258,7 @@ static void wake(struct fd_op *op)
 
 void fd_op_session_closed(struct fd_daemon *daemon, uint64_t serial)
 {
+    take_back(serial);
     for (struct fd_op *op = daemon->ops; op; op = op->next) {
         (void)pthread_mutex_lock(&op->lock);
         if (op->owner == serial)
@@ -402,6 +433,13 @@ void fd_op_describe(struct fd_op *op, uint32_t domid, const char *name)
         hold(domid);
     }
     (void)snprintf(op->name, sizeof(op->name), "%s", name);
+    (void)pthread_mutex_unlock(&op->lock);
+}
+
+void fd_op_hand_over(struct fd_op *op)
+{
+    (void)pthread_mutex_lock(&op->lock);
+    op->handed_over = true;
     (void)pthread_mutex_unlock(&op->lock);
 }
 

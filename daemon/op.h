@@ -37,6 +37,7 @@ struct fd_op {
     uint64_t helper;                /* 0: not joined */
     json_t *join;
     bool helper_gone, helper_answered, owner_gone, aborted, finish;
+    bool handed_over;               /* to the owner: what becomes of the guest now is his, as long as he is there */
     int suspend_answer;             /* 0 none, 1 suspended, -1 refused */
     uint32_t domid;
     char name[256];
@@ -65,6 +66,8 @@ void fd_op_progress(void *op, const char *phase, uint64_t done, uint64_t total);
 void fd_op_to_owner(struct fd_op *op, json_t *msg);     /* takes */
 void fd_op_to_helper(struct fd_op *op, json_t *msg, bool is_answer);   /* takes */
 void fd_op_describe(struct fd_op *op, uint32_t domid, const char *name);
+/* The guest stays held when the operation ends, until the owner's session closes: he is about to destroy or pause it. */
+void fd_op_hand_over(struct fd_op *op);
 
 /* The two kinds: save_op.c and restore_op.c. Each answers its sessions and writes the journal. */
 unsigned fd_cpus(void);     /* online ones: so many threads are worth having for work on pages */

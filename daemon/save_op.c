@@ -324,11 +324,14 @@ void fd_run_save(struct fd_op *op)
 
     op->run = &r;
     rc = all_steps(&r, &err);
-    /* On success the mark stays: should xl be killed before it destroys the guest, the keeper lets it go on. */
+    /* On success the mark stays: should xl be killed before it destroys the guest, the keeper lets it go on; while xl is there,
+     * however slow, it is xl's. */
     if (rc)
         undo(&r);
     else if (r.resumed)
         (void)flx_tell_guest(r.dom, "flic/operation", "", NULL);
+    else
+        fd_op_hand_over(op);
     end_save(&r);
     end_snapshots(&r);
     flx_close(r.dom);

@@ -191,6 +191,13 @@ static void await_idle(void)
     ck_assert(!fd_op_holds(&flicd, GUEST));
 }
 
+static void await_no_operation(void)
+{
+    for (int i = 0; i < 500 && *(struct fd_op *volatile *)&flicd.ops; i++)      /* the loop thread's: looked at, never followed */
+        (void)usleep(10000);
+    ck_assert_ptr_null(flicd.ops);
+}
+
 /* A whole save up to its answer; the guest is left suspended. */
 static void save_whole_of(json_t *request)
 {
@@ -207,6 +214,8 @@ static void save_whole_of(json_t *request)
     hear_ok(owner);
     ck_assert_msg(!flx_fake_tracked(GUEST), "log-dirty is still on when the save is answered");
     flic_talk_close(helper);
+    await_no_operation();
+    ck_assert_msg(fd_op_holds(&flicd, GUEST), "the keeper would resume a guest that its owner is about to destroy");
     flic_talk_close(owner);
     await_idle();
 }

@@ -17,7 +17,6 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <linux/fs.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -37,6 +36,7 @@
 #define FLICD_SOCKET "/run/flic/flicd.sock"
 #define SAID "/run/interrupt.said"
 #define STEP_US 2000
+#define SLICE_US 1000
 
 struct scene {
     const char *moment, *who, *guest, *file;
@@ -219,21 +219,29 @@ static void reach_suspend(void)
     until(is_suspended, NULL, "the guest was suspended");
 }
 
-/* One event of a watch, or the end. */
-static void next_event(struct xs_handle *store)
+static void hold_guest(void)
 {
-    struct pollfd p = { .fd = xs_fileno(store), .events = POLLIN };
-    unsigned n;
-
-    if (poll(&p, 1, scene.limit_s * 1000) != 1)
-        die("nothing is written to the guest's control/shutdown");
-    free(xs_read_watch(store, &n));
+    scene.paused = !xc_domain_pause(scene.xch, scene.domid);
+    if (!scene.paused)
+        die("the guest cannot be paused");
 }
 
-/* The toolstack writes "suspend", the guest takes it away again when it begins: two events after the watch's own first one. */
+/* What the toolstack wrote to the guest's control/shutdown, which the guest takes away when it begins to suspend. */
+static bool is_asked(struct xs_handle *store, const char *path)
+{
+    unsigned len = 0;
+    char *value = xs_read(store, XBT_NULL, path, &len);
+    bool asked = value && len;
+
+    free(value);
+    return asked;
+}
+
+/* Whoever asks the guest is stopped until it stands still. Then it gets its time by the slice, as far as the wish is taken up. */
 static void reach_asked(void)
 {
     struct xs_handle *store = xs_open(0);
+    time_t end = time(NULL) + scene.limit_s;
     char path[64];
 
     until(is_phase, "live", "the live rounds");
@@ -241,14 +249,19 @@ static void reach_asked(void)
     if (!store || !scene.stopped || kill(scene.stopped, SIGSTOP))
         die("there is no helper to stop");
     until(is_phase, "suspend", "the suspend");
-    (void)snprintf(path, sizeof(path), "/local/domain/%u/control/shutdown", scene.domid);
-    if (!xs_watch(store, path, "asked"))
-        die("watch %s: %s", path, strerror(errno));
-    next_event(store);
+    hold_guest();
     (void)kill(scene.stopped, SIGCONT);
     scene.stopped = 0;
-    next_event(store);
-    next_event(store);
+    (void)snprintf(path, sizeof(path), "/local/domain/%u/control/shutdown", scene.domid);
+    while (!is_asked(store, path) && time(NULL) <= end)
+        (void)usleep(STEP_US);
+    while (is_asked(store, path)) {
+        if (time(NULL) > end)
+            die("the guest does not take up the wish");
+        (void)xc_domain_unpause(scene.xch, scene.domid);
+        (void)usleep(SLICE_US);
+        hold_guest();
+    }
     xs_close(store);
 }
 
@@ -282,8 +295,9 @@ static void strike(void)
     if (strstr(scene.who, "flicd") && kill(scene.flicd_pid, SIGKILL))
         die("there is no flicd to kill");
     if (strstr(scene.who, "guest")) {
-        scene.paused = !xc_domain_pause(scene.xch, scene.domid);
-        if (!scene.paused || is_suspended(NULL))
+        if (!scene.paused)
+            hold_guest();
+        if (is_suspended(NULL))
             die("the guest was not paused before it suspended");
     }
     if (strstr(scene.who, "group") && kill(-scene.xl, SIGINT))

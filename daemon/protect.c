@@ -115,6 +115,19 @@ int fd_protect_note(struct fd_daemon *daemon, const struct flic_uuid *guest, uin
     return rc;
 }
 
+bool fd_protects(struct fd_daemon *daemon, const struct flic_uuid *guest)
+{
+    struct fd_protect *p = daemon->protect;
+    bool does;
+
+    if (!p)
+        return false;
+    (void)pthread_mutex_lock(&p->lock);
+    does = guest ? find(p, guest) != NULL : p->n > 0;
+    (void)pthread_mutex_unlock(&p->lock);
+    return does;
+}
+
 bool fd_protect_will_drop(struct fd_daemon *daemon, const struct flic_uuid *guest, uint64_t seq)
 {
     struct fd_protect *p = daemon->protect;

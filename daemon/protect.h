@@ -29,6 +29,8 @@ int fd_protect_note(struct fd_daemon *daemon, const struct flic_uuid *guest, uin
 void fd_protect_result(struct fd_daemon *daemon, const struct flic_uuid *guest, int rc, const struct ck_save_figures *figures,
                        const struct flic_err *err);
 
+/* Whether this guest is protected (NULL: any guest), there or not. Any thread. */
+bool fd_protects(struct fd_daemon *daemon, const struct flic_uuid *guest);
 /* Whether it is one that protect made and drops in time: its guest is there and being protected. Any thread. */
 bool fd_protect_will_drop(struct fd_daemon *daemon, const struct flic_uuid *guest, uint64_t seq);
 

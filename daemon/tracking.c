@@ -4,6 +4,7 @@
 
 #include "common/log.h"
 #include "daemon/op.h"
+#include "daemon/protect.h"
 #include "daemon/tracking_file.h"
 
 #include <errno.h>
@@ -96,9 +97,10 @@ static struct entry *entry_of(struct fd_tracking *t, const struct flx_info *info
     return NULL;
 }
 
+/* A checkpoint every few seconds is only cheap of a guest that is tracked. */
 static bool is_wanted(const struct fd_tracking *t, const struct flx_info *info)
 {
-    return tf_wanted(&t->words, t->daemon->conf.track, &info->uuid, info->name);
+    return tf_wanted(&t->words, t->daemon->conf.track, &info->uuid, info->name) || fd_protects(t->daemon, &info->uuid);
 }
 
 /* Tracking stops, to begin anew after a while: what failed may be over then. */
@@ -193,7 +195,7 @@ static void look_around(struct fd_tracking *t)
     bool nothing_to_do;
 
     (void)pthread_mutex_lock(&t->lock);
-    nothing_to_do = !t->entries && !t->words.n && !strcmp(t->daemon->conf.track, "none");
+    nothing_to_do = !t->entries && !t->words.n && !strcmp(t->daemon->conf.track, "none") && !fd_protects(t->daemon, NULL);
     (void)pthread_mutex_unlock(&t->lock);
     if (nothing_to_do || flx_each_domain(see_guest, &all, NULL))
         return;
@@ -476,7 +478,11 @@ int ft_set(struct fd_daemon *daemon, const char *domain, bool track, struct ft_v
     if (!rc) {
         *ret_view = (struct ft_view){ .uuid = info.uuid, .domid = info.domid, .state = FT_WAITING };
         memcpy(ret_view->name, info.name, sizeof(ret_view->name));
-        rc = track ? set_on(t, &info, ret_view, err) : set_off(t, &info, err);
+        if (!track && fd_protects(daemon, &info.uuid))
+            rc = flic_err_set(err, FLIC_E_REFUSED, "untrack '%s': it is protected, and is tracked as long as it is: 'flic unprotect' ends "
+                              "both", info.name);
+        else
+            rc = track ? set_on(t, &info, ret_view, err) : set_off(t, &info, err);
     }
     (void)pthread_mutex_unlock(&t->lock);
     return rc;

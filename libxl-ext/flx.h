@@ -73,6 +73,8 @@ int flx_track_peek(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits, uint64_
 struct flx_range { uint64_t first_gfn, pages; };
 /* Where guest pages can be, in gfn order (the architecture's RAM banks and special regions up to gfn_end); at most 16. */
 size_t flx_ranges(const struct flx_info *info, struct flx_range ranges[16]);
+/* Clears, of a bitmap over `bits` gfns, those where there is certainly no page now; may leave any of them. */
+void flx_drop_holes(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits);
 
 enum flx_page { FLX_PAGE_RAM, FLX_PAGE_HOLE, FLX_PAGE_SKIP /* shared_info, grant frames: rebuilt, not copied */,
                 FLX_PAGE_RING /* console/xenstore ring: present, restored as zero */ };

@@ -91,11 +91,6 @@ int flx_map_pages(struct flx_dom *dom, const uint64_t *gfns, size_t n, bool writ
     }
     if (n == 0)
         goto out;
-    if (!writable && flx_arch_all_holes(dom, gfns, n)) {      /* a map of nothing: no page of it is read */
-        memset(kind, FLX_PAGE_HOLE, n);
-        rc = check_alive(dom, err);
-        goto out;
-    }
     map->memory = dom->memory;
     map->pages = n;
     map->base = xenforeignmemory_map(dom->memory, dom->domid, writable ? PROT_READ | PROT_WRITE : PROT_READ, n, pfns,

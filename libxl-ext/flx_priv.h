@@ -68,12 +68,13 @@ int flx_arch_before_context(struct flx_dom *dom, const struct flx_blob *blob, ui
 
 /* A frame of the region where guests map their grant table. */
 bool flx_arch_is_grant_frame(uint64_t gfn);
-/* Known without a try that none of them is there; false when it is not known. */
-bool flx_arch_all_holes(struct flx_dom *dom, const uint64_t *gfns, size_t n);
 
 /* Mode bits of CLEAN and PEEK. */
 extern const unsigned flx_arch_bitmap_mode;
-/* Adds to a bitmap just fetched what can be written without Xen setting a bit. Unknown is an error. */
+/* With log-dirty just switched on, and after each CLEAN: so that a bitmap which lacks something is noticed. */
+int flx_arch_arm_mark(struct flx_dom *dom, struct flic_err *err);
+/* Adds to a bitmap just fetched what can be written without Xen setting a bit. Unknown is an error,
+ * FLIC_E_BUSY where another program has switched log-dirty off since. */
 int flx_arch_add_dirty(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits, struct flic_err *err);
 void flx_arch_close(struct flx_dom *dom);
 

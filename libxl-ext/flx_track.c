@@ -33,7 +33,7 @@ int flx_track_on(struct flx_dom *dom, struct flic_err *err)
         (void)xc_shadow_control(dom->xch, dom->domid, XEN_DOMCTL_SHADOW_OP_OFF, NULL, 0);   /* enable() tells */
         rc = enable(dom);
     }
-    return rc ? track_fail(err, dom, "switch on log-dirty") : 0;
+    return rc ? track_fail(err, dom, "switch on log-dirty") : flx_arch_arm_mark(dom, err);
 }
 
 int flx_track_off(struct flx_dom *dom, struct flic_err *err)
@@ -95,6 +95,8 @@ int flx_track_clean(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits, uint64
 {
     int rc = fetch(dom, XEN_DOMCTL_SHADOW_OP_CLEAN, flx_arch_bitmap_mode, bitmap, bits, ret_bits, err);
 
+    if (!rc)
+        rc = flx_arch_arm_mark(dom, err);
     if (!rc)
         flx_learn_places(dom);
     return rc;

@@ -77,6 +77,7 @@ void flx_arch_close(struct flx_dom *dom)
     if (!kept)
         return;
     flx_x86_drop_table(dom);
+    flx_x86_drop_mark(kept);
     if (kept->call) {
         xencall_free_buffer(kept->call, kept->types);
         xencall_free_buffer(kept->call, kept->ctl);
@@ -168,16 +169,15 @@ int flx_arch_shared_info(struct flx_dom *dom, uint64_t *ret_gfn)
     return 0;
 }
 
-/* Whether a whole run of gfns is empty, in one call: between RAM and 4 GiB lie up to a million of them, and a mapping that
- * fails costs a call each. Xen answers XTAB for what is not there and for its own frames, which are not saved either. */
-static bool run_is_empty(struct flx_dom *dom, uint64_t first, size_t n)
+/* Asks of a run of gfns what they are: NULL where Xen does not say. It answers XTAB for what is not there and for its own frames,
+ * which are not saved either. */
+static const xen_pfn_t *types_of_run(struct flx_dom *dom, uint64_t first, size_t n)
 {
     struct xen_domctl *ctl;
     xen_pfn_t *types;
-    bool empty;
 
     if (!need_call(dom))
-        return false;
+        return NULL;
     ctl = dom->arch->ctl;
     types = dom->arch->types;
     for (size_t i = 0; i < n; i++)
@@ -188,18 +188,20 @@ static bool run_is_empty(struct flx_dom *dom, uint64_t first, size_t n)
     ctl->domain = (domid_t)dom->domid;
     ctl->u.getpageframeinfo3.num = n;
     set_xen_guest_handle_raw(ctl->u.getpageframeinfo3.array, types);
-    empty = xencall1(dom->arch->call, __HYPERVISOR_domctl, (uint64_t)(uintptr_t)ctl) == 0;
-    for (size_t i = 0; i < n && empty; i++)
-        empty = types[i] == XEN_DOMCTL_PFINFO_XTAB;
-    return empty;
+    return xencall1(dom->arch->call, __HYPERVISOR_domctl, (uint64_t)(uintptr_t)ctl) ? NULL : types;
 }
 
-/* Long runs only: those are looked at when nothing is known of a guest yet. */
-bool flx_arch_all_holes(struct flx_dom *dom, const uint64_t *gfns, size_t n)
+/* Between RAM and 4 GiB lie up to a million gfns: a look at each by mapping it would take minutes. */
+void flx_drop_holes(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits)
 {
-    if (n < 64 || n > RUN || gfns[n - 1] - gfns[0] != n - 1)
-        return false;
-    return run_is_empty(dom, gfns[0], n);
+    for (uint64_t at = 0; at < bits; at += RUN) {
+        size_t n = bits - at < RUN ? (size_t)(bits - at) : RUN;
+        const xen_pfn_t *types = types_of_run(dom, at, n);
+
+        for (size_t i = 0; types && i < n; i++)
+            if (types[i] == XEN_DOMCTL_PFINFO_XTAB)
+                bitmap[(at + i) / 64] &= ~(1ull << ((at + i) % 64));
+    }
 }
 
 /* ---- CPU policy and counter ---- */

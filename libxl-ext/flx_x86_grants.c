@@ -89,8 +89,10 @@ const unsigned flx_arch_bitmap_mode = XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL;
 int flx_arch_add_dirty(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits, struct flic_err *err)
 {
     int version = xc_gnttab_get_version(dom->xch, dom->domid);
-    int rc;
+    int rc = flx_x86_check_mark(dom, bitmap, bits, err);
 
+    if (rc)
+        return rc;
     if (version != 1 && version != 2)
         return flx_fail(err, dom->domid, "ask for the version of its grant table");
     rc = need_table(dom, err);

@@ -68,7 +68,7 @@ int ck_base_renew(struct ck_base *base, struct ck_store *store, struct flic_err 
     return 0;
 }
 
-void ck_base_mark_all(struct ck_base *base, const struct flx_info *info)
+void ck_base_mark_all(struct ck_base *base, struct flx_dom *dom, const struct flx_info *info)
 {
     struct flx_range ranges[16];
     size_t n = flx_ranges(info, ranges);
@@ -77,6 +77,7 @@ void ck_base_mark_all(struct ck_base *base, const struct flx_info *info)
         for (uint64_t gfn = ranges[i].first_gfn; gfn < ranges[i].first_gfn + ranges[i].pages; gfn++)
             if (gfn < base->gfn_end)
                 base->dirty[gfn / 64] |= 1ull << (gfn % 64);
+    flx_drop_holes(dom, base->dirty, base->gfn_end);
 }
 
 int ck_base_fetch(struct ck_base *base, struct flx_dom *dom, bool last, struct flic_err *err)

@@ -58,8 +58,8 @@ void ck_base_free(struct ck_store *store, struct ck_base *base);    /* accepts N
  * collected then. An error leaves the base as it was. Outside of work. */
 int ck_base_renew(struct ck_base *base, struct ck_store *store, struct flic_err *err);
 
-/* Every gfn where the guest can have a page becomes dirty. */
-void ck_base_mark_all(struct ck_base *base, const struct flx_info *info);
+/* Of a base that knows nothing yet, all holes: every gfn where the guest may have a page becomes dirty. Log-dirty is on. */
+void ck_base_mark_all(struct ck_base *base, struct flx_dom *dom, const struct flx_info *info);
 
 /* One CLEAN into base->fetched; gfns that Xen did not report on count as dirty. An error makes the base lost: what the
  * answer held is gone. The `last` one, of a suspended guest, is a PEEK: nothing is write-protected again, and should the guest

@@ -132,7 +132,7 @@ static int start_tracking(struct ck_save *save, struct flic_err *err)
 
     save->tracking = !rc;
     if (!rc)
-        ck_base_mark_all(save->base, &save->info);
+        ck_base_mark_all(save->base, save->params.dom, &save->info);
     return rc;
 }
 

@@ -82,7 +82,7 @@ static int start_over(struct tk_guest *g, struct flic_err *err)
     g->pending = calloc(ck_words(g->info.gfn_end) + 1, sizeof(uint64_t));
     if (!g->base->hot || !g->pending || tk_history_init(&g->history, g->info.gfn_end))
         return flic_err_set(err, -ENOMEM, "track '%s': out of memory", g->info.name);
-    ck_base_mark_all(g->base, &g->info);
+    ck_base_mark_all(g->base, g->dom, &g->info);
     g->seen_epochs = 0;
     g->cursor = g->base->gfn_end;
     g->status.unknown_pages = ck_count_bits(g->base->dirty, g->base->gfn_end);
@@ -107,12 +107,12 @@ int tk_new(struct ck_store *store, uint32_t domid, const struct tk_conf *conf, s
         rc = flx_info(g->dom, &g->info, err);
     if (!rc)
         rc = flx_can_save(g->dom, err);
-    if (!rc)
-        rc = start_over(g, err);
     if (!rc) {
         rc = flx_track_on(g->dom, err);     /* what a dead flicd left switched on is begun anew */
         g->tracking = !rc;
     }
+    if (!rc)
+        rc = start_over(g, err);
     if (rc) {
         tk_free(g);
         return rc;
@@ -143,22 +143,17 @@ void tk_free(struct tk_guest *g)
 static int look_again(struct tk_guest *g, struct flic_err *err)
 {
     struct flx_info now;
-    bool resized;
+    bool same;
     int rc = flx_info(g->dom, &now, err);
 
     if (rc)
         return rc;
     if (now.run == FLX_DYING || !flic_uuid_equal(&now.uuid, &g->info.uuid))
         return flic_err_set(err, FLIC_E_NODOMAIN, "domain %u ('%s') is gone", g->info.domid, g->info.name);
-    resized = now.gfn_end != g->info.gfn_end || g->base->lost;
-    if (now.pages != g->info.pages && !resized) {
-        ck_base_mark_all(g->base, &now);
-        memset(g->pending, 0, ck_words(g->base->gfn_end) * sizeof(uint64_t));
-        g->status.started_over++;
-    }
+    same = now.gfn_end == g->info.gfn_end && now.pages == g->info.pages && !g->base->lost;
     g->info = now;
     g->status.info = now;
-    if (!resized)
+    if (same)
         return 0;
     g->status.started_over++;
     return start_over(g, err);

@@ -58,6 +58,7 @@ static size_t n_domains;
 static struct rule rules[MAX_RULES];
 static size_t n_rules;
 static struct flx_fake_host host;
+static bool knows_holes;
 static size_t live_maps;
 static uint64_t mapped_pages;
 
@@ -165,6 +166,7 @@ void flx_fake_reset(void)
     memset(rules, 0, sizeof(rules));
     n_domains = n_rules = 0;
     live_maps = 0;
+    knows_holes = false;
     mapped_pages = 0;
     host = (struct flx_fake_host){ FLX_CAP_XEN | FLX_CAP_LOG_DIRTY | FLX_CAP_CONTEXT, 3, 0x414fd0b1, 62500000 };
     done();
@@ -619,6 +621,18 @@ size_t flx_ranges(const struct flx_info *info, struct flx_range ranges[16])
 static uint8_t kind_at(const struct domain *d, uint64_t gfn)
 {
     return gfn < d->gfn_room ? d->kind[gfn] : FLX_PAGE_HOLE;
+}
+
+void flx_drop_holes(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits)
+{
+    for (uint64_t gfn = 0; knows_holes && gfn < bits; gfn++)
+        if (kind_at(dom->d, gfn) == FLX_PAGE_HOLE)
+            bitmap[gfn / 64] &= ~(1ull << (gfn % 64));
+}
+
+void flx_fake_know_holes(bool knows)
+{
+    knows_holes = knows;
 }
 
 static void map_one(struct domain *d, uint64_t gfn, void *at, bool writable)

@@ -38,6 +38,7 @@ uint8_t *flx_fake_page(uint32_t domid, uint64_t gfn);
 /* A guest's store: fills the page with `byte` from `offset` on and marks it dirty when log-dirty is on. */
 void flx_fake_fill(uint32_t domid, uint64_t gfn, unsigned offset, uint8_t byte);
 void flx_fake_write(uint32_t domid, uint64_t gfn, unsigned offset, const void *data, size_t len);
+void flx_fake_know_holes(bool knows);  /* flx_drop_holes() drops all there are; at first none */
 void flx_fake_set_kind(uint32_t domid, uint64_t gfn, enum flx_page kind);  /* HOLE drops the page; RAM makes a fresh one */
 enum flx_page flx_fake_kind(uint32_t domid, uint64_t gfn);
 /* Dirty after every CLEAN, as grant-writable and Xen-mapped pages are. */

@@ -54,6 +54,17 @@ START_TEST(everything_is_unknown_at_first_and_on_flash_once_it_stayed_clean)
 }
 END_TEST
 
+START_TEST(where_xen_knows_that_nothing_is_there_nobody_looks)
+{
+    flx_fake_know_holes(true);
+    track_begin();
+    ck_assert_uint_eq(track_status().unknown_pages, GUEST_PAGES - 1);
+    track_for(SECOND * 4);
+    ck_assert_uint_eq(track_status().unknown_pages, 0);
+    track_end();
+}
+END_TEST
+
 START_TEST(a_page_written_in_every_epoch_is_never_copied)
 {
     track_begin();
@@ -602,6 +613,7 @@ static Suite *suite(void)
     tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, set_up, tear_down);
     tcase_add_test(t, everything_is_unknown_at_first_and_on_flash_once_it_stayed_clean);
+    tcase_add_test(t, where_xen_knows_that_nothing_is_there_nobody_looks);
     tcase_add_test(t, a_page_written_in_every_epoch_is_never_copied);
     tcase_add_test(t, invariant_3_a_copy_whose_page_is_written_before_the_next_clean_does_not_count);
     tcase_add_test(t, invariant_3_a_copy_does_not_count_when_the_clean_after_it_fails);

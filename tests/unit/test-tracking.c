@@ -6,6 +6,8 @@
 #include "common/io.h"
 #include "common/talk.h"
 #include "daemon/op.h"
+#include "daemon/protect.h"
+#include "daemon/protect_file.h"
 #include "daemon/tracking.h"
 #include "daemon/tracking_file.h"
 
@@ -277,6 +279,31 @@ START_TEST(a_guest_that_cannot_be_lent_is_saved_from_nothing)
 }
 END_TEST
 
+START_TEST(a_guest_that_is_protected_is_tracked_as_long_as_it_is)
+{
+    struct pt_setting web = { .name = "web", .every_ms = 3600000, .keep = 3 };
+    const struct pt_setting *all = &web;
+    json_t *request = json_pack("{s:s}", "domain", "web");
+    struct flx_info info;
+    struct flx_dom *dom;
+
+    OK(flx_open(GUEST, &dom, &err));
+    OK(flx_info(dom, &info, &err));
+    flx_close(dom);
+    web.guest = info.uuid;
+    OK(pt_file_save(scene_dir, &all, 1, &err));
+    OK(fd_protect_start(&flicd, &err));
+    start_tracking("none");
+    UNTIL(tracked("web", "epochs") > 1);
+    ck_assert_int_eq(outcome("untrack", "web"), FLIC_E_REFUSED);
+    json_decref(fd_protect_off(&flicd, request));
+    json_decref(request);
+    UNTIL(tracked("web", NULL) < 0);
+    fd_protect_close(&flicd);
+    fd_protect_stop(&flicd);
+}
+END_TEST
+
 START_TEST(untracking_a_guest_while_it_is_being_saved_waits_for_the_save)
 {
     struct tk_status status;
@@ -457,6 +484,7 @@ static Suite *suite(void)
     tcase_add_test(t, a_save_of_a_tracked_guest_borrows_what_is_known_and_says_how_large_the_write_set_was);
     tcase_add_test(t, a_save_of_a_guest_that_is_not_tracked_copies_everything_and_leaves_log_dirty_off);
     tcase_add_test(t, a_guest_that_cannot_be_lent_is_saved_from_nothing);
+    tcase_add_test(t, a_guest_that_is_protected_is_tracked_as_long_as_it_is);
     tcase_add_test(t, untracking_a_guest_while_it_is_being_saved_waits_for_the_save);
     tcase_add_test(t, with_track_all_every_guest_that_runs_is_picked_up_and_let_go_of);
     tcase_add_test(t, a_guest_that_is_being_built_is_left_alone_until_it_runs);

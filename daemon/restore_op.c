@@ -67,17 +67,17 @@ static int see_domain(const struct flx_info *info, void *arg)
 static int check_alive(const struct run *r, struct flic_err *err)
 {
     struct alive alive = { .guest = &r->entry.info.guest };
+    struct flic_err share = { 0 };
     int rc = flx_each_domain(see_domain, &alive, err);
 
     if (rc <= 0)
         return rc;
-    if (r->clone) {
-        rc = fd_disks_can_share(r->loaded.root.config, err);
+    rc = fd_disks_can_share(r->loaded.root.config, r->clone ? err : &share);
+    if (r->clone)
         return rc == FLIC_E_ALIVE ? flic_err_wrap(err, rc, "guest '%s' is alive as domain %u: destroy it before its clone is made",
                                                   r->entry.info.name, alive.found.domid) : rc;
-    }
-    return flic_err_set(err, FLIC_E_ALIVE, "guest '%s' is alive as domain %u: two of one guest would ruin its disks; destroy it first, "
-                        "or restore beside it with --clone", r->entry.info.name, alive.found.domid);
+    return flic_err_set(err, FLIC_E_ALIVE, "guest '%s' is alive as domain %u: two of one guest would ruin its disks; destroy it first%s",
+                        r->entry.info.name, alive.found.domid, rc ? "" : ", or restore beside it with --clone");
 }
 
 static int prepare(struct run *r, struct flic_err *err)

@@ -20,6 +20,7 @@ at=$(counter o)
 dom0 'xl unpause o'
 check 'the original goes on' eventually 60 is_past o "$((at + 1))"
 
+check 'beside its original it is not restored without --clone, and the command says so' refused ALIVE 'restore beside it with --clone' xl restore --flic o
 said=$(dom0 'xl restore --flic --clone o')
 note "$said"
 check 'a clone is restored beside it, and the command says its name' eval "[[ \$said == \"restored o as its clone 'o-clone', domain \"* ]]"

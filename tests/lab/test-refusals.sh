@@ -77,8 +77,8 @@ gone_stranger
 saved=$(dom0 'xl save --flic -q --json -p r /guests/r.ref')
 before=$(scene)
 uuid=$(dom0 'flic list --json' | python3 -c 'import json,sys; print(json.load(sys.stdin)["checkpoints"][0]["uuid"])')
-refusal 'restoring a guest that is alive is refused without --clone' ALIVE 'alive.*--clone' xl restore --flic r
-refusal 'and with it, as both would write to its disk' ALIVE "alive.*destroy it.*/guests/r.img" xl restore --flic --clone r
+refusal 'restoring a guest that is alive is refused' ALIVE 'alive.*destroy it first$' xl restore --flic r
+refusal 'and with --clone too, as both would write to its disk' ALIVE "alive.*destroy it.*/guests/r.img" xl restore --flic --clone r
 refusal 'a number that does not exist is refused' NOCHECKPOINT '99' xl restore --flic r@99
 stop_flicd
 check 'without flicd a save is refused' refused NODAEMON 'flicd is not running' xl save --flic r

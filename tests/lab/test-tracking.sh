@@ -8,12 +8,6 @@ set -euo pipefail
 . "$(dirname "$0")/lib/assert.sh"
 test_begin "$@"
 
-# tracked GUEST: its entry in status, or {}
-tracked() {
-    dom0 'flic status --json' | python3 -c '
-import json, sys
-print(json.dumps(next((t for t in json.load(sys.stdin)["tracked"] if t["domain"] == sys.argv[1]), {})))' "$1"
-}
 # What it leaves unwritten is on flash: hardly more than twice the write set and noise is unknown.
 settled() {
     holds 't and t["state"] == "tracking" and t["epochs"] > 8 and

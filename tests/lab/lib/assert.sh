@@ -152,6 +152,13 @@ domains = sorted(l.split()[0] for l in lines if l and l[0] not in "{ " and l.spl
 print("domains: %s; checkpoints: %s; %s" % (" ".join(domains), " ".join(known), "busy" if objects[1]["operations"] else "at rest"))'
 }
 
+# tracked GUEST: its entry in status, or {}
+tracked() {
+    dom0 'flic status --json' | python3 -c '
+import json, sys
+print(json.dumps(next((t for t in json.load(sys.stdin)["tracked"] if t["domain"] == sys.argv[1]), {})))' "$1"
+}
+
 # ---- guests ----
 
 # new_guest NAME WORKLOAD OPTIONS...

@@ -490,6 +490,22 @@ int ft_set(struct fd_daemon *daemon, const char *domain, bool track, struct ft_v
 
 /* ---- start and stop ---- */
 
+/* Before anything else of ours uses log-dirty: it costs a guest that is not tracked any more a fault for each page it writes. */
+static void end_leftovers(const struct fd_daemon *daemon)
+{
+    struct guests all = { .n = 0 };
+    struct flx_dom *dom;
+
+    if (!(daemon->host.caps & FLX_CAP_XEN) || flx_each_domain(see_guest, &all, NULL))
+        return;
+    for (size_t i = 0; i < all.n; i++) {
+        if (flx_open(all.info[i].domid, &dom, NULL))
+            continue;
+        flx_track_end_leftover(dom);
+        flx_close(dom);
+    }
+}
+
 int fd_tracking_start(struct fd_daemon *daemon, struct flic_err *err)
 {
     struct fd_tracking *t = daemon->store ? calloc(1, sizeof(*t)) : NULL;
@@ -498,6 +514,7 @@ int fd_tracking_start(struct fd_daemon *daemon, struct flic_err *err)
 
     if (!t)
         return daemon->store ? flic_err_set(err, -ENOMEM, "start tracking: out of memory") : 0;
+    end_leftovers(daemon);
     t->daemon = daemon;
     t->pace = (struct tk_pace){ .clock = &tk_real_clock, .bytes_per_s = (uint64_t)c->track_kib_per_s << 10,
                                 .cpu_percent = (unsigned)c->track_cpu_percent };

@@ -61,8 +61,11 @@ int flx_each_domain(int (*see)(const struct flx_info *info, void *arg), void *ar
 
 /* ---- log-dirty ---- */
 
+/* What a process of ours left on is begun anew. FLIC_E_BUSY when another program uses it. */
 int flx_track_on(struct flx_dom *dom, struct flic_err *err);
-int flx_track_off(struct flx_dom *dom, struct flic_err *err);    /* fine when it is off */
+int flx_track_off(struct flx_dom *dom, struct flic_err *err);    /* fine when it is off; left alone when another program has taken it over */
+/* Switches off what a process of ours that is gone left on, of this domain; nothing else. */
+void flx_track_end_leftover(struct flx_dom *dom);
 /* Atomically fetches and clears (clean) or only fetches (peek) the bitmap: bit n of word n/64 is gfn n. `bits` is the room in
  * `bitmap`; *ret_bits what Xen filled: gfns beyond it count as dirty. */
 int flx_track_clean(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits, uint64_t *ret_bits, struct flic_err *err);

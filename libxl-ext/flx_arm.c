@@ -76,6 +76,12 @@ int flx_arch_arm_mark(struct flx_dom *dom, struct flic_err *err)
     return 0;
 }
 
+int flx_arch_mark_is_there(struct flx_dom *dom)
+{
+    (void)dom;
+    return 1;
+}
+
 const unsigned flx_arch_bitmap_mode = 0;
 
 int flx_arch_add_dirty(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits, struct flic_err *err)

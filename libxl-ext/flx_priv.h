@@ -73,6 +73,10 @@ bool flx_arch_is_grant_frame(uint64_t gfn);
 extern const unsigned flx_arch_bitmap_mode;
 /* With log-dirty just switched on, and after each CLEAN: so that a bitmap which lacks something is noticed. */
 int flx_arch_arm_mark(struct flx_dom *dom, struct flic_err *err);
+/* Whether log-dirty is as we left it: 1 yes, 0 another program has switched it since, -1 Xen does not say. */
+int flx_arch_mark_is_there(struct flx_dom *dom);
+/* The first 64 bits of the bitmap, which stays as it is; 0 or -1. */
+int flx_first_word(struct flx_dom *dom, uint64_t *ret_word);
 /* Adds to a bitmap just fetched what can be written without Xen setting a bit. Unknown is an error,
  * FLIC_E_BUSY where another program has switched log-dirty off since. */
 int flx_arch_add_dirty(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits, struct flic_err *err);

@@ -24,25 +24,6 @@ static int track_fail(struct flic_err *err, const struct flx_dom *dom, const cha
     }
 }
 
-/* EINVAL also means "on already": a flicd that died left it so. What it had collected says nothing to us. */
-int flx_track_on(struct flx_dom *dom, struct flic_err *err)
-{
-    int rc = enable(dom);
-
-    if (rc && errno == EINVAL) {
-        (void)xc_shadow_control(dom->xch, dom->domid, XEN_DOMCTL_SHADOW_OP_OFF, NULL, 0);   /* enable() tells */
-        rc = enable(dom);
-    }
-    return rc ? track_fail(err, dom, "switch on log-dirty") : flx_arch_arm_mark(dom, err);
-}
-
-int flx_track_off(struct flx_dom *dom, struct flic_err *err)
-{
-    if (xc_shadow_control(dom->xch, dom->domid, XEN_DOMCTL_SHADOW_OP_OFF, NULL, 0) == 0 || errno == EINVAL)
-        return 0;
-    return track_fail(err, dom, "switch off log-dirty");
-}
-
 /* The bitmap lives in memory that Xen may be given; it stays for the next epoch. */
 static int need_room(struct flx_dom *dom, uint64_t bits, struct flic_err *err)
 {
@@ -65,6 +46,77 @@ static int need_room(struct flx_dom *dom, uint64_t bits, struct flic_err *err)
     }
     return 0;
 }
+
+int flx_first_word(struct flx_dom *dom, uint64_t *ret_word)
+{
+    struct flic_err err = { 0 };
+
+    if (need_room(dom, 64, &err))
+        return -1;
+    memset(dom->bitmap.hbuf, 0, sizeof(*ret_word));
+    if (xc_logdirty_control(dom->xch, dom->domid, XEN_DOMCTL_SHADOW_OP_PEEK, &dom->bitmap, 64, 0, NULL) < 0)
+        return -1;
+    memcpy(ret_word, dom->bitmap.hbuf, sizeof(*ret_word));
+    return 0;
+}
+
+/* ---- on and off ---- */
+
+/* In xenstore, from before it is switched on until it is off: whose it is should that process die. */
+static const char owner_key[] = "flic/log-dirty";
+
+static bool is_ours(struct flx_dom *dom)
+{
+    char value[8] = "";
+
+    return !flx_told(dom, owner_key, value, sizeof(value), NULL) && value[0] && flx_arch_mark_is_there(dom) == 1;
+}
+
+/* EINVAL also means "on already": a flicd that died left it so, and what it had collected says nothing to us; or another program
+ * uses it, whom to disturb would cost pages. */
+int flx_track_on(struct flx_dom *dom, struct flic_err *err)
+{
+    bool ours = is_ours(dom);
+    int rc = flx_tell_guest(dom, owner_key, "on", err);
+
+    if (rc)
+        return rc;
+    rc = enable(dom);
+    if (rc && errno == EINVAL && ours) {
+        (void)xc_shadow_control(dom->xch, dom->domid, XEN_DOMCTL_SHADOW_OP_OFF, NULL, 0);   /* enable() tells */
+        rc = enable(dom);
+    }
+    if (!rc) {
+        rc = flx_arch_arm_mark(dom, err);
+        if (rc)
+            (void)flx_track_off(dom, NULL);
+        return rc;
+    }
+    if (errno == EINVAL)
+        errno = EBUSY;
+    rc = track_fail(err, dom, "switch on log-dirty");
+    (void)flx_tell_guest(dom, owner_key, "", NULL);
+    return rc;
+}
+
+int flx_track_off(struct flx_dom *dom, struct flic_err *err)
+{
+    int rc = 0;
+
+    if (flx_arch_mark_is_there(dom) != 0 &&
+        xc_shadow_control(dom->xch, dom->domid, XEN_DOMCTL_SHADOW_OP_OFF, NULL, 0) && errno != EINVAL)
+        rc = track_fail(err, dom, "switch off log-dirty");
+    (void)flx_tell_guest(dom, owner_key, "", NULL);     /* a domain that is gone has no keys */
+    return rc;
+}
+
+void flx_track_end_leftover(struct flx_dom *dom)
+{
+    if (is_ours(dom))
+        (void)flx_track_off(dom, NULL);
+}
+
+/* ---- fetching ---- */
 
 /* Bits that Xen did not fill stay 0: the caller learns from *ret_bits that nothing is known there. */
 static int fetch(struct flx_dom *dom, unsigned op, unsigned mode, uint64_t *bitmap, uint64_t bits, uint64_t *ret_bits,

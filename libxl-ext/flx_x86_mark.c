@@ -9,7 +9,7 @@
 
 #include <xendevicemodel.h>
 
-#define MARKED_GFN 0u           /* RAM in every PVH and HVM guest; one that gives it away is not saved */
+#define MARKED_GFN 0u           /* below 64; RAM in every PVH and HVM guest; one that gives it away is not saved */
 
 int flx_arch_arm_mark(struct flx_dom *dom, struct flic_err *err)
 {
@@ -22,9 +22,21 @@ int flx_arch_arm_mark(struct flx_dom *dom, struct flic_err *err)
     return 0;
 }
 
+static bool is_marked(uint64_t word)
+{
+    return word >> MARKED_GFN & 1;
+}
+
+int flx_arch_mark_is_there(struct flx_dom *dom)
+{
+    uint64_t word = 0;
+
+    return flx_first_word(dom, &word) ? -1 : is_marked(word);
+}
+
 int flx_x86_check_mark(const struct flx_dom *dom, const uint64_t *bitmap, uint64_t bits, struct flic_err *err)
 {
-    if (bits > MARKED_GFN && bitmap[MARKED_GFN / 64] >> (MARKED_GFN % 64) & 1)
+    if (bits > MARKED_GFN && is_marked(bitmap[0]))
         return 0;
     return flic_err_set(err, FLIC_E_BUSY, "domain %u: another program (a stock 'xl save' or 'xl migrate'?) switched its log-dirty "
                         "tracking off: what it wrote since is not known; save it again when that program is done", dom->domid);

@@ -571,6 +571,11 @@ int flx_track_off(struct flx_dom *dom, struct flic_err *err)
     return leave("track_off", dom->d, 0);
 }
 
+void flx_track_end_leftover(struct flx_dom *dom)
+{
+    dom->d->tracked = false;
+}
+
 static int fetch(struct domain *d, uint64_t *bitmap, uint64_t bits, uint64_t *ret_bits, struct flic_err *err)
 {
     uint64_t n = d->info.gfn_end;

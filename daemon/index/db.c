@@ -47,7 +47,7 @@ int ix_error(struct ix_index *ix, const char *what, struct flic_err *err)
 
     return flic_err_set(err, code, "%s in '%s': %s%s", what, ix->path,
                         ix->db ? sqlite3_errmsg(ix->db) : "out of memory",
-                        code == FLIC_E_NOSPACE ? "; forget checkpoints (flic forget) and run flic gc" : "");
+                        code == FLIC_E_NOSPACE ? "; make room there, or forget checkpoints (flic forget)" : "");
 }
 
 sqlite3_stmt *ix_take(struct ix_index *ix, enum ix_stmt which)

@@ -30,7 +30,7 @@ int pk_io_error(struct flic_err *err, int rc, const struct pk_store *store, cons
     if (rc == -ENOSPC || rc == -EDQUOT)
         return flic_err_set(err, FLIC_E_NOSPACE,
                             "%s pack %08x: %llu bytes do not fit '%s'; "
-                            "forget checkpoints (flic forget) and run flic gc",
+                            "make room there, or forget checkpoints (flic forget)",
                             what, number, (unsigned long long)len, store->dir);
     errno = -rc;
     return flic_err_errno(err, "%s pack %08x in '%s'", what, number, store->dir);

@@ -20,6 +20,14 @@ for verb in $verbs; do
     grep -qE "^ *'$verb:" "$src/cli/completion/_flic" || fail "_flic has $verb"
 done
 
+it 'a message that names a command of flic names one there is'
+named=$(find "$src/common" "$src/daemon" "$src/libxl-ext" "$src/cli" -name '*.c' -exec cat {} + | grep -oE "(['(]|run )'?flic [a-z]+" |
+    sed 's/.*flic //' | sort -u)
+[ "$(wc -w <<<"$named")" -ge 5 ] || fail 'messages name commands'
+for verb in $named; do
+    grep -qx "$verb" <<<"$verbs" || fail "there is a command 'flic $verb'"
+done
+
 it 'every long option of a verb is in the manual and in both completions'
 for verb in $verbs; do
     for option in $("$flic" "$verb" --help | grep -oE -- '--[a-z-]+' | sort -u | grep -vxE -- '--(version)'); do

@@ -333,7 +333,7 @@ START_TEST(no_room_says_how_much_was_needed_and_what_to_do)
     ck_assert_int_eq(operate(&put, ids), FLIC_E_NOSPACE);
     ck_assert_ptr_nonnull(strstr(err.text, "bytes do not fit"));
     ck_assert_ptr_nonnull(strstr(err.text, dir));
-    ck_assert_ptr_nonnull(strstr(err.text, "flic gc"));
+    ck_assert_ptr_nonnull(strstr(err.text, "flic forget"));
 }
 END_TEST
 

@@ -89,7 +89,7 @@ for word in sys.argv[2:]:
         names[name] = json.loads(value)
     except ValueError:
         sys.exit(f"{name} is no JSON: {value[:300]}")
-if not eval(sys.argv[1], dict(names)):
+if not eval("(" + sys.argv[1] + ")", dict(names)):
     sys.exit("does not hold: " + sys.argv[1] + "\n" + "\n".join(f"{n} = {json.dumps(v)[:1500]}" for n, v in names.items()))
 P
 }

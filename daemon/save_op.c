@@ -83,8 +83,8 @@ static int ask_suspend(void *arg, struct flic_err *err)
     unsigned limit = (unsigned)op->daemon->conf.suspend_timeout_s;
     int rc;
 
-    fd_op_progress(op, "suspend", 0, 0);
     fd_op_to_helper(op, json_pack("{s:s}", "event", "suspend"), false);
+    fd_op_progress(op, "suspend", 0, 0);        /* whoever sees it may count on the wish's being on its way */
     rc = fd_op_wait(op, FD_WAIT_SUSPEND, limit + SUSPEND_GRACE_S, err);
     if (rc == FLIC_E_TIMEOUT || (!rc && op->suspend_answer < 0))
         return flic_err_set(err, FLIC_E_GUEST, "'%s' did not suspend within %u s and runs on: a guest cannot be frozen while it waits for "

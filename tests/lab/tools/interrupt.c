@@ -212,6 +212,7 @@ static void reach_suspend(void)
     if (!scene.stopped || kill(scene.stopped, SIGSTOP))
         die("there is no helper to stop");
     until(is_phase, "suspend", "the suspend");
+    (void)is_phase("suspend");      /* one more round of flicd's loop: what it had for the helper is written */
     if (!strcmp(scene.moment, "suspended"))
         (void)kill(scene.flicd_pid, SIGSTOP);
     (void)kill(scene.stopped, SIGCONT);

@@ -204,22 +204,6 @@ static void freeze(void)
     (void)close(fd);
 }
 
-/* The helper, stopped, does not pass on flicd's wish that the guest be suspended: so that is not missed. */
-static void reach_suspend(void)
-{
-    until(is_phase, "live", "the live rounds");
-    scene.stopped = helper();
-    if (!scene.stopped || kill(scene.stopped, SIGSTOP))
-        die("there is no helper to stop");
-    until(is_phase, "suspend", "the suspend");
-    (void)is_phase("suspend");      /* one more round of flicd's loop: what it had for the helper is written */
-    if (!strcmp(scene.moment, "suspended"))
-        (void)kill(scene.flicd_pid, SIGSTOP);
-    (void)kill(scene.stopped, SIGCONT);
-    scene.stopped = 0;
-    until(is_suspended, NULL, "the guest was suspended");
-}
-
 static void hold_guest(void)
 {
     scene.paused = !xc_domain_pause(scene.xch, scene.domid);
@@ -238,12 +222,12 @@ static bool is_asked(struct xs_handle *store, const char *path)
     return asked;
 }
 
-/* Whoever asks the guest is stopped until it stands still. Then it gets its time by the slice, as far as the wish is taken up. */
-static void reach_asked(void)
+/* Stops the helper in the live rounds and lets it go on when flicd wants the suspend: so that is not missed. The guest stands still
+ * until the wish has reached it. */
+static struct xs_handle *reach_wish(char *path, size_t room)
 {
     struct xs_handle *store = xs_open(0);
     time_t end = time(NULL) + scene.limit_s;
-    char path[64];
 
     until(is_phase, "live", "the live rounds");
     scene.stopped = helper();
@@ -253,9 +237,34 @@ static void reach_asked(void)
     hold_guest();
     (void)kill(scene.stopped, SIGCONT);
     scene.stopped = 0;
-    (void)snprintf(path, sizeof(path), "/local/domain/%u/control/shutdown", scene.domid);
-    while (!is_asked(store, path) && time(NULL) <= end)
+    (void)snprintf(path, room, "/local/domain/%u/control/shutdown", scene.domid);
+    while (!is_asked(store, path)) {
+        if (time(NULL) > end)
+            die("nobody asks the guest to suspend");
         (void)usleep(STEP_US);
+    }
+    return store;
+}
+
+/* flicd is stopped before the guest goes on: stopped earlier it could still have the wish in a buffer of its own. */
+static void reach_suspend(void)
+{
+    char path[64];
+
+    xs_close(reach_wish(path, sizeof(path)));
+    if (!strcmp(scene.moment, "suspended"))
+        (void)kill(scene.flicd_pid, SIGSTOP);
+    scene.paused = xc_domain_unpause(scene.xch, scene.domid) != 0;
+    until(is_suspended, NULL, "the guest was suspended");
+}
+
+/* The guest gets its time by the slice, as far as the wish is taken up. */
+static void reach_asked(void)
+{
+    time_t end = time(NULL) + scene.limit_s;
+    char path[64];
+    struct xs_handle *store = reach_wish(path, sizeof(path));
+
     while (is_asked(store, path)) {
         if (time(NULL) > end)
             die("the guest does not take up the wish");

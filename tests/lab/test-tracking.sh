@@ -18,9 +18,7 @@ is_not_tracked() { holds 'not t' t="$(tracked "$1")"; }
 flicd_memory() { note "flicd $1: $(dom0 "grep -E 'RssAnon|VmPTE' /proc/\$(pidof flicd)/status" | tr -s '\t\n ' ' ')"; }
 
 test_phone tracking --ram 2304 --nvram 512 --flash 2048
-# Copying may take what it needs here: an emulator is slow, and the pace has its own tests.
-dom0 "printf '%s\\n' 'track_kib_per_s = 65536' 'track_cpu_percent = 90' >>/etc/flic/flicd.conf"
-dom0 "kill \$(pidof flicd); while pidof flicd >/dev/null; do sleep 0.2; done; start-flicd"
+copy_ahead_fast
 hold_destage
 new_guest web memory --vcpus 1
 flicd_memory 'before it tracks'

@@ -20,7 +20,7 @@ saves_or_says_why() {
 }
 
 test_phone x86 --arch x86 --ram 2304 --nvram 512 --flash 2048
-dom0 "printf '%s\\n' 'track_kib_per_s = 65536' 'track_cpu_percent = 90' >>/etc/flic/flicd.conf; kill \$(pidof flicd); while pidof flicd >/dev/null; do sleep 0.2; done; start-flicd"
+copy_ahead_fast
 hold_destage
 new_guest p mixed --vcpus 1
 saved=$(save p)

@@ -28,7 +28,7 @@ struct tk_guest {
     struct tk_history history;
     unsigned seen_epochs;           /* by the history, as far as it matters: a page is clean for no longer than that */
     uint64_t began_us, epoch_us;    /* of this epoch; epoch_us is its length to be */
-    uint64_t cursor;                /* next gfn to look at for copying; gfn_end: nothing more in this epoch */
+    uint64_t cursor, to_look;       /* next gfn to look at for copying, and at how many in this epoch; goes round and round */
     uint64_t sealed_bytes;          /* of the writer's new bytes */
     uint64_t flash_before;          /* by writers of ours that are gone */
 
@@ -84,7 +84,7 @@ static int start_over(struct tk_guest *g, struct flic_err *err)
         return flic_err_set(err, -ENOMEM, "track '%s': out of memory", g->info.name);
     ck_base_mark_all(g->base, g->dom, &g->info);
     g->seen_epochs = 0;
-    g->cursor = g->base->gfn_end;
+    g->cursor = g->to_look = 0;
     g->status.unknown_pages = ck_count_bits(g->base->dirty, g->base->gfn_end);
     g->status.pending_pages = 0;
     return 0;
@@ -253,35 +253,48 @@ static int end_epoch(struct tk_guest *g, struct flic_err *err)
     g->began_us = now;
     if (g->seen_epochs < g->conf.clean_epochs)
         g->seen_epochs++;
-    g->cursor = g->seen_epochs == g->conf.clean_epochs ? 0 : g->base->gfn_end;
+    g->to_look = g->seen_epochs == g->conf.clean_epochs ? g->base->gfn_end : 0;
     return renew(g, err);
 }
 
 /* ---- copying in the background ---- */
 
+/* Clean for long enough, and not one that is written again and again with rests in between: its copies would all be in vain. */
 static bool is_due(const struct tk_guest *g, uint64_t gfn)
 {
     uint8_t clean_mask = (uint8_t)((1u << g->conf.clean_epochs) - 1);
 
-    return ck_bit(g->base->dirty, gfn) && !ck_bit(g->pending, gfn) && !(g->history.page[gfn] & clean_mask);
+    return ck_bit(g->base->dirty, gfn) && !ck_bit(g->pending, gfn) && !(g->history.page[gfn] & clean_mask) &&
+           !tk_in_write_set(g->history.page[gfn]);
 }
 
+/* How many gfns from the cursor on need no look: those of a whole word of which nothing is to be copied, else none. */
+static uint64_t nothing_here(const struct tk_guest *g)
+{
+    uint64_t word = g->cursor / 64, left = g->base->gfn_end - g->cursor;
+
+    if (g->cursor % 64 || g->base->dirty[word] & ~g->pending[word])
+        return 0;
+    left = left < 64 ? left : 64;
+    return left < g->to_look ? left : g->to_look;
+}
+
+/* From where the last one ended, whichever epoch that was: what is written all the time at low addresses does not keep the
+ * others waiting. */
 static size_t next_batch(struct tk_guest *g, uint64_t gfns[BATCH])
 {
-    uint64_t end = g->base->gfn_end;
     size_t n = 0;
 
-    while (g->cursor < end && n < BATCH) {
-        if (g->cursor % 64 == 0 && !(g->base->dirty[g->cursor / 64] & ~g->pending[g->cursor / 64])) {
-            g->cursor += 64;
-            continue;
-        }
-        if (is_due(g, g->cursor))
+    while (g->to_look && n < BATCH) {
+        uint64_t skip = nothing_here(g);
+
+        if (!skip && is_due(g, g->cursor))
             gfns[n++] = g->cursor;
-        g->cursor++;
+        g->cursor += skip ? skip : 1;
+        g->to_look -= skip ? skip : 1;
+        if (g->cursor >= g->base->gfn_end)
+            g->cursor = 0;
     }
-    if (g->cursor > end)
-        g->cursor = end;
     return n;
 }
 
@@ -313,7 +326,7 @@ static int copy_some(struct tk_guest *g, struct flic_err *err)
     if (g->info.run == FLX_RUNNING || g->info.run == FLX_PAUSED)
         n = next_batch(g, gfns);
     else
-        g->cursor = g->base->gfn_end;
+        g->to_look = 0;
     rc = n ? copy_batch(g, gfns, n, err) : seal_from(g, SEAL_LEAST, err);
     stored = g->status.copied.new_pages + g->status.copied.dedup_pages - stored;
     tk_pace_charge(g->pace, began, clock->cpu_us(clock->arg) - cpu, stored * FLIC_PAGE_SIZE);
@@ -324,7 +337,7 @@ uint64_t tk_due_us(const struct tk_guest *g)
 {
     uint64_t end = g->began_us + g->epoch_us;
 
-    if (g->cursor < g->base->gfn_end && g->pace->free_us < end)
+    if (g->to_look && g->pace->free_us < end)
         return g->pace->free_us;
     return end;
 }
@@ -335,7 +348,7 @@ int tk_step(struct tk_guest *g, struct flic_err *err)
 
     if (now >= g->began_us + g->epoch_us)
         return end_epoch(g, err);
-    if (g->cursor < g->base->gfn_end && now >= g->pace->free_us)
+    if (g->to_look && now >= g->pace->free_us)
         return copy_some(g, err);
     return 0;
 }
@@ -361,7 +374,7 @@ void tk_give_back(struct tk_guest *g)
 {
     g->status.unknown_pages = ck_count_bits(g->base->dirty, g->base->gfn_end);
     g->began_us = now_us(g);
-    g->cursor = g->base->gfn_end;
+    g->to_look = 0;
 }
 
 /* ---- looking ---- */

@@ -60,7 +60,7 @@ void tk_history_add(struct tk_history *history, const uint64_t *written)
 static void measure_page(uint8_t h, struct tk_measure *m)
 {
     m->written_pages += h & 1;
-    m->ws_pages += (h & (h - 1)) != 0;
+    m->ws_pages += tk_in_write_set(h);
     m->stable_pages += (h & 0x0f) == 0x0f;
 }
 

@@ -6,6 +6,7 @@
 #ifndef FLIC_DAEMON_TRACK_HISTORY_H
 #define FLIC_DAEMON_TRACK_HISTORY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,12 @@ void tk_history_fini(struct tk_history *history);
 void tk_history_epoch(struct tk_history *history, const uint64_t *written);
 /* Adds pages to the last epoch. */
 void tk_history_add(struct tk_history *history, const uint64_t *written);
+
+/* Of one page's byte: written in at least two of the last eight epochs. */
+static inline bool tk_in_write_set(uint8_t page)
+{
+    return page & (page - 1);
+}
 
 void tk_history_measure(const struct tk_history *history, struct tk_measure *ret_measure);
 /* Sets in `hot` the pages written in at least two of the last four epochs. */

@@ -158,6 +158,41 @@ static uint64_t seconds_to_copy(uint64_t bytes_per_s, unsigned cpu_percent)
     return (clock_us - began) / SECOND;
 }
 
+START_TEST(a_page_that_is_rewritten_every_few_epochs_is_not_copied_in_its_rests_but_once_they_last)
+{
+    uint64_t copied;
+
+    track_begin();
+    track_for(5 * SECOND);
+    scene_dirty(GUEST, 600, 50, 1);
+    track_for(4 * SECOND);
+    copied = track_status().copied.pages;       /* the first rest is not known to be one */
+    for (uint32_t round = 2; round < 8; round++) {
+        scene_dirty(GUEST, 600, 50, round);
+        track_for(4 * SECOND);
+    }
+    ck_assert_uint_eq(track_status().copied.pages, copied);
+    ck_assert_uint_eq(track_status().unknown_pages, 50);
+    track_for(9 * SECOND);
+    ck_assert_uint_eq(track_status().copied.pages, copied + 50);
+    ck_assert_uint_eq(track_status().unknown_pages, 0);
+}
+END_TEST
+
+START_TEST(copying_goes_on_where_it_stopped_although_pages_below_are_due_again)
+{
+    track_begin();
+    pace.bytes_per_s = 32 * PAGE;               /* two seconds a batch of 64: it never comes to an end within an epoch */
+    for (uint32_t round = 0; round < 120; round++) {
+        if (round % 9 == 0)                     /* two sets, each written too seldom to be a write set, one of them always due */
+            scene_dirty(GUEST, round % 2 ? 200 : 520, 320, round);
+        track_for(SECOND);
+    }
+    ck_assert(!is_unknown(GUEST_PAGES - 100));
+    ck_assert(!is_unknown(GUEST_PAGES - 1));
+}
+END_TEST
+
 START_TEST(copying_keeps_to_the_bytes_a_second)
 {
     uint64_t stored = GUEST_PAGES - GUEST_PAGES / 8, wanted = stored * PAGE / 65536;    /* zero pages cost no flash */
@@ -619,6 +654,8 @@ static Suite *suite(void)
     tcase_add_test(t, invariant_3_a_copy_does_not_count_when_the_clean_after_it_fails);
     tcase_add_test(t, invariant_2_what_the_bitmap_does_not_report_on_stays_unknown);
     tcase_add_test(t, epochs_are_short_while_the_guest_writes_and_long_while_it_is_idle);
+    tcase_add_test(t, a_page_that_is_rewritten_every_few_epochs_is_not_copied_in_its_rests_but_once_they_last);
+    tcase_add_test(t, copying_goes_on_where_it_stopped_although_pages_below_are_due_again);
     tcase_add_test(t, copying_keeps_to_the_bytes_a_second);
     tcase_add_test(t, copying_keeps_to_its_share_of_a_cpu);
     tcase_add_test(t, an_idle_minute_buys_no_burst);

@@ -64,9 +64,12 @@ class Phone:
                 return
             time.sleep(1)
 
-    def tune(self):
+    def tune(self, epoch_ms=1000):
         """Copying ahead may take what it needs to come to rest in minutes under an emulator; its pace has tests of its own."""
-        self.dom0("printf '%s\\n' 'track_kib_per_s = 65536' 'track_cpu_percent = 90' >>/etc/flic/flicd.conf; kill $(pidof flicd); "
+        keys = {"track_kib_per_s": 65536, "track_cpu_percent": 90, "track_epoch_min_ms": epoch_ms, "track_epoch_max_ms": max(epoch_ms, 8000)}
+        lines = " ".join(f"'{key} = {value}'" for key, value in keys.items())
+        self.dom0("cp -n /etc/flic/flicd.conf /tmp/flicd.conf.was; cp /tmp/flicd.conf.was /etc/flic/flicd.conf; "
+                  f"printf '%s\\n' {lines} >>/etc/flic/flicd.conf; kill $(pidof flicd); "
                   "while pidof flicd >/dev/null; do sleep 0.2; done; start-flicd")
 
 

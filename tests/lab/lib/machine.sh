@@ -63,7 +63,7 @@ xen_binary() {
 make_disk() {
     local file=$1 mib=$2 have
     if [ -e "$file" ]; then
-        have=$(($(stat -c %s "$file") >> 20))
+        have=$(($(stat -L -c %s "$file") >> 20))
         [ "$have" -eq "$mib" ] || die "$(basename "$file" .img) of this phone has $have MiB, not $mib; use 'phone up --fresh' to start over"
     else
         truncate -s "${mib}M" "$file"
@@ -72,7 +72,7 @@ make_disk() {
 
 make_disks() {
     local dir=$1
-    make_disk "$dir/nvram.img" "$nvram"
+    nvram_make "$dir" "$nvram"
     make_disk "$dir/store.img" "$flash"
     make_disk "$dir/guests.img" "$flash"
 }

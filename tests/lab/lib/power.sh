@@ -37,6 +37,7 @@ phone_erase() {
     local dir=$1
     kill_emulator "$dir"
     clean_run "$dir"
+    nvram_erase "$dir"
     rm -rf "$dir"
 }
 

@@ -3,12 +3,16 @@
 /*
  * nvram-rate - how fast memory can be copied into NVRAM and made durable there: the physical limit of a checkpoint's pause.
  *
- *   nvram-rate FILE MIB RUNS    FILE lies on a DAX file system and is made; prints {"bytes_per_s": [...]}, a number per run
+ *   nvram-rate FILE MIB RUNS THREADS    FILE lies on a DAX file system and is made; prints {"bytes_per_s": [...]}, a number per run
  *
- * One thread copies page after page out of memory that was written just before, cleans each cache line and ends with a barrier.
+ * Each thread copies its share, page after page, out of memory that was written just before, with the stores and cache cleans
+ * of this CPU that flicd uses too (daemon/nvram/cpu.h), and ends with a barrier. Nothing is mapped, hashed or noted.
  */
+#include "daemon/nvram/cpu.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,11 +20,15 @@
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
-#ifdef __x86_64__
-#include <emmintrin.h>
-#endif
 
 #define PAGE 4096u
+#define MAX_THREADS 16u
+
+struct share {
+    pthread_t thread;
+    char *to, *from;
+    size_t bytes;
+};
 
 static void die(const char *what)
 {
@@ -28,25 +36,14 @@ static void die(const char *what)
     exit(1);
 }
 
-static void copy_page(char *to, const char *from)
+static void *copy_share(void *arg)
 {
-#ifdef __x86_64__
-    for (unsigned i = 0; i < PAGE; i += 16)
-        _mm_stream_si128((__m128i *)(to + i), _mm_loadu_si128((const __m128i *)(from + i)));
-#else
-    memcpy(to, from, PAGE);
-    for (unsigned i = 0; i < PAGE; i += 64)
-        __asm__ volatile("dc cvac, %0" : : "r"(to + i) : "memory");
-#endif
-}
+    struct share *s = arg;
 
-static void barrier(void)
-{
-#ifdef __x86_64__
-    _mm_sfence();
-#else
-    __asm__ volatile("dsb sy" : : : "memory");
-#endif
+    for (size_t at = 0; at < s->bytes; at += PAGE)
+        nv_cpu_stream(s->to + at, s->from + at, PAGE);
+    nv_cpu_fence();
+    return NULL;
 }
 
 static double seconds(void)
@@ -70,14 +67,33 @@ static char *map_file(const char *path, size_t bytes)
     return at;
 }
 
+static double copy_all(char *to, char *from, size_t bytes, unsigned threads)
+{
+    struct share s[MAX_THREADS];
+    double began = seconds();
+
+    for (unsigned i = 0; i < threads; i++) {
+        size_t first = bytes / PAGE * i / threads * PAGE, end = bytes / PAGE * (i + 1) / threads * PAGE;
+
+        s[i] = (struct share){ .to = to + first, .from = from + first, .bytes = end - first };
+        if (i + 1 < threads && pthread_create(&s[i].thread, NULL, copy_share, &s[i]))
+            die("a thread");
+    }
+    (void)copy_share(&s[threads - 1]);
+    for (unsigned i = 0; i + 1 < threads; i++)
+        (void)pthread_join(s[i].thread, NULL);
+    return seconds() - began;
+}
+
 int main(int argc, char **argv)
 {
-    size_t bytes = argc == 4 ? strtoul(argv[2], NULL, 10) << 20 : 0;
-    unsigned runs = argc == 4 ? (unsigned)strtoul(argv[3], NULL, 10) : 0;
+    size_t bytes = argc == 5 ? strtoul(argv[2], NULL, 10) << 20 : 0;
+    unsigned runs = argc == 5 ? (unsigned)strtoul(argv[3], NULL, 10) : 0;
+    unsigned threads = argc == 5 ? (unsigned)strtoul(argv[4], NULL, 10) : 0;
     char *to, *from;
 
-    if (!bytes || !runs) {
-        (void)fputs("usage: nvram-rate FILE MIB RUNS\n", stderr);
+    if (!bytes || !runs || !threads || threads > MAX_THREADS) {
+        (void)fputs("usage: nvram-rate FILE MIB RUNS THREADS\n", stderr);
         return 2;
     }
     to = map_file(argv[1], bytes);
@@ -86,14 +102,8 @@ int main(int argc, char **argv)
         die("memory");
     printf("{\"bytes_per_s\": [");
     for (unsigned run = 0; run < runs; run++) {
-        double began;
-
         memset(from, (int)run + 1, bytes);
-        began = seconds();
-        for (size_t at = 0; at < bytes; at += PAGE)
-            copy_page(to + at, from + at);
-        barrier();
-        printf("%s%.0f", run ? ", " : "", (double)bytes / (seconds() - began));
+        printf("%s%.0f", run ? ", " : "", (double)bytes / copy_all(to, from, bytes, threads));
     }
     puts("]}");
     free(from);

@@ -61,7 +61,7 @@ static json_t *figures_of(const struct run *r)
     const struct row rows[] = {
         { "ram_pages", f->ram_pages }, { "zero_pages", f->zero_pages }, { "live_pages", f->live_pages },
         { "rounds", f->rounds }, { "dirty_live_last", f->dirty_live_last }, { "ws_pages", f->ws_pages },
-        { "ws_zero_pages", f->ws_zero_pages }, { "spilled_pages", f->spilled_pages }, { "dedup_pages", f->dedup_pages },
+        { "ahead_pages", f->ahead_pages }, { "ws_zero_pages", f->ws_zero_pages }, { "spilled_pages", f->spilled_pages }, { "dedup_pages", f->dedup_pages },
         { "new_pages", f->new_pages }, { "nvram_bytes", f->nvram_bytes }, { "flash_bytes", f->flash_bytes },
         { "flash_bytes_in_pause", f->flash_bytes_in_pause }, { "device_bytes_in_pause", f->device_bytes_in_pause }, { "live_us", f->live_us }, { "pause_us", f->pause_us },
         { "captured_us", f->captured_us }, { "suspend_us", f->suspend_us }, { "bitmap_us", f->bitmap_us },

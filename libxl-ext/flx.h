@@ -74,6 +74,9 @@ int flx_track_peek(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits, uint64_
 /* ---- memory ---- */
 
 struct flx_range { uint64_t first_gfn, pages; };
+/* A number that stays as it is only while every gfn leads to the page it led to, log-dirty being on; also looks anew where the
+ * special pages are. FLIC_E_NOXEN where Xen does not tell (stock x86): a mapping from before a pause is then not to be relied on. */
+int flx_layout(struct flx_dom *dom, uint64_t *ret_layout, struct flic_err *err);
 /* Where guest pages can be, in gfn order (the architecture's RAM banks and special regions up to gfn_end); at most 16. */
 size_t flx_ranges(const struct flx_info *info, struct flx_range ranges[16]);
 /* Clears, of a bitmap over `bits` gfns, those where there is certainly no page now; may leave any of them. */

@@ -60,6 +60,16 @@ int flx_arch_shared_info(struct flx_dom *dom, uint64_t *ret_gfn)
     return 0;
 }
 
+int flx_arch_layout(struct flx_dom *dom, uint64_t *ret_layout)
+{
+    struct xen_arm_save_p2m record;
+
+    if (xc_domain_hvm_getcontext_partial(dom->xch, dom->domid, XEN_ARM_SAVE_P2M, 0, &record, sizeof(record)) < 0)
+        return -errno;
+    *ret_layout = record.changes;
+    return 0;
+}
+
 /* The ranges above have few, and the hypervisor has no call for it. */
 void flx_drop_holes(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits)
 {

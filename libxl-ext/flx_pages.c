@@ -26,6 +26,15 @@ void flx_learn_places(struct flx_dom *dom)
         dom->console_gfn = gfn;
 }
 
+/* In this order: what moves in between changes the number. */
+int flx_layout(struct flx_dom *dom, uint64_t *ret_layout, struct flic_err *err)
+{
+    if (flx_arch_layout(dom, ret_layout))
+        return flic_err_set(err, FLIC_E_NOXEN, "domain %u: this Xen does not tell when its memory layout changes", dom->domid);
+    flx_learn_places(dom);
+    return 0;
+}
+
 static uint8_t kind_of(const struct flx_dom *dom, uint64_t gfn, int map_error)
 {
     if (gfn == dom->shared_info_gfn || flx_arch_is_grant_frame(gfn))

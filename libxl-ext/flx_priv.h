@@ -54,6 +54,8 @@ extern const size_t flx_arch_n_params;
 int flx_arch_can_save(struct flx_dom *dom, struct flic_err *err);
 /* Where shared_info is, as far as Xen says; FLX_NO_GFN: nowhere. 0 or -errno. */
 int flx_arch_shared_info(struct flx_dom *dom, uint64_t *ret_gfn);
+/* flx_layout()'s number: 0 or -errno. */
+int flx_arch_layout(struct flx_dom *dom, uint64_t *ret_layout);
 /* Puts into the blob what it has beside the context; borrowed from the handle. */
 int flx_arch_read_state(struct flx_dom *dom, struct flx_blob *blob, struct flic_err *err);
 /* Fills the host's side of `ret` (gic, midr, counter_hz); 0 where it cannot be told, or does not count. */

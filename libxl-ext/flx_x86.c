@@ -169,6 +169,13 @@ int flx_arch_shared_info(struct flx_dom *dom, uint64_t *ret_gfn)
     return 0;
 }
 
+int flx_arch_layout(struct flx_dom *dom, uint64_t *ret_layout)
+{
+    (void)dom;
+    (void)ret_layout;
+    return -EOPNOTSUPP;
+}
+
 /* Asks of a run of gfns what they are: NULL where Xen does not say. It answers XTAB for what is not there and for its own frames,
  * which are not saved either. */
 static const xen_pfn_t *types_of_run(struct flx_dom *dom, uint64_t first, size_t n)

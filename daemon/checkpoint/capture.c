@@ -27,37 +27,24 @@ static uint64_t lap(uint64_t *mark)
 
 struct window {
     struct ck_save *save;
+    struct nv_room *room;
     const uint64_t *gfns;
-    const uint8_t *base;
-    const uint8_t *kind;
-    uint32_t frame[CK_WINDOW];  /* where page i goes, or CK_NO_FRAME */
+    const uint8_t *page[CK_WINDOW];
+    uint8_t kind[CK_WINDOW];
+    uint32_t frame[CK_WINDOW];  /* where page i went, or CK_NO_FRAME */
     struct flic_id id[CK_WINDOW];
 };
 
+/* Zero pages, rings and holes need no frame. A page that got none with another id than these spills. */
 static void copy_one(size_t i, void *arg)
 {
     struct window *w = arg;
 
-    if (w->frame[i] != CK_NO_FRAME)
-        w->id[i] = nv_txn_copy_page(w->save->txn, w->frame[i], w->base + i * FLIC_PAGE_SIZE, ck_secret(w->save->store));
-}
-
-/* Gives each page that needs one the next frame; zero pages, rings and holes need none. Pages beyond `room` spill. */
-static void assign_frames(struct window *w, size_t n, uint32_t *next, uint32_t room)
-{
-    for (size_t i = 0; i < n; i++) {
-        const uint8_t *page = w->base + i * FLIC_PAGE_SIZE;
-
-        w->frame[i] = CK_NO_FRAME;
+    w->frame[i] = CK_NO_FRAME;
+    if (w->kind[i] == FLX_PAGE_RAM)
+        w->id[i] = nv_txn_add_page(w->save->txn, w->room, w->page[i], ck_secret(w->save->store), &w->frame[i]);
+    else
         w->id[i] = w->kind[i] == FLX_PAGE_RING ? FLIC_ID_ZERO : FLIC_ID_HOLE;
-        if (w->kind[i] != FLX_PAGE_RAM)
-            continue;
-        w->id[i] = FLIC_ID_ZERO;
-        if (flic_is_zero(page, FLIC_PAGE_SIZE))
-            continue;
-        if (*next < room)
-            w->frame[i] = (*next)++;
-    }
 }
 
 /* From a private copy: a backend with a grant may write on, and what is hashed must be what is stored. */
@@ -67,9 +54,10 @@ static int spill_window(struct window *w, size_t n, struct flic_err *err)
     int rc = 0;
 
     for (size_t i = 0; !rc && i < n; i++) {
-        if (w->kind[i] != FLX_PAGE_RAM || w->frame[i] != CK_NO_FRAME)
+        if (w->kind[i] != FLX_PAGE_RAM || w->frame[i] != CK_NO_FRAME || flic_id_equal(&w->id[i], &FLIC_ID_ZERO))
             continue;
-        memcpy(save->window, w->base + i * FLIC_PAGE_SIZE, FLIC_PAGE_SIZE);
+        memcpy(save->window, w->page[i], FLIC_PAGE_SIZE);
+        w->id[i] = FLIC_ID_ZERO;
         if (flic_is_zero(save->window, FLIC_PAGE_SIZE))
             continue;
         rc = pk_put(save->writer, PK_PAGE, save->window, FLIC_PAGE_SIZE, &w->id[i], NULL, err);
@@ -112,36 +100,61 @@ static uint32_t page_room(const struct ck_save *save, size_t state_len)
     return all > fixed ? all - fixed : 0;
 }
 
-static int capture_window(struct ck_save *save, const uint64_t *gfns, size_t n, uint32_t *next, uint32_t room,
-                          struct flic_err *err)
+/* Finds the window's pages among those mapped ahead, and maps the others. */
+static int map_window(struct window *w, size_t n, struct flic_err *err)
 {
+    struct ck_save *save = w->save;
+    uint64_t gfns[CK_WINDOW];
+    uint16_t place[CK_WINDOW];
     uint8_t kind[CK_WINDOW];
-    struct window w = { .save = save, .gfns = gfns, .kind = kind };
+    const uint8_t *base;
+    size_t missing = 0;
+    int rc;
+
+    for (size_t i = 0; i < n; i++) {
+        if (ck_ahead_find(save->ahead, w->gfns[i], &w->page[i], &w->kind[i]))
+            continue;
+        place[missing] = (uint16_t)i;
+        gfns[missing++] = w->gfns[i];
+    }
+    save->figures.ahead_pages += n - missing;
+    if (!missing)
+        return 0;
+    rc = ck_save_map(save, gfns, missing, &base, kind, err);
+    for (size_t k = 0; !rc && k < missing; k++) {
+        w->page[place[k]] = base + k * FLIC_PAGE_SIZE;
+        w->kind[place[k]] = kind[k];
+    }
+    return rc;
+}
+
+static int capture_window(struct ck_save *save, const uint64_t *gfns, size_t n, struct nv_room *room, struct flic_err *err)
+{
+    struct window w = { .save = save, .gfns = gfns, .room = room };
     uint64_t mark = ck_now_us();
-    int rc = flx_map_pages(save->params.dom, gfns, n, false, &save->maps[save->n_maps], kind, err);
+    int rc = map_window(&w, n, err);
 
     if (rc)
         return rc;
-    w.base = flx_map_base(save->maps[save->n_maps++]);
     save->figures.map_us += lap(&mark);
-    assign_frames(&w, n, next, room);
     team_run(save->team, n, COPY_CHUNK, copy_one, &w);
     save->figures.copy_us += lap(&mark);
-    rc = *next == room ? spill_window(&w, n, err) : 0;
+    rc = room->next > room->end ? spill_window(&w, n, err) : 0;
     save->figures.spill_us += lap(&mark);
     return rc ? rc : note_delta(&w, n, err);
 }
 
-static int capture_pages(struct ck_save *save, uint32_t room, uint32_t *ret_next, struct flic_err *err)
+static int capture_pages(struct ck_save *save, uint32_t frames, uint32_t *ret_next, struct flic_err *err)
 {
     uint64_t gfns[CK_WINDOW], gfn = 0;
-    uint32_t next = 0;
+    struct nv_room room = { .end = frames };
     size_t n;
     int rc = 0;
 
     save->facts.pages = save->base_pages;
+    ck_ahead_check(save->ahead, save->params.dom);
     while (!rc && (n = ck_save_next_window(save, NULL, &gfn, gfns)))
-        rc = capture_window(save, gfns, n, &next, room, err);
+        rc = capture_window(save, gfns, n, &room, err);
     if (!rc && save->figures.spilled_pages) {
         struct pk_put_stats stats;
 
@@ -149,7 +162,7 @@ static int capture_pages(struct ck_save *save, uint32_t room, uint32_t *ret_next
         pk_get_put_stats(save->writer, &stats);
         save->figures.flash_bytes_in_pause = stats.flash_bytes - save->flash_before - save->figures.flash_bytes;
     }
-    *ret_next = next;
+    *ret_next = room.next < room.end ? room.next : room.end;
     return rc;
 }
 
@@ -267,8 +280,7 @@ int ck_save_capture(struct ck_save *save, struct flic_err *err)
     save->figures.pause_us = ck_now_us() - asked;
     save->figures.device_bytes_in_pause = ck_flash_written(save->store) - written;
     ck_quiet_end(save->store);
-    while (save->n_maps)
-        flx_unmap(save->maps[--save->n_maps]);
+    ck_save_unmap(save);
     if (!rc)
         sum_up(save);
     return rc;

@@ -106,6 +106,30 @@ static int reserve_nvram(struct ck_save *save, struct flic_err *err)
     return rc ? flic_err_wrap(err, rc, "save '%s'", save->info.name) : 0;
 }
 
+/* What is dirty now will be, but for little, what is dirty when the guest is suspended. What cannot be mapped now is mapped then. */
+static struct ck_ahead *map_ahead(struct ck_save *save)
+{
+    struct ck_ahead *ahead = ck_ahead_begin(save->params.dom, save->figures.dirty_live_last);
+    uint64_t gfns[CK_WINDOW], gfn = 0;
+    uint8_t kind[CK_WINDOW];
+    const uint8_t *base;
+    size_t n;
+
+    while (ahead && (n = ck_save_next_window(save, NULL, &gfn, gfns)) && !ck_save_map(save, gfns, n, &base, kind, NULL))
+        ck_ahead_add(ahead, gfns, n, base, kind);
+    return ahead;
+}
+
+/* As many frames are expected to be needed as pages are dirty, and some for the parts. */
+static void prepare_pause(struct ck_save *save)
+{
+    struct ck_root parts = { .state_len = 65536, .config_len = save->params.config_len, .n_leaves = save->n_leaves };
+    uint64_t dirty = save->figures.dirty_live_last;
+
+    nv_txn_expect(save->txn, (uint32_t)(dirty + dirty / 8 + 64) + ck_root_frames(&parts, dirty));
+    save->ahead = map_ahead(save);
+}
+
 static int finish_live(struct ck_save *save, struct flic_err *err)
 {
     struct pk_put_stats stats;
@@ -122,7 +146,10 @@ static int finish_live(struct ck_save *save, struct flic_err *err)
     save->figures.flash_bytes = stats.flash_bytes - save->flash_before;
     save->base_pages = ck_map_pages(save->map, &save->figures.zero_pages);
     save->team = team_new(save->params.threads);
-    return reserve_nvram(save, err);
+    rc = reserve_nvram(save, err);
+    if (!rc)
+        prepare_pause(save);
+    return rc;
 }
 
 /* A save from nothing: every page is to be copied. */

@@ -44,7 +44,8 @@ static int allocate(struct ck_save *save, struct flic_err *err)
     save->window = malloc((size_t)CK_WINDOW * FLIC_PAGE_SIZE);
     save->delta_room = (size_t)save->info.pages + 4096;     /* gone and special pages can be dirty too */
     save->delta = malloc(save->delta_room * CK_DELTA_ENTRY);
-    save->maps = calloc(ck_words(save->info.gfn_end) * 64 / CK_WINDOW + 1, sizeof(*save->maps));    /* even if every gfn were dirty */
+    /* Even if every gfn were mapped ahead, in vain, and dirty. */
+    save->maps = calloc(2 * (ck_words(save->info.gfn_end) * 64 / CK_WINDOW + 1), sizeof(*save->maps));
     if (!save->window || !save->delta || !save->maps)
         return flic_err_set(err, -ENOMEM, "save '%s': out of memory", save->info.name);
     return 0;
@@ -126,6 +127,23 @@ size_t ck_save_next_window(const struct ck_save *save, const uint64_t *without, 
     return n;
 }
 
+int ck_save_map(struct ck_save *save, const uint64_t *gfns, size_t n, const uint8_t **ret_base, uint8_t *kind, struct flic_err *err)
+{
+    int rc = flx_map_pages(save->params.dom, gfns, n, false, &save->maps[save->n_maps], kind, err);
+
+    if (!rc)
+        *ret_base = flx_map_base(save->maps[save->n_maps++]);
+    return rc;
+}
+
+void ck_save_unmap(struct ck_save *save)
+{
+    while (save->n_maps)
+        flx_unmap(save->maps[--save->n_maps]);
+    ck_ahead_free(save->ahead);
+    save->ahead = NULL;
+}
+
 int ck_save_publish(struct ck_save *save, const char *disks, size_t len, struct flic_err *err)
 {
     struct nv_name name = { .guest = save->facts.guest, .seq = save->facts.seq };
@@ -173,6 +191,8 @@ void ck_save_free(struct ck_save *save)
         save->base->lost = true;
     if (save->reserved)
         ck_unreserve(save->store);
+    if (save->maps)
+        ck_save_unmap(save);
     team_free(save->team);
     free(save->leaves);
     free(save->delta);

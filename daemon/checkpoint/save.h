@@ -35,6 +35,7 @@ struct ck_save_figures {        /* for the journal; all counts exact */
     uint64_t live_pages;        /* copied while the guest ran, all rounds */
     uint32_t rounds;
     uint64_t ws_pages;          /* captured in the pause */
+    uint64_t ahead_pages;       /* of the last bitmap, mapped before the pause */
     uint64_t ws_zero_pages;     /* of the last bitmap, found to be zero or gone: need no frame */
     uint64_t spilled_pages;     /* to flash inside the pause because NVRAM was full */
     uint64_t dirty_live_last;   /* left when the live rounds ended */

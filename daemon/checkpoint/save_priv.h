@@ -4,6 +4,7 @@
 #ifndef FLIC_DAEMON_CHECKPOINT_SAVE_PRIV_H
 #define FLIC_DAEMON_CHECKPOINT_SAVE_PRIV_H
 
+#include "daemon/checkpoint/ahead.h"
 #include "daemon/checkpoint/base.h"
 #include "daemon/checkpoint/save.h"
 #include "daemon/checkpoint/team.h"
@@ -29,7 +30,8 @@ struct ck_save {
     struct flic_id *leaves; size_t n_leaves;
     uint8_t *delta; size_t n_delta, delta_room;     /* CK_DELTA_ENTRY bytes each */
     uint64_t base_pages;
-    struct flx_map **maps; size_t n_maps;   /* windows mapped in the pause; unmapping costs more than mapping: left for after it */
+    struct ck_ahead *ahead;     /* NULL: nothing is mapped ahead */
+    struct flx_map **maps; size_t n_maps;   /* all there are; unmapping costs more than mapping: left for after the pause */
 };
 
 uint64_t ck_now_us(void);       /* CLOCK_MONOTONIC */
@@ -40,5 +42,9 @@ int ck_save_fetch_dirty(struct ck_save *save, bool last, struct flic_err *err);
 
 /* Next up to CK_WINDOW dirty gfns from *gfn on, which moves, but for those in `without` (may be NULL); returns how many (0: end). */
 size_t ck_save_next_window(const struct ck_save *save, const uint64_t *without, uint64_t *gfn, uint64_t gfns[CK_WINDOW]);
+
+/* Maps up to CK_WINDOW gfns until ck_save_unmap(): page i is at *ret_base + i * FLIC_PAGE_SIZE. */
+int ck_save_map(struct ck_save *save, const uint64_t *gfns, size_t n, const uint8_t **ret_base, uint8_t *kind, struct flic_err *err);
+void ck_save_unmap(struct ck_save *save);
 
 #endif

@@ -47,6 +47,9 @@ void nv_stream(struct nv_media *media, uint64_t at, const void *data, size_t len
 
 void nv_flush(struct nv_media *media, uint64_t at, uint64_t len);
 
+/* A hint that these bytes will be stored to soon: so that the kernel need not step in then. Changes none of them. */
+void nv_expect(struct nv_media *media, uint64_t at, uint64_t len);
+
 /* Lets another thread's fence cover what this thread streamed or flushed. */
 void nv_drain(struct nv_media *media);
 

@@ -74,14 +74,23 @@ int nv_txn_begin(struct nv_arena *arena, uint32_t frames, struct nv_txn **ret_tx
 void nv_txn_abort(struct nv_txn *txn);      /* accepts NULL; frees the frames */
 
 uint32_t nv_txn_frames(const struct nv_txn *txn);
-/* The i-th frame of the transaction, i < nv_txn_frames(). Write it only through the two calls below. */
+/* The i-th frame of the transaction, i < nv_txn_frames(). Write it only through the calls below. */
 const void *nv_txn_frame(const struct nv_txn *txn, uint32_t i);
 
-/* Copies one page into the i-th frame with streaming stores and computes its id (secret 0) in the same pass. The id is
- * that of the bytes in the frame, also when the page changes meanwhile. Callable from several threads at once for
- * different frames. The bytes are durable after nv_txn_commit()'s fence. Fastest in the thread that called
- * nv_txn_begin(); any other pays a store barrier per page. If the beginning thread copies, it must also commit. */
-struct flic_id nv_txn_copy_page(struct nv_txn *txn, uint32_t i, const void *page, const struct flic_secret *secret);
+/* A hint, ahead of a pause, that frames 0..n-1 will be written next. May take a while. */
+void nv_txn_expect(struct nv_txn *txn, uint32_t n);
+
+/* Frames [next, end) of a transaction that pages may go to, shared by whoever adds pages. Given out too often, `next` passes `end`. */
+struct nv_room { _Atomic uint32_t next; uint32_t end; };
+#define NV_NO_FRAME UINT32_MAX
+
+/* Copies one page into the next frame of `room` with streaming stores and computes its id (secret 0) in the same pass. The id
+ * is that of the bytes in the frame, also when the page changes meanwhile. *ret_frame is the frame, or NV_NO_FRAME: a page of
+ * zeros needs none (FLIC_ID_ZERO), and another got none because there was none left. Callable from several threads at
+ * once. The bytes are durable after nv_txn_commit()'s fence. Fastest in the thread that called nv_txn_begin(); any other pays
+ * a store barrier per page. If the beginning thread copies, it must also commit. */
+struct flic_id nv_txn_add_page(struct nv_txn *txn, struct nv_room *room, const void *page, const struct flic_secret *secret,
+                               uint32_t *ret_frame);
 
 /* Copies `len` bytes into consecutive frames from frame `i` on (padding the last with zeros); returns frames used. */
 uint32_t nv_txn_put_bytes(struct nv_txn *txn, uint32_t i, const void *data, size_t len);

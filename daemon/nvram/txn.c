@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdalign.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -206,6 +207,20 @@ const void *nv_txn_frame(const struct nv_txn *txn, uint32_t i)
     return txn->arena->media->base + place_of_frame(txn, i);
 }
 
+void nv_txn_expect(struct nv_txn *txn, uint32_t n)
+{
+    uint32_t first = 0;
+
+    if (n > txn->n_frames)
+        n = txn->n_frames;
+    for (uint32_t i = 1; i <= n; i++) {
+        if (i < n && txn->frames[i] == txn->frames[i - 1] + 1)
+            continue;
+        nv_expect(txn->arena->media, place_of_frame(txn, first), (uint64_t)(i - first) * FLIC_PAGE_SIZE);
+        first = i;
+    }
+}
+
 /* A fence completes only its own thread's stores. The owner's come with the commit; any other thread's here. */
 static void wrote(struct nv_txn *txn, uint64_t bytes)
 {
@@ -216,7 +231,15 @@ static void wrote(struct nv_txn *txn, uint64_t bytes)
     nv_count(txn->arena, bytes);
 }
 
-struct flic_id nv_txn_copy_page(struct nv_txn *txn, uint32_t i, const void *page, const struct flic_secret *secret)
+static uint32_t take_frame(struct nv_room *room)
+{
+    uint32_t i = atomic_fetch_add_explicit(&room->next, 1, memory_order_relaxed);
+
+    return i < room->end ? i : NV_NO_FRAME;
+}
+
+struct flic_id nv_txn_add_page(struct nv_txn *txn, struct nv_room *room, const void *page, const struct flic_secret *secret,
+                               uint32_t *ret_frame)
 {
     alignas(64) uint8_t still[FLIC_PAGE_SIZE];
     struct flic_id id;
@@ -224,8 +247,14 @@ struct flic_id nv_txn_copy_page(struct nv_txn *txn, uint32_t i, const void *page
     /* A backend's late DMA may change the page under us, even in a pause. The copy that stays in the first-level
      * cache is what gets hashed and what gets stored, so the two always agree. */
     memcpy(still, page, sizeof(still));
+    *ret_frame = NV_NO_FRAME;
+    if (flic_is_zero(still, sizeof(still)))
+        return FLIC_ID_ZERO;
     id = flic_id_of(secret, 0, still, sizeof(still));
-    nv_stream(txn->arena->media, place_of_frame(txn, i), still, sizeof(still));
+    *ret_frame = take_frame(room);
+    if (*ret_frame == NV_NO_FRAME)
+        return id;
+    nv_stream(txn->arena->media, place_of_frame(txn, *ret_frame), still, sizeof(still));
     wrote(txn, sizeof(still));
     return id;
 }

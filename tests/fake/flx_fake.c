@@ -15,6 +15,7 @@
 
 #define MAX_DOMAINS 16
 #define MAX_GFNS (UINT64_C(1) << 20)
+#define MAX_MOVES 4096u
 #define MAX_TOLD 16
 #define MAX_RULES 32
 #define PAGE FLIC_PAGE_SIZE
@@ -27,8 +28,10 @@ struct domain {
     bool alive;
     struct flx_info info;
     int memfd;
-    uint8_t *memory;            /* gfn_room pages, shared with every mapping */
+    uint8_t *memory;            /* gfn_room + MAX_MOVES frames, shared with every mapping */
     uint64_t gfn_room;
+    uint32_t *frame;            /* of each gfn: at first its own number, another each time it gets a page anew */
+    uint64_t next_frame, layout;
     uint8_t *kind;
     uint8_t *dirty, *pinned;    /* one byte a gfn */
     uint64_t short_bits;
@@ -58,7 +61,7 @@ static size_t n_domains;
 static struct rule rules[MAX_RULES];
 static size_t n_rules;
 static struct flx_fake_host host;
-static bool knows_holes;
+static bool knows_holes, tells_layout;
 static size_t live_maps;
 static uint64_t mapped_pages;
 
@@ -149,9 +152,10 @@ static void done(void)
 static void drop(struct domain *d)
 {
     if (d->memory)
-        (void)munmap(d->memory, d->gfn_room * PAGE);
+        (void)munmap(d->memory, (d->gfn_room + MAX_MOVES) * PAGE);
     if (d->memfd > 0)
         (void)close(d->memfd);
+    free(d->frame);
     free(d->kind);
     free(d->dirty);
     free(d->pinned);
@@ -167,6 +171,7 @@ void flx_fake_reset(void)
     n_domains = n_rules = 0;
     live_maps = 0;
     knows_holes = false;
+    tells_layout = true;
     mapped_pages = 0;
     host = (struct flx_fake_host){ FLX_CAP_XEN | FLX_CAP_LOG_DIRTY | FLX_CAP_CONTEXT, 3, 0x414fd0b1, 62500000 };
     done();
@@ -179,28 +184,36 @@ void flx_fake_set_host(const struct flx_fake_host *wanted)
     done();
 }
 
+static uint8_t *bytes_of(const struct domain *d, uint64_t gfn)
+{
+    return d->memory + (uint64_t)d->frame[gfn] * PAGE;
+}
+
 static void make_page(struct domain *d, uint64_t gfn, uint8_t fill)
 {
     if (d->kind[gfn] == FLX_PAGE_HOLE)
         d->info.pages++;
     d->kind[gfn] = FLX_PAGE_RAM;
-    memset(d->memory + gfn * PAGE, fill, PAGE);
+    memset(bytes_of(d, gfn), fill, PAGE);
     if (gfn >= d->info.gfn_end)
         d->info.gfn_end = gfn + 1;
 }
 
 static void allocate(struct domain *d, uint64_t gfns)
 {
-    d->gfn_room = gfns;
+    d->gfn_room = d->next_frame = gfns;
     d->memfd = memfd_create("flx-fake", MFD_CLOEXEC);
-    if (d->memfd < 0 || ftruncate(d->memfd, (off_t)(gfns * PAGE)))
+    if (d->memfd < 0 || ftruncate(d->memfd, (off_t)((gfns + MAX_MOVES) * PAGE)))
         die("no memory for a domain");
-    d->memory = mmap(NULL, gfns * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, d->memfd, 0);
+    d->memory = mmap(NULL, (gfns + MAX_MOVES) * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, d->memfd, 0);
+    d->frame = malloc(gfns * sizeof(*d->frame));
     d->kind = malloc(gfns);
     d->dirty = calloc(gfns, 1);
     d->pinned = calloc(gfns, 1);
-    if (d->memory == MAP_FAILED || !d->kind || !d->dirty || !d->pinned)
+    if (d->memory == MAP_FAILED || !d->frame || !d->kind || !d->dirty || !d->pinned)
         die("no memory for a domain");
+    for (uint64_t gfn = 0; gfn < gfns; gfn++)
+        d->frame[gfn] = (uint32_t)gfn;
     memset(d->kind, FLX_PAGE_HOLE, gfns);
 }
 
@@ -278,7 +291,7 @@ void flx_fake_set_uuid(uint32_t domid, const struct flic_uuid *uuid)
 uint8_t *flx_fake_page(uint32_t domid, uint64_t gfn)
 {
     struct domain *d = need(domid);
-    uint8_t *page = gfn < d->gfn_room && d->kind[gfn] != FLX_PAGE_HOLE ? d->memory + gfn * PAGE : NULL;
+    uint8_t *page = gfn < d->gfn_room && d->kind[gfn] != FLX_PAGE_HOLE ? bytes_of(d, gfn) : NULL;
 
     done();
     return page;
@@ -290,7 +303,7 @@ void flx_fake_write(uint32_t domid, uint64_t gfn, unsigned offset, const void *d
 
     if (gfn >= d->gfn_room || d->kind[gfn] == FLX_PAGE_HOLE || offset + len > PAGE)
         die("a guest writes where it has no page");
-    memcpy(d->memory + gfn * PAGE + offset, data, len);
+    memcpy(bytes_of(d, gfn) + offset, data, len);
     if (d->tracked)
         d->dirty[gfn] = 1;
     done();
@@ -312,8 +325,13 @@ void flx_fake_set_kind(uint32_t domid, uint64_t gfn, enum flx_page kind)
         die("gfn out of the domain's room");
     if (kind == FLX_PAGE_HOLE && d->kind[gfn] != FLX_PAGE_HOLE)
         d->info.pages--;
-    if (kind == FLX_PAGE_RAM && d->kind[gfn] == FLX_PAGE_HOLE)
+    if (kind == FLX_PAGE_RAM && d->kind[gfn] == FLX_PAGE_HOLE) {
+        if (d->next_frame == d->gfn_room + MAX_MOVES)
+            die("too many pages made anew");
+        d->frame[gfn] = (uint32_t)d->next_frame++;
         make_page(d, gfn, FLX_FAKE_FRESH);
+    }
+    d->layout++;
     d->kind[gfn] = (uint8_t)kind;
     if (d->tracked)
         d->dirty[gfn] = 1;
@@ -640,10 +658,27 @@ void flx_fake_know_holes(bool knows)
     knows_holes = knows;
 }
 
+void flx_fake_tell_layout(bool tells)
+{
+    tells_layout = tells;
+}
+
+int flx_layout(struct flx_dom *dom, uint64_t *ret_layout, struct flic_err *err)
+{
+    int rc = enter("layout", dom->d, err);
+
+    if (rc)
+        return rc;
+    if (!tells_layout || !dom->d->tracked)
+        return leave("layout", dom->d, flic_err_set(err, FLIC_E_NOXEN, "the layout is not told"));
+    *ret_layout = dom->d->layout;
+    return leave("layout", dom->d, 0);
+}
+
 static void map_one(struct domain *d, uint64_t gfn, void *at, bool writable)
 {
     void *got = mmap(at, PAGE, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED | MAP_FIXED, d->memfd,
-                     (off_t)(gfn * PAGE));
+                     (off_t)((uint64_t)d->frame[gfn] * PAGE));
 
     if (got == MAP_FAILED)
         die("mmap of a page failed");

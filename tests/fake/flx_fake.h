@@ -4,7 +4,8 @@
  * flx_fake - a link-time twin of libxl-ext/flx.h for the engine's tests: domains that are arrays of pages.
  *
  * It keeps flx.h's promises and is deliberately unkind where Xen may be: fresh frames hold 0xc2, not zero; a page that is
- * not RAM faults when touched; a read-only mapping faults when written; gfns beyond a short bitmap are not reported. Mapped
+ * not RAM faults when touched; a read-only mapping faults when written; a gfn that gets a page again gets another one, while old
+ * mappings keep the one before; gfns beyond a short bitmap are not reported. Mapped
  * pages are the domain's own (a shared memfd), so a writer scripted by a hook races with the engine as a guest would.
  * Thread-safe; hooks run without the lock and may call everything here.
  */
@@ -39,7 +40,9 @@ uint8_t *flx_fake_page(uint32_t domid, uint64_t gfn);
 void flx_fake_fill(uint32_t domid, uint64_t gfn, unsigned offset, uint8_t byte);
 void flx_fake_write(uint32_t domid, uint64_t gfn, unsigned offset, const void *data, size_t len);
 void flx_fake_know_holes(bool knows);  /* flx_drop_holes() drops all there are; at first none */
-void flx_fake_set_kind(uint32_t domid, uint64_t gfn, enum flx_page kind);  /* HOLE drops the page; RAM makes a fresh one */
+/* HOLE drops the page; RAM makes a fresh one where there was none, at most 4096 times a domain. */
+void flx_fake_set_kind(uint32_t domid, uint64_t gfn, enum flx_page kind);
+void flx_fake_tell_layout(bool tells);  /* flx_layout() says something; at first it does */
 enum flx_page flx_fake_kind(uint32_t domid, uint64_t gfn);
 /* Dirty after every CLEAN, as grant-writable and Xen-mapped pages are. */
 void flx_fake_pin(uint32_t domid, uint64_t gfn);

@@ -121,11 +121,14 @@ static void fill(struct nv_txn *txn, unsigned number, uint32_t frames)
     uint8_t page[FLIC_PAGE_SIZE];
 
     for (uint32_t i = 0; i < frames; i++) {
+        struct nv_room room = { .next = i, .end = i + 1 };
+        uint32_t frame;
+
         story_bytes(number, i, page, sizeof(page));
         if (i % 2)
             (void)nv_txn_put_bytes(txn, i, page, sizeof(page));
         else
-            (void)nv_txn_copy_page(txn, i, page, &secret);
+            (void)nv_txn_add_page(txn, &room, page, &secret, &frame);
     }
 }
 

@@ -217,6 +217,19 @@ START_TEST(invariant_3_a_copy_counts_only_if_its_bit_is_clear_in_the_next_clean)
 }
 END_TEST
 
+static void write_twenty(uint32_t domid, void *arg)
+{
+    (void)arg;
+    scene_dirty(domid, 300, 20, 77);
+}
+
+static void fail_next_map(uint32_t domid, void *arg)
+{
+    (void)domid;
+    (void)arg;
+    flx_fake_fail("map_pages", 1, FLIC_E_XEN);
+}
+
 START_TEST(clean_pages_are_not_touched_in_the_pause)
 {
     struct saving s;
@@ -234,6 +247,111 @@ START_TEST(clean_pages_are_not_touched_in_the_pause)
     ck_assert_uint_eq(s.figures.ws_pages, 20);
     scene_restore_and_compare(&s.name, &s.image);
     image_free(&s.image);
+}
+END_TEST
+
+/* A save of a guest in which pages 300 to 319 are left when the live rounds end. */
+static void begin_with_twenty_left(struct saving *s)
+{
+    saving_init(s, GUEST);
+    s->rounds_max = 1;
+    OK(saving_new(s));
+    flx_fake_before("track_clean", write_twenty, NULL);
+    OK(ck_save_live(s->save, &err));
+    flx_fake_before("track_clean", NULL, NULL);
+}
+
+static void publish_and_compare(struct saving *s)
+{
+    ck_assert_uint_eq(flx_fake_maps(), 0);
+    OK(ck_save_publish(s->save, "[]", 2, &err));
+    saving_end(s);
+    scene_restore_and_compare(&s->name, &s->image);
+    image_free(&s->image);
+}
+
+static void capture_and_compare(struct saving *s)
+{
+    OK(ck_save_capture(s->save, &err));
+    publish_and_compare(s);
+}
+
+START_TEST(pages_that_are_left_when_the_live_rounds_end_are_mapped_before_the_pause_and_captured_as_they_are_then)
+{
+    struct saving s;
+    uint64_t mapped;
+
+    begin_with_twenty_left(&s);
+    ck_assert_uint_ge(flx_fake_maps(), 1);
+    scene_dirty(GUEST, 310, 20, 78);        /* ten of them again, ten others */
+    flx_fake_fill(GUEST, 305, 0, 0);
+    mapped = flx_fake_mapped_pages();
+    OK(ck_save_capture(s.save, &err));
+    ck_assert_uint_eq(flx_fake_mapped_pages() - mapped, 10);
+    publish_and_compare(&s);
+    ck_assert_uint_eq(s.figures.ahead_pages, 20);
+    ck_assert_uint_eq(s.figures.ws_pages, 29);
+    ck_assert_uint_eq(s.figures.ws_zero_pages, 1);
+}
+END_TEST
+
+START_TEST(a_page_that_is_replaced_after_it_was_mapped_ahead_is_captured_from_where_it_is_then)
+{
+    struct saving s;
+
+    begin_with_twenty_left(&s);
+    flx_fake_set_kind(GUEST, 307, FLX_PAGE_HOLE);
+    flx_fake_set_kind(GUEST, 307, FLX_PAGE_RAM);
+    flx_fake_fill(GUEST, 307, 0, 0x3c);
+    flx_fake_set_kind(GUEST, 308, FLX_PAGE_HOLE);
+    capture_and_compare(&s);
+    ck_assert_uint_eq(s.figures.ahead_pages, 0);
+}
+END_TEST
+
+START_TEST(nothing_is_mapped_ahead_where_xen_does_not_tell_when_the_layout_changes)
+{
+    struct saving s;
+
+    flx_fake_tell_layout(false);
+    begin_with_twenty_left(&s);
+    ck_assert_uint_eq(flx_fake_maps(), 0);
+    capture_and_compare(&s);
+    ck_assert_uint_eq(s.figures.ahead_pages, 0);
+}
+END_TEST
+
+START_TEST(what_cannot_be_mapped_ahead_is_mapped_in_the_pause_and_a_layout_that_is_not_told_again_counts_as_changed)
+{
+    struct saving s;
+
+    saving_init(&s, GUEST);
+    s.rounds_max = 1;
+    OK(saving_new(&s));
+    flx_fake_before("track_clean", write_twenty, NULL);
+    flx_fake_after("layout", fail_next_map, NULL);
+    OK(ck_save_live(s.save, &err));
+    flx_fake_after("layout", NULL, NULL);
+    flx_fake_before("track_clean", NULL, NULL);
+    ck_assert_uint_eq(flx_fake_maps(), 0);
+    capture_and_compare(&s);
+    ck_assert_uint_eq(s.figures.ahead_pages, 0);
+
+    begin_with_twenty_left(&s);
+    flx_fake_fail("layout", 1, FLIC_E_NOXEN);
+    capture_and_compare(&s);
+    ck_assert_uint_eq(s.figures.ahead_pages, 0);
+}
+END_TEST
+
+START_TEST(a_save_given_up_before_its_pause_leaves_nothing_mapped)
+{
+    struct saving s;
+
+    begin_with_twenty_left(&s);
+    ck_assert_uint_ge(flx_fake_maps(), 1);
+    saving_end(&s);
+    ck_assert_uint_eq(flx_fake_maps(), 0);
 }
 END_TEST
 
@@ -324,6 +442,11 @@ static Suite *suite(void)
     tcase_add_test(t, invariant_2_gfns_beyond_a_short_bitmap_count_as_dirty);
     tcase_add_test(t, invariant_3_a_copy_counts_only_if_its_bit_is_clear_in_the_next_clean);
     tcase_add_test(t, clean_pages_are_not_touched_in_the_pause);
+    tcase_add_test(t, pages_that_are_left_when_the_live_rounds_end_are_mapped_before_the_pause_and_captured_as_they_are_then);
+    tcase_add_test(t, a_page_that_is_replaced_after_it_was_mapped_ahead_is_captured_from_where_it_is_then);
+    tcase_add_test(t, nothing_is_mapped_ahead_where_xen_does_not_tell_when_the_layout_changes);
+    tcase_add_test(t, what_cannot_be_mapped_ahead_is_mapped_in_the_pause_and_a_layout_that_is_not_told_again_counts_as_changed);
+    tcase_add_test(t, a_save_given_up_before_its_pause_leaves_nothing_mapped);
     tcase_add_test(t, the_figures_count_the_finished_checkpoint);
     tcase_add_test(t, tracking_is_off_after_a_save_and_the_guest_may_be_resumed_in_place);
     tcase_add_test(t, the_same_checkpoint_can_be_restored_again_and_again);

@@ -459,7 +459,8 @@ END_TEST
 struct copier {
     pthread_t thread;
     struct nv_txn *txn;
-    uint32_t from, to;
+    struct nv_room *room;
+    uint32_t pages;
 };
 
 static struct flic_id ids[64];
@@ -470,15 +471,21 @@ static void *copy_some(void *arg)
     struct copier *c = arg;
     uint8_t page[FLIC_PAGE_SIZE];
 
-    for (uint32_t i = c->from; i < c->to; i++) {
+    for (uint32_t i = 0; i < c->pages; i++) {
+        struct flic_id id;
+        uint32_t frame;
+
         story_bytes(1, i, page, sizeof(page));
-        ids[i] = nv_txn_copy_page(c->txn, i, page, &secret);
+        id = nv_txn_add_page(c->txn, c->room, page, &secret, &frame);
+        if (frame != NV_NO_FRAME)
+            ids[frame] = id;
     }
     return NULL;
 }
 
 START_TEST(several_threads_fill_one_transaction)
 {
+    struct nv_room room = { .end = 64 };
     struct copier c[4];
     struct nv_name name = story_name(1);
     struct nv_object obj;
@@ -488,7 +495,7 @@ START_TEST(several_threads_fill_one_transaction)
     ck_assert_int_eq(flic_secret_draw(&secret), 0);
     ck_assert_int_eq(nv_txn_begin(arena, 64, &txn, &err), 0);
     for (unsigned i = 0; i < 4; i++) {
-        c[i] = (struct copier){ .txn = txn, .from = 16 * i, .to = 16 * i + 16 };
+        c[i] = (struct copier){ .txn = txn, .room = &room, .pages = 16 };
         ck_assert_int_eq(pthread_create(&c[i].thread, NULL, copy_some, &c[i]), 0);
     }
     for (unsigned i = 0; i < 4; i++)
@@ -511,15 +518,40 @@ static void *try_commit(void *arg)
     return &rc;
 }
 
+START_TEST(a_page_of_zeros_takes_no_frame_and_one_page_too_many_gets_none)
+{
+    static uint8_t page[FLIC_PAGE_SIZE];
+    struct nv_room room = { .next = 1, .end = 3 };
+    struct flic_id id;
+    struct nv_txn *txn;
+    uint32_t frame;
+
+    make_it(MIB);
+    ck_assert_int_eq(nv_txn_begin(arena, 4, &txn, &err), 0);
+    id = nv_txn_add_page(txn, &room, page, &secret, &frame);
+    ck_assert(flic_id_equal(&id, &FLIC_ID_ZERO));
+    ck_assert_uint_eq(frame, NV_NO_FRAME);
+    for (uint32_t i = 1; i < 5; i++) {
+        page[77] = (uint8_t)i;
+        id = nv_txn_add_page(txn, &room, page, &secret, &frame);
+        ck_assert_uint_eq(frame, i < 3 ? i : NV_NO_FRAME);
+        ck_assert(flic_id_matches(&secret, &id, page, sizeof(page)));
+    }
+    ck_assert_uint_eq(((const uint8_t *)nv_txn_frame(txn, 2))[77], 2);
+    nv_txn_abort(txn);
+}
+END_TEST
+
 START_TEST(a_commit_by_another_thread_than_the_one_that_filled_is_refused)
 {
+    struct nv_room room = { .end = 2 };
     struct nv_txn *txn = NULL;
     struct copier c;
     void *rc;
 
     make_it(MIB);
     ck_assert_int_eq(nv_txn_begin(arena, 2, &txn, &err), 0);
-    c = (struct copier){ .txn = txn, .from = 0, .to = 1 };
+    c = (struct copier){ .txn = txn, .room = &room, .pages = 1 };
     (void)copy_some(&c);
     ck_assert_int_eq(pthread_create(&c.thread, NULL, try_commit, txn), 0);
     ck_assert_int_eq(pthread_join(c.thread, &rc), 0);
@@ -559,9 +591,13 @@ START_TEST(the_id_is_that_of_the_stored_bytes_even_when_the_page_changes_meanwhi
     child = keep_changing(page);
     ck_assert_int_gt(child, 0);
     for (unsigned round = 0; round < 100000 && changes < 1000; round++) {
-        struct flic_id id = nv_txn_copy_page(txn, round % 20, page, &secret);
+        struct nv_room room = { .next = round % 20, .end = 20 };
+        uint32_t frame;
+        struct flic_id id = nv_txn_add_page(txn, &room, page, &secret, &frame);
 
-        ck_assert(flic_id_matches(&secret, &id, nv_txn_frame(txn, round % 20), FLIC_PAGE_SIZE));
+        if (frame == NV_NO_FRAME)       /* before its first change */
+            continue;
+        ck_assert(flic_id_matches(&secret, &id, nv_txn_frame(txn, frame), FLIC_PAGE_SIZE));
         changes += !flic_id_equal(&id, &last);
         last = id;
     }
@@ -803,6 +839,7 @@ int main(void)
     tcase_add_test(tcase, a_full_log_says_what_to_do_and_can_still_be_freed);
     tcase_add_test(tcase, an_open_transaction_always_finds_room_for_its_commit_and_its_published_note);
     tcase_add_test(tcase, several_threads_fill_one_transaction);
+    tcase_add_test(tcase, a_page_of_zeros_takes_no_frame_and_one_page_too_many_gets_none);
     tcase_add_test(tcase, a_commit_by_another_thread_than_the_one_that_filled_is_refused);
     tcase_add_test(tcase, the_id_is_that_of_the_stored_bytes_even_when_the_page_changes_meanwhile);
     tcase_add_test(tcase, bytes_put_into_frames_are_padded_with_zeros);

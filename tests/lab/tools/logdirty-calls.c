@@ -13,6 +13,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#ifdef __aarch64__
+#include <public/arch-arm/hvm/save.h>
+#endif
+
 static struct guestmem mem;
 static unsigned int failed;
 
@@ -71,6 +75,18 @@ static void let_run(void)
     usleep(200 * 1000);
 }
 
+#ifdef __aarch64__
+/* The number that changes with the guest's layout, or -errno. */
+static int64_t layout(void)
+{
+    struct xen_arm_save_p2m record;
+
+    if (xc_domain_hvm_getcontext_partial(mem.xch, mem.domid, XEN_ARM_SAVE_P2M, 0, &record, sizeof(record)))
+        return -errno;
+    return (int64_t)record.changes;
+}
+#endif
+
 static void while_off(uint8_t *a)
 {
     check(bits(CLEAN, a) == EINVAL, "CLEAN is refused while log-dirty is off");
@@ -80,6 +96,9 @@ static void while_off(uint8_t *a)
     check(control(32000, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, 0) == ESRCH, "a domain that is not there is said to be so");
     check(control(mem.domid, XEN_DOMCTL_SHADOW_OP_ENABLE, 0) == EINVAL, "ENABLE without a mode is refused");
     check(control(mem.domid, 99, 0) == EINVAL, "an unknown operation is refused");
+#ifdef __aarch64__
+    check(layout() == -ENOENT, "nothing is told of the layout");
+#endif
 }
 
 static void while_on(uint8_t *a, uint8_t *b)
@@ -121,6 +140,27 @@ static void bad_pointer(uint8_t *a, uint8_t *b)
     check(raw(PEEK, (void *)8, mem.nr, 0) == -EFAULT, "the same of PEEK");
     check(!bits(CLEAN, b) && within(a, b, 0), "and the next CLEAN has them");
 }
+
+#ifdef __aarch64__
+static void layouts(void)
+{
+    xen_pfn_t unused = GUEST_MAGIC_BASE / GUESTMEM_PAGE + 8;    /* libxl puts four pages there */
+    int64_t before = layout(), with;
+
+    check(before > 0, "Xen tells of the layout of a guest");
+    let_run();
+    check(layout() == before, "it is the same after the guest ran and wrote");
+    check(!xc_domain_populate_physmap_exact(mem.xch, mem.domid, 1, 0, 0, &unused), "a page can be added");
+    with = layout();
+    check(with > 0 && with != before, "another one with a page more");
+    check(!xc_domain_decrease_reservation_exact(mem.xch, mem.domid, 1, 0, &unused), "and taken away");
+    check(layout() != with && layout() != before, "and a third one without it again");
+    before = layout();
+    check(!control(mem.domid, XEN_DOMCTL_SHADOW_OP_OFF, 0) &&
+          !control(mem.domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, 0), "log-dirty can be switched off and on");
+    check(layout() > 0 && layout() != before, "after which the layout is another one in any case");
+}
+#endif
 
 struct caller {
     pthread_t thread;
@@ -178,6 +218,9 @@ int main(int argc, char **argv)
     parts(a, b);
     bad_pointer(a, b);
     two_callers();
+#ifdef __aarch64__
+    layouts();
+#endif
     check(!control(mem.domid, XEN_DOMCTL_SHADOW_OP_OFF, 0), "OFF turns it off");
     while_off(a);
 

@@ -16,6 +16,7 @@
 #include <asm/cpufeature.h>
 #include <asm/flic_context.h>
 #include <asm/gic.h>
+#include <asm/logdirty.h>
 #include <asm/vgic.h>
 
 #include "context.h"
@@ -105,6 +106,7 @@ static int record_save(struct domain *d, unsigned int type, unsigned int instanc
     bool once = instance == 0, rank = instance < DOMAIN_NR_RANKS(d);
     struct vcpu *v = domain_vcpu(d, instance);
     struct xen_arm_save_domain *domain = body;
+    struct xen_arm_save_p2m *p2m = body;
 
     if ( type == XEN_ARM_SAVE_HEADER && once )
         header_save(d, body);
@@ -121,6 +123,8 @@ static int record_save(struct domain *d, unsigned int type, unsigned int instanc
         return flic_vcpu_save(v, body);
     else if ( type == XEN_ARM_SAVE_VGIC_VCPU && v )
         return flic_vgic_vcpu_save(v, body);
+    else if ( type == XEN_ARM_SAVE_P2M && once )
+        return logdirty_p2m_changes(d, &p2m->changes);
     else
         return -ENOENT;
 

@@ -17,6 +17,7 @@ static const uint32_t lengths[] = {
     [XEN_ARM_SAVE_SPIS] = sizeof(struct xen_arm_save_irqs),
     [XEN_ARM_SAVE_VCPU] = sizeof(struct xen_arm_save_vcpu),
     [XEN_ARM_SAVE_VGIC_VCPU] = sizeof(struct xen_arm_save_vgic_vcpu),
+    [XEN_ARM_SAVE_P2M] = sizeof(struct xen_arm_save_p2m),
 };
 
 /* The layout is an interface: a change of size needs another XEN_ARM_SAVE_VERSION. */
@@ -29,6 +30,7 @@ static void __init __maybe_unused build_assertions(void)
     BUILD_BUG_ON(sizeof(struct xen_arm_save_irqs) != 80);
     BUILD_BUG_ON(sizeof(struct xen_arm_save_vgic_vcpu) != 96);
     BUILD_BUG_ON(sizeof(struct xen_arm_save_vcpu) != 984);
+    BUILD_BUG_ON(sizeof(struct xen_arm_save_p2m) != 8);
 }
 
 uint32_t flic_record_length(unsigned int type)

@@ -58,6 +58,7 @@ struct p2m_logdirty {
     bool lost;                  /* some bit could not be set: all count as set */
     atomic_t dirty;             /* bits set since the last CLEAN */
     uint32_t faults;            /* write faults since the last CLEAN */
+    uint64_t p2m_changes;       /* begins with the time, so that it never comes back */
     struct logdirty_op op;
 };
 
@@ -193,6 +194,7 @@ static struct p2m_logdirty *alloc_bits(unsigned long first, unsigned long last)
     if ( !ld )
         return NULL;
 
+    ld->p2m_changes = NOW();
     ld->spare = alloc_chunk();
     if ( !ld->spare || !grow(ld, last) )
         goto fail;
@@ -475,12 +477,29 @@ void logdirty_entries_changed(struct p2m_domain *p2m, gfn_t gfn,
 
     ASSERT(p2m_is_write_locked(p2m));
 
-    if ( likely(!ld) || !nr || omitted(LOGDIRTY_ENTRY) )
+    if ( likely(!ld) || !nr )
+        return;
+    ld->p2m_changes++;
+    if ( omitted(LOGDIRTY_ENTRY) )
         return;
 
     /* Bits that do not fit are lost, and say so. */
     grow(ld, gfn_x(gfn) + nr - 1);
     set_dirty_range(ld, gfn_x(gfn), nr);
+}
+
+int logdirty_p2m_changes(struct domain *d, uint64_t *changes)
+{
+    struct p2m_domain *p2m = p2m_get_hostp2m(d);
+    bool on;
+
+    p2m_read_lock(p2m);
+    on = p2m->logdirty;
+    if ( on )
+        *changes = p2m->logdirty->p2m_changes;
+    p2m_read_unlock(p2m);
+
+    return on ? 0 : -ENOENT;
 }
 
 void logdirty_destroy(struct p2m_domain *p2m)

@@ -11,6 +11,7 @@
 #ifndef __ASM_ARM_LOGDIRTY_H__
 #define __ASM_ARM_LOGDIRTY_H__
 
+#include <xen/errno.h>
 #include <xen/mm-frame.h>
 #include <public/domctl.h>
 
@@ -55,6 +56,9 @@ void logdirty_mark(struct domain *d, gfn_t gfn, enum logdirty_source source);
 /* nr entries from gfn have changed. Called with the p2m lock held for writing. */
 void logdirty_entries_changed(struct p2m_domain *p2m, gfn_t gfn, unsigned long nr);
 
+/* See struct xen_arm_save_p2m. -ENOENT: log-dirty is off. */
+int logdirty_p2m_changes(struct domain *d, uint64_t *changes);
+
 /* Frees what a domain still has at its end. */
 void logdirty_destroy(struct p2m_domain *p2m);
 
@@ -64,6 +68,7 @@ static inline bool logdirty_on(const struct domain *d) { return false; }
 static inline bool logdirty_write(gfn_t gfn, vaddr_t va, enum logdirty_source source) { return false; }
 static inline void logdirty_mark(struct domain *d, gfn_t gfn, enum logdirty_source source) {}
 static inline void logdirty_entries_changed(struct p2m_domain *p2m, gfn_t gfn, unsigned long nr) {}
+static inline int logdirty_p2m_changes(struct domain *d, uint64_t *changes) { return -ENOENT; }
 static inline void logdirty_destroy(struct p2m_domain *p2m) {}
 
 #endif /* CONFIG_ARM_64 */

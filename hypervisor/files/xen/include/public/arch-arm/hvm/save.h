@@ -13,6 +13,8 @@
  *   SPIS              one per 32 SPIs, instance = rank, from 0 (interrupt numbers 32 + 32 * instance and up)
  *   VCPU, VGIC_VCPU   one each per vCPU, instance = vcpu_id
  *
+ *   P2M               no part of a context: only for _gethvmcontext_partial, instance 0
+ *
  * Every record exactly once, in any order after the header, every length exact, nothing behind the last descriptor.
  * All integers little-endian, all structs without holes, all lengths multiples of eight. "Architectural" below
  * means the value as the Arm Architecture Reference Manual for A-profile (DDI 0487) lays it out in that register.
@@ -36,7 +38,7 @@
  *   getting        EBUSY      (not partial) neither paused nor shut down; (all) an interrupt is active, or a vCPU
  *                             runs with its caches off
  *                  ENOSPC     buffer too small; size holds what is needed
- *                  ENOENT     (partial) no such record
+ *                  ENOENT     (partial) no such record; P2M while log-dirty is off
  *                  EADDRNOTAVAIL  the address of a vCPU's vcpu_info is not known, or its frame was moved
  *   setting        EEXIST     the domain has run, or already got a context or a vcpu_info
  *                  EBADMSG    framing, length, order, magic; a record unknown or twice; bytes behind the end
@@ -63,6 +65,7 @@
 #define XEN_ARM_SAVE_SPIS       4
 #define XEN_ARM_SAVE_VCPU       5
 #define XEN_ARM_SAVE_VGIC_VCPU  6
+#define XEN_ARM_SAVE_P2M        7
 
 #define XEN_ARM_SAVE_MAGIC      0x58434c46u /* "FLCX" */
 #define XEN_ARM_SAVE_VERSION    1
@@ -136,6 +139,12 @@ struct xen_arm_save_vcpu {
     uint64_t vcpu_info_gpa;     /* guest physical address the guest registered; XEN_ARM_SAVE_NONE: never did */
     uint64_t runstate_gva;      /* guest virtual address of the runstate area, 0: none. Only used through the guest's
                                  * own translation tables, so any value is harmless to others */
+};
+
+/* Whoever maps a domain's pages ahead of time asks before it maps them, and again once the domain is paused for good. */
+struct xen_arm_save_p2m {
+    uint64_t changes;           /* another number after each change of the p2m since log-dirty was switched on, and after each
+                                 * switching on; while it is the same, every gfn leads to the frame it led to */
 };
 
 #endif /* __XEN_PUBLIC_ARCH_ARM_HVM_SAVE_FLIC_H__ */

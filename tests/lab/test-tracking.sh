@@ -54,6 +54,7 @@ check 'in every page that the guest checks' holds 'v["ok"]' v="$checked"
 check 'tracked ahead, a small part of that is copied before the pause' holds \
     'a["live_pages"] * 8 < n["live_pages"] and a["live_us"] * 4 < n["live_us"]' a="$ahead" n="$nothing"
 check 'and what is captured is the write set and little more' holds 'a["ws_pages"] < 3 * a["wss_pages"] + 2048' a="$ahead"
+check 'most of which was mapped before the pause' holds 'a["ahead_pages"] * 2 > a["ws_pages"] > 0' a="$ahead"
 check 'in the pause nothing is written to flash' holds \
     'all(s["device_bytes_in_pause"] == 0 and s["spilled_pages"] == 0 for s in (a, n))' a="$ahead" n="$nothing"
 dom0 'flic untrack web'

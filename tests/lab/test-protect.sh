@@ -20,22 +20,25 @@ past() { holds 'p["last_seq"] > n' p="$(protection)" n="$1"; }
 newest() { dom0 'flic list --json d' | python3 -c 'import json,sys; c=json.load(sys.stdin)["checkpoints"][0]; print(json.dumps(c))'; }
 count() { dom0 'flic list --json d' | python3 -c 'import json,sys; print(len(json.load(sys.stdin)["checkpoints"]))'; }
 
-# Of the published ones in the journal: the longest time between two captures and from capture to published, in ms.
+# Of the published ones in the journal since the last restore: the longest time between two captures and from capture to
+# published, in ms.
 rhythm() {
     dom0 'flic list --json d; flic log --json -n 40 d' | python3 -c '
 import json, sys
 checkpoints, log = (json.loads(line) for line in sys.stdin)
-done = {e["seq"]: (int(e["began_ns"]) + e["took_us"] * 1000, e["figures"]) for e in log["entries"] if e["verb"] == "save" and not e["code"]}
+since = max((int(e["began_ns"]) for e in log["entries"] if e["verb"] == "restore" and not e["code"]), default=0)
+done = {e["seq"]: (int(e["began_ns"]) + e["took_us"] * 1000, e["figures"]) for e in log["entries"] if e["verb"] == "save" and not e["code"]
+        and int(e["began_ns"]) > since}
 to_publish, pauses, snaps = [], [], []
 for c in checkpoints["checkpoints"]:
     if c["seq"] in done:
         to_publish.append((done[c["seq"]][0] - int(c["taken_ns"])) / 1e6)
 ends = sorted(v[0] for v in done.values())
 f = [v[1] for v in done.values()]
+mid = lambda name: sorted(x[name] for x in f)[len(f) // 2] / 1e3 if f else 0
 print(json.dumps({"to_publish_ms": max(to_publish, default=0), "gap_ms": max([(b - a) / 1e6 for a, b in zip(ends, ends[1:])], default=0),
-                  "pause_ms": sorted(x["pause_us"] for x in f)[len(f) // 2] / 1e3, "snapshot_ms": sorted(x["snapshot_us"] for x in f)[len(f) // 2] / 1e3,
-                  "end_ms": sorted(x["end_us"] for x in f)[len(f) // 2] / 1e3, "live_ms": sorted(x["live_us"] for x in f)[len(f) // 2] / 1e3,
-                  "snapshot_bytes": max(x["snapshot_bytes"] for x in f), "checkpoints": len(f)}))'
+                  "pause_ms": mid("pause_us"), "snapshot_ms": mid("snapshot_us"), "end_ms": mid("end_us"), "live_ms": mid("live_us"),
+                  "snapshot_bytes": max((x["snapshot_bytes"] for x in f), default=0), "checkpoints": len(f)}))'
 }
 
 # one_cut K: the battery is pulled at a random moment; sets age and what it may be at most

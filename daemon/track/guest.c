@@ -265,7 +265,7 @@ static bool is_due(const struct tk_guest *g, uint64_t gfn)
     uint8_t clean_mask = (uint8_t)((1u << g->conf.clean_epochs) - 1);
 
     return ck_bit(g->base->dirty, gfn) && !ck_bit(g->pending, gfn) && !(g->history.page[gfn] & clean_mask) &&
-           !tk_in_write_set(g->history.page[gfn]);
+           !tk_written_twice(g->history.page[gfn]);
 }
 
 /* How many gfns from the cursor on need no look: those of a whole word of which nothing is to be copied, else none. */

@@ -60,7 +60,7 @@ void tk_history_add(struct tk_history *history, const uint64_t *written)
 static void measure_page(uint8_t h, struct tk_measure *m)
 {
     m->written_pages += h & 1;
-    m->ws_pages += tk_in_write_set(h);
+    m->ws_pages += tk_written_twice(h);
     m->stable_pages += (h & 0x0f) == 0x0f;
 }
 
@@ -91,8 +91,7 @@ void tk_history_measure(const struct tk_history *history, struct tk_measure *ret
 void tk_history_hot(const struct tk_history *history, uint64_t *hot)
 {
     for (size_t i = 0; i < history->words * 64; i++) {
-        uint8_t four = history->page[i] & 0x0f;
-        bool is_hot = four & (four - 1);
+        bool is_hot = tk_written_twice(history->page[i] & 0x0f);
 
         if (i % 64 == 0)
             hot[i / 64] = 0;

@@ -28,8 +28,8 @@ void tk_history_epoch(struct tk_history *history, const uint64_t *written);
 /* Adds pages to the last epoch. */
 void tk_history_add(struct tk_history *history, const uint64_t *written);
 
-/* Of one page's byte: written in at least two of the last eight epochs. */
-static inline bool tk_in_write_set(uint8_t page)
+/* Of one page's byte: written in at least two of its epochs. Of all eight, that is the write set. */
+static inline bool tk_written_twice(uint8_t page)
 {
     return page & (page - 1);
 }

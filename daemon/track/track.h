@@ -5,8 +5,8 @@
  *
  *   epoch    one CLEAN. Short while the guest writes much, long while it is idle, within tk_conf's bounds.
  *   history  a byte a page: in which of the last eight epochs it was written (bit 0: the last).
- *   copy     a page that is not known to be on flash, was clean for `clean_epochs` and is not in the write set is copied, and is *pending* until the
- *            next CLEAN: only if its bit is clear there does the copy count (invariant 3).
+ *   copy     a page that is not known to be on flash, was clean for `clean_epochs` and is not in the write set is copied, and is
+ *            *pending* until the next CLEAN: only if its bit is clear there does the copy count (invariant 3).
  *   lend     a save takes over map, writer and dirty bits (ck_base) and gives them back.
  *
  * Nothing outlives tk_free(), and nothing is trusted from before tk_new(): all pages begin as unknown. Whatever fails, the

@@ -66,9 +66,12 @@ int flx_track_on(struct flx_dom *dom, struct flic_err *err);
 int flx_track_off(struct flx_dom *dom, struct flic_err *err);    /* fine when it is off; left alone when another program has taken it over */
 /* Switches off what a process of ours that is gone left on, of this domain; nothing else. */
 void flx_track_end_leftover(struct flx_dom *dom);
+/* For FLX_SPARE_HOT, pages that were in two bitmaps in a row may be in the next few whether they were written or not: each time a
+ * page is looked for costs the guest a fault. Where Xen cannot do that it does as for FLX_EXACT. */
+enum flx_clean { FLX_EXACT, FLX_SPARE_HOT };
 /* Atomically fetches and clears (clean) or only fetches (peek) the bitmap: bit n of word n/64 is gfn n. `bits` is the room in
  * `bitmap`; *ret_bits what Xen filled: gfns beyond it count as dirty. */
-int flx_track_clean(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits, uint64_t *ret_bits, struct flic_err *err);
+int flx_track_clean(struct flx_dom *dom, enum flx_clean how, uint64_t *bitmap, uint64_t bits, uint64_t *ret_bits, struct flic_err *err);
 int flx_track_peek(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits, uint64_t *ret_bits, struct flic_err *err);
 
 /* ---- memory ---- */
@@ -99,6 +102,10 @@ void flx_unmap(struct flx_map *map);        /* accepts NULL */
  * of vcpus, HVM params, shared_info gfn, the hypervisor's context. Nothing is changed in the domain. */
 int flx_state_save(struct flx_dom *dom, void **ret_state, size_t *ret_len, struct flic_err *err);
 
+/* Of a domain that runs, paused for a moment: what flx_state_parse(), flx_state_fits() and flx_build_begin() need to know, before there is a
+ * state. FLIC_E_GUEST when it is not at rest for long. gives *ret_sketch (free()). */
+int flx_state_sketch(struct flx_dom *dom, void **ret_sketch, size_t *ret_len, struct flic_err *err);
+
 struct flx_state_info {
     char arch[16];
     uint32_t gic;               /* 2 or 3; 0 on x86 */
@@ -114,6 +121,8 @@ int flx_state_fits(const void *state, size_t len, struct flic_err *err);
 /* Makes the *next* resume of a suspended domain an in-place one: the guest sees its suspend call return 1 ("cancelled"), so its
  * frontends stay connected. Harmless twice. On x86 PVH: rax = 1. */
 int flx_mark_resume(struct flx_dom *dom, struct flic_err *err);
+/* Lets a paused domain run. */
+int flx_unpause(struct flx_dom *dom, struct flic_err *err);
 /* flx_mark_resume() + unblock + xenstored told: for a domain whose toolstack is gone (design invariant 12). A domain that is not
  * suspended is left alone and 0 returned. */
 int flx_resume(struct flx_dom *dom, struct flic_err *err);

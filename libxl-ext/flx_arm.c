@@ -93,6 +93,7 @@ int flx_arch_mark_is_there(struct flx_dom *dom)
 }
 
 const unsigned flx_arch_bitmap_mode = 0;
+const unsigned flx_arch_spare_hot_mode = XEN_ARM_LOGDIRTY_SPARE_HOT;
 
 int flx_arch_add_dirty(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits, struct flic_err *err)
 {

@@ -73,6 +73,8 @@ bool flx_arch_is_grant_frame(uint64_t gfn);
 
 /* Mode bits of CLEAN and PEEK. */
 extern const unsigned flx_arch_bitmap_mode;
+/* Mode bits of a CLEAN for FLX_SPARE_HOT. */
+extern const unsigned flx_arch_spare_hot_mode;
 /* With log-dirty just switched on, and after each CLEAN: so that a bitmap which lacks something is noticed. */
 int flx_arch_arm_mark(struct flx_dom *dom, struct flic_err *err);
 /* Whether log-dirty is as we left it: 1 yes, 0 another program has switched it since, -1 Xen does not say. */

@@ -8,7 +8,10 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <xenguest.h>
+
+#define SKETCH_TRIES 100u
 
 /* ---- errors of the context calls ---- */
 
@@ -79,21 +82,13 @@ static int read_params(struct flx_dom *dom, struct flx_blob *blob, struct flic_e
     return 0;
 }
 
-int flx_state_save(struct flx_dom *dom, void **ret_state, size_t *ret_len, struct flic_err *err)
+static int collect(struct flx_dom *dom, const struct flx_info *info, void **ret_state, size_t *ret_len, struct flic_err *err)
 {
     FLIC_AUTO_FREE void *context = NULL;
-    struct flx_blob blob = { .width = 64 };
-    struct flx_info info;
-    int rc = flx_info(dom, &info, err);
+    struct flx_blob blob = { .width = 64, .gfn_end = info->gfn_end, .vcpus = info->vcpus };
+    int rc = flx_arch_can_save(dom, err);    /* something may have been plugged in since it was asked first */
 
-    if (rc)
-        return rc;
-    if (info.run != FLX_SUSPENDED)
-        return flic_err_set(err, FLIC_E_GUEST, "domain %u is not suspended", dom->domid);
     (void)snprintf(blob.arch, sizeof(blob.arch), "%s", flx_arch);
-    blob.gfn_end = info.gfn_end;
-    blob.vcpus = info.vcpus;
-    rc = flx_arch_can_save(dom, err);    /* something may have been plugged in since it was asked first */
     if (!rc)
         rc = read_params(dom, &blob, err);
     if (!rc)
@@ -107,6 +102,37 @@ int flx_state_save(struct flx_dom *dom, void **ret_state, size_t *ret_len, struc
         return flx_context_fail(err, dom->domid, "find shared_info");
     dom->shared_info_gfn = blob.shared_info_gfn;
     return flx_blob_build(&blob, ret_state, ret_len, err);
+}
+
+int flx_state_save(struct flx_dom *dom, void **ret_state, size_t *ret_len, struct flic_err *err)
+{
+    struct flx_info info;
+    int rc = flx_info(dom, &info, err);
+
+    if (!rc && info.run != FLX_SUSPENDED)
+        rc = flic_err_set(err, FLIC_E_GUEST, "domain %u is not suspended", dom->domid);
+    return rc ? rc : collect(dom, &info, ret_state, ret_len, err);
+}
+
+/* Paused where an interrupt is being handled it has no context that could be taken: the next moment is another one. */
+int flx_state_sketch(struct flx_dom *dom, void **ret_sketch, size_t *ret_len, struct flic_err *err)
+{
+    const struct timespec moment = { .tv_nsec = 7 * 1000 * 1000 };
+    struct flx_info info;
+    int rc = flx_info(dom, &info, err);
+
+    for (unsigned i = 0; !rc && i < SKETCH_TRIES; i++) {
+        if (xc_domain_pause(dom->xch, dom->domid))
+            return flx_fail(err, dom->domid, "pause the guest for a moment");
+        rc = collect(dom, &info, ret_sketch, ret_len, err);
+        if (xc_domain_unpause(dom->xch, dom->domid) && !rc)
+            rc = flx_fail(err, dom->domid, "let the guest run on");
+        if (rc != FLIC_E_GUEST || i + 1 == SKETCH_TRIES)
+            break;
+        rc = 0;
+        (void)nanosleep(&moment, NULL);
+    }
+    return rc;
 }
 
 /* ---- looking at a state ---- */
@@ -148,6 +174,11 @@ int flx_mark_resume(struct flx_dom *dom, struct flic_err *err)
 
     errno = -rc;
     return rc ? flx_fail(err, dom->domid, "prepare the guest to go on") : 0;
+}
+
+int flx_unpause(struct flx_dom *dom, struct flic_err *err)
+{
+    return xc_domain_unpause(dom->xch, dom->domid) ? flx_fail(err, dom->domid, "let the guest run") : 0;
 }
 
 int flx_resume(struct flx_dom *dom, struct flic_err *err)

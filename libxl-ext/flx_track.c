@@ -143,9 +143,11 @@ static int fetch(struct flx_dom *dom, unsigned op, unsigned mode, uint64_t *bitm
 }
 
 /* Where shared_info is can change between epochs (a guest's kexec): look again with every bitmap. */
-int flx_track_clean(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits, uint64_t *ret_bits, struct flic_err *err)
+int flx_track_clean(struct flx_dom *dom, enum flx_clean how, uint64_t *bitmap, uint64_t bits, uint64_t *ret_bits,
+                    struct flic_err *err)
 {
-    int rc = fetch(dom, XEN_DOMCTL_SHADOW_OP_CLEAN, flx_arch_bitmap_mode, bitmap, bits, ret_bits, err);
+    unsigned mode = flx_arch_bitmap_mode | (how == FLX_SPARE_HOT ? flx_arch_spare_hot_mode : 0);
+    int rc = fetch(dom, XEN_DOMCTL_SHADOW_OP_CLEAN, mode, bitmap, bits, ret_bits, err);
 
     if (!rc)
         rc = flx_arch_arm_mark(dom, err);

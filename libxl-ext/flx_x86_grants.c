@@ -85,6 +85,7 @@ static void mark_all(const struct flx_arch_dom *arch, int version, uint64_t *bit
 
 /* FINAL marks what Xen itself has mapped of the guest for emulation. */
 const unsigned flx_arch_bitmap_mode = XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL;
+const unsigned flx_arch_spare_hot_mode = 0;
 
 int flx_arch_add_dirty(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits, struct flic_err *err)
 {

@@ -80,20 +80,37 @@ void ck_base_mark_all(struct ck_base *base, struct flx_dom *dom, const struct fl
     flx_drop_holes(dom, base->dirty, base->gfn_end);
 }
 
-int ck_base_fetch(struct ck_base *base, struct flx_dom *dom, bool last, struct flic_err *err)
+/* Unknown means copy it. */
+static void add_unreported(struct ck_base *base, uint64_t reported)
 {
-    uint64_t end = base->gfn_end, got = 0;
-    int rc = last ? flx_track_peek(dom, base->fetched, end, &got, err) : flx_track_clean(dom, base->fetched, end, &got, err);
+    uint64_t end = base->gfn_end;
 
-    if (rc) {
-        base->lost |= !last;
-        return rc;
-    }
-    for (uint64_t gfn = got; gfn < end; gfn++)      /* unknown means copy it */
+    for (uint64_t gfn = reported; gfn < end; gfn++)
         base->fetched[gfn / 64] |= 1ull << (gfn % 64);
     if (end % 64)
         base->fetched[end / 64] &= (1ull << (end % 64)) - 1;
-    return 0;
+}
+
+int ck_base_fetch(struct ck_base *base, struct flx_dom *dom, enum flx_clean how, struct flic_err *err)
+{
+    uint64_t reported = 0;
+    int rc = flx_track_clean(dom, how, base->fetched, base->gfn_end, &reported, err);
+
+    if (rc)
+        base->lost = true;
+    else
+        add_unreported(base, reported);
+    return rc;
+}
+
+int ck_base_fetch_last(struct ck_base *base, struct flx_dom *dom, struct flic_err *err)
+{
+    uint64_t reported = 0;
+    int rc = flx_track_peek(dom, base->fetched, base->gfn_end, &reported, err);
+
+    if (!rc)
+        add_unreported(base, reported);
+    return rc;
 }
 
 /* ---- copying ---- */

@@ -62,9 +62,11 @@ int ck_base_renew(struct ck_base *base, struct ck_store *store, struct flic_err 
 void ck_base_mark_all(struct ck_base *base, struct flx_dom *dom, const struct flx_info *info);
 
 /* One CLEAN into base->fetched; gfns that Xen did not report on count as dirty. An error makes the base lost: what the
- * answer held is gone. The `last` one, of a suspended guest, is a PEEK: nothing is write-protected again, and should the guest
- * go on, its next CLEAN has these pages too. The caller adds it to base->dirty. */
-int ck_base_fetch(struct ck_base *base, struct flx_dom *dom, bool last, struct flic_err *err);
+ * answer held is gone. The caller adds it to base->dirty. */
+int ck_base_fetch(struct ck_base *base, struct flx_dom *dom, enum flx_clean how, struct flic_err *err);
+/* The same of a suspended guest by a PEEK: nothing is write-protected again, and should the guest go on, its next CLEAN has these
+ * pages too. An error loses nothing. */
+int ck_base_fetch_last(struct ck_base *base, struct flx_dom *dom, struct flic_err *err);
 
 struct ck_copied {
     uint64_t pages, new_pages, dedup_pages;

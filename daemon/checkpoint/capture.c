@@ -92,9 +92,9 @@ static int note_delta(struct window *w, size_t n, struct flic_err *err)
 }
 
 /* Frames left for pages once the parts have theirs. */
-static uint32_t page_room(const struct ck_save *save, size_t state_len)
+static uint32_t page_room(const struct ck_save *save)
 {
-    struct ck_root parts = { .state_len = state_len, .config_len = save->params.config_len, .n_leaves = save->n_leaves };
+    struct ck_root parts = { .state_len = save->state_len, .config_len = save->params.config_len, .n_leaves = save->n_leaves };
     uint32_t fixed = ck_root_frames(&parts, save->delta_room), all = nv_txn_frames(save->txn);
 
     return all > fixed ? all - fixed : 0;
@@ -176,7 +176,7 @@ static struct ck_part put_part(struct ck_save *save, uint32_t *next, const void 
     return part;
 }
 
-static int commit(struct ck_save *save, const void *state, size_t state_len, uint32_t next, struct flic_err *err)
+static int commit(struct ck_save *save, uint32_t next, struct flic_err *err)
 {
     struct nv_name name = { .guest = save->facts.guest, .seq = save->facts.seq };
     struct ck_parts parts;
@@ -185,7 +185,7 @@ static int commit(struct ck_save *save, const void *state, size_t state_len, uin
     size_t len;
     int rc;
 
-    parts.state = put_part(save, &next, state, state_len);
+    parts.state = put_part(save, &next, save->state, save->state_len);
     parts.config = put_part(save, &next, save->params.config, save->params.config_len);
     parts.leaves = put_part(save, &next, save->leaves, save->n_leaves * sizeof(*save->leaves));
     parts.delta = put_part(save, &next, save->delta, save->n_delta * CK_DELTA_ENTRY);
@@ -205,10 +205,10 @@ static int commit(struct ck_save *save, const void *state, size_t state_len, uin
 }
 
 /* The state first, then at once the mark that makes any later resume an in-place one, whoever does it. */
-static int take_state(struct ck_save *save, void **ret_state, size_t *ret_len, struct flic_err *err)
+static int take_state(struct ck_save *save, struct flic_err *err)
 {
     struct timespec now;
-    int rc = flx_state_save(save->params.dom, ret_state, ret_len, err);
+    int rc = flx_state_save(save->params.dom, &save->state, &save->state_len, err);
 
     (void)clock_gettime(CLOCK_REALTIME, &now);      /* cannot fail for this clock */
     save->facts.taken_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
@@ -231,9 +231,7 @@ static int from_suspended(struct ck_save *save, struct flic_err *err)
 {
     uint64_t mark = ck_now_us();
     uint32_t next = 0;
-    void *state = NULL;
-    size_t state_len = 0;
-    int rc = take_state(save, &state, &state_len, err);
+    int rc = take_state(save, err);
 
     if (!rc)
         rc = check_not_grown(save, err);
@@ -242,10 +240,9 @@ static int from_suspended(struct ck_save *save, struct flic_err *err)
         rc = ck_save_fetch_dirty(save, true, err);
     save->figures.bitmap_us = lap(&mark);
     if (!rc)
-        rc = capture_pages(save, page_room(save, state_len), &next, err);
+        rc = capture_pages(save, page_room(save), &next, err);
     if (!rc)
-        rc = commit(save, state, state_len, next, err);
-    free(state);
+        rc = commit(save, next, err);
     return rc;
 }
 

@@ -85,7 +85,6 @@ static int all_rounds(struct ck_save *save, struct flic_err *err)
         left = count_cold(save);
     } while (save->figures.rounds < save->params.live_rounds_max && left > save->params.live_stop_pages &&
              left < before - before / 8);
-    save->figures.dirty_live_last = ck_count_bits(save->dirty, save->info.gfn_end);
     return 0;
 }
 
@@ -130,11 +129,12 @@ static void prepare_pause(struct ck_save *save)
     save->ahead = map_ahead(save);
 }
 
-static int finish_live(struct ck_save *save, struct flic_err *err)
+int ck_save_settle(struct ck_save *save, struct flic_err *err)
 {
     struct pk_put_stats stats;
     int rc;
 
+    save->figures.dirty_live_last = ck_count_bits(save->dirty, save->info.gfn_end);
     ck_work_begin(save->store);
     rc = ck_map_store(save->map, save->writer, &save->leaves, &save->n_leaves, err);
     if (!rc)
@@ -163,17 +163,36 @@ static int start_tracking(struct ck_save *save, struct flic_err *err)
     return rc;
 }
 
-int ck_save_live(struct ck_save *save, struct flic_err *err)
+int ck_save_rounds(struct ck_save *save, struct flic_err *err)
 {
-    uint64_t began = ck_now_us();
     int rc = save->params.base ? 0 : start_tracking(save, err);
 
     if (rc)
         return rc;
     leave_hot(save);
-    rc = all_rounds(save, err);
+    return all_rounds(save, err);
+}
+
+int ck_save_round(struct ck_save *save, uint64_t *ret_left, struct flic_err *err)
+{
+    int rc = one_round(save, err);
+
+    *ret_left = count_cold(save);
+    return rc;
+}
+
+int ck_save_clean(struct ck_save *save, struct flic_err *err)
+{
+    return ck_save_fetch_dirty(save, false, err);
+}
+
+int ck_save_live(struct ck_save *save, struct flic_err *err)
+{
+    uint64_t began = ck_now_us();
+    int rc = ck_save_rounds(save, err);
+
     if (!rc)
-        rc = finish_live(save, err);
+        rc = ck_save_settle(save, err);
     save->figures.live_us = ck_now_us() - began;
     return rc;
 }

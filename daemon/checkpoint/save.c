@@ -18,7 +18,14 @@ uint64_t ck_now_us(void)
 }
 
 const struct ck_facts *ck_save_facts(const struct ck_save *save) { return &save->facts; }
+const uint64_t *ck_save_dirty(const struct ck_save *save) { return save->dirty; }
 const struct ck_save_figures *ck_save_get_figures(const struct ck_save *save) { return &save->figures; }
+
+const void *ck_save_state(const struct ck_save *save, size_t *ret_len)
+{
+    *ret_len = save->state_len;
+    return save->state;
+}
 
 static int name_it(struct ck_save *save, struct flic_err *err)
 {
@@ -104,11 +111,16 @@ int ck_save_new(struct ck_store *store, const struct ck_save_params *params, str
 
 int ck_save_fetch_dirty(struct ck_save *save, bool last, struct flic_err *err)
 {
-    int rc = ck_base_fetch(save->base, save->params.dom, last, err);
+    int rc = last ? ck_base_fetch_last(save->base, save->params.dom, err)
+                  : ck_base_fetch(save->base, save->params.dom, FLX_EXACT, err);
 
-    for (size_t i = 0; !rc && i < ck_words(save->info.gfn_end); i++)
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < ck_words(save->info.gfn_end); i++)
         save->dirty[i] |= save->base->fetched[i];
-    return rc;
+    if (save->params.dirtied)
+        save->params.dirtied(save->params.arg, save->base->fetched, save->info.gfn_end);
+    return 0;
 }
 
 size_t ck_save_next_window(const struct ck_save *save, const uint64_t *without, uint64_t *gfn, uint64_t gfns[CK_WINDOW])
@@ -194,6 +206,7 @@ void ck_save_free(struct ck_save *save)
     if (save->maps)
         ck_save_unmap(save);
     team_free(save->team);
+    free(save->state);
     free(save->leaves);
     free(save->delta);
     free(save->maps);

@@ -63,6 +63,8 @@ struct ck_save_params {
     /* NULL, or ends the pause of a guest that runs on: called once, right after the switch, before anything is unmapped. A failure
      * fails the capture. */
     int (*captured)(void *arg, struct flic_err *err);
+    /* NULL, or is told of each bitmap that log-dirty gave, the last one included: bits over gfn_end, borrowed. */
+    void (*dirtied)(void *arg, const uint64_t *bitmap, uint64_t gfn_end);
     bool (*cancelled)(void *arg);
     void (*progress)(void *arg, const char *phase, uint64_t done_bytes, uint64_t total_bytes);
     void *arg;
@@ -71,10 +73,23 @@ struct ck_save_params {
 struct ck_save;
 int ck_save_new(struct ck_store *store, const struct ck_save_params *params, struct ck_save **ret_save, struct flic_err *err);
 int ck_save_live(struct ck_save *save, struct flic_err *err);
+/* What ck_save_live() does, for a caller who has more to do between: all rounds; one round more at a time, each ending with a CLEAN;
+ * then what has to be ready for the pause, after which there are no rounds. *ret_left: pages that a round would copy now. */
+int ck_save_rounds(struct ck_save *save, struct flic_err *err);
+int ck_save_round(struct ck_save *save, uint64_t *ret_left, struct flic_err *err);
+int ck_save_settle(struct ck_save *save, struct flic_err *err);
+/* A CLEAN alone: what it names is left to the pause, or to the next round. */
+int ck_save_clean(struct ck_save *save, struct flic_err *err);
 int ck_save_capture(struct ck_save *save, struct flic_err *err);
 /* `disks`: JSON text (disks.h), at most CK_DISKS_MAX. */
 int ck_save_publish(struct ck_save *save, const char *disks, size_t len, struct flic_err *err);
 void ck_save_free(struct ck_save *save);        /* accepts NULL */
+
+/* Bits over gfn_end of what is not in packs: between rounds what a later one, or the pause, will copy; afterwards what the pause
+ * captured. Borrowed until the next call. */
+const uint64_t *ck_save_dirty(const struct ck_save *save);
+/* From captured() on: the machine state. Borrowed. */
+const void *ck_save_state(const struct ck_save *save, size_t *ret_len);
 
 const struct ck_facts *ck_save_facts(const struct ck_save *save);
 const struct ck_save_figures *ck_save_get_figures(const struct ck_save *save);

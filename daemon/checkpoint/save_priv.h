@@ -30,6 +30,7 @@ struct ck_save {
     struct flic_id *leaves; size_t n_leaves;
     uint8_t *delta; size_t n_delta, delta_room;     /* CK_DELTA_ENTRY bytes each */
     uint64_t base_pages;
+    void *state; size_t state_len;      /* taken in the pause */
     struct ck_ahead *ahead;     /* NULL: nothing is mapped ahead */
     struct flx_map **maps; size_t n_maps;   /* all there are; unmapping costs more than mapping: left for after the pause */
 };

@@ -160,10 +160,10 @@ static int look_again(struct tk_guest *g, struct flic_err *err)
 }
 
 /* CLEAN. A pending copy whose page it does not name counts from here on; everything it names is unknown. */
-static int clean(struct tk_guest *g, struct flic_err *err)
+static int clean(struct tk_guest *g, enum flx_clean how, struct flic_err *err)
 {
     struct ck_base *base = g->base;
-    int rc = ck_base_fetch(base, g->dom, false, err);
+    int rc = ck_base_fetch(base, g->dom, how, err);
 
     if (rc)
         return rc;
@@ -243,7 +243,7 @@ static int end_epoch(struct tk_guest *g, struct flic_err *err)
     int rc = look_again(g, err);
 
     if (!rc)
-        rc = clean(g, err);
+        rc = clean(g, FLX_SPARE_HOT, err);
     if (rc)
         return rc;
     tk_history_epoch(&g->history, g->base->fetched);
@@ -360,7 +360,7 @@ int tk_lend(struct tk_guest *g, struct ck_base **ret_base, struct flic_err *err)
     int rc = look_again(g, err);
 
     if (!rc)
-        rc = clean(g, err);
+        rc = clean(g, FLX_EXACT, err);
     if (rc)
         return rc;
     tk_history_add(&g->history, g->base->fetched);

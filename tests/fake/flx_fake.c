@@ -34,6 +34,7 @@ struct domain {
     uint64_t next_frame, layout;
     uint8_t *kind;
     uint8_t *dirty, *pinned;    /* one byte a gfn */
+    uint8_t *reported;          /* by how many CLEANs in a row that may spare hot pages, modulo 256 */
     uint64_t short_bits;
     bool tracked, marked, building, built;
     unsigned resumes;
@@ -61,7 +62,7 @@ static size_t n_domains;
 static struct rule rules[MAX_RULES];
 static size_t n_rules;
 static struct flx_fake_host host;
-static bool knows_holes, tells_layout;
+static bool knows_holes, tells_layout, spares_hot;
 static size_t live_maps;
 static uint64_t mapped_pages;
 
@@ -159,6 +160,7 @@ static void drop(struct domain *d)
     free(d->kind);
     free(d->dirty);
     free(d->pinned);
+    free(d->reported);
 }
 
 void flx_fake_reset(void)
@@ -171,6 +173,7 @@ void flx_fake_reset(void)
     n_domains = n_rules = 0;
     live_maps = 0;
     knows_holes = false;
+    spares_hot = false;
     tells_layout = true;
     mapped_pages = 0;
     host = (struct flx_fake_host){ FLX_CAP_XEN | FLX_CAP_LOG_DIRTY | FLX_CAP_CONTEXT, 3, 0x414fd0b1, 62500000 };
@@ -210,7 +213,8 @@ static void allocate(struct domain *d, uint64_t gfns)
     d->kind = malloc(gfns);
     d->dirty = calloc(gfns, 1);
     d->pinned = calloc(gfns, 1);
-    if (d->memory == MAP_FAILED || !d->frame || !d->kind || !d->dirty || !d->pinned)
+    d->reported = calloc(gfns, 1);
+    if (d->memory == MAP_FAILED || !d->frame || !d->kind || !d->dirty || !d->pinned || !d->reported)
         die("no memory for a domain");
     for (uint64_t gfn = 0; gfn < gfns; gfn++)
         d->frame[gfn] = (uint32_t)gfn;
@@ -612,14 +616,28 @@ static int fetch(struct domain *d, uint64_t *bitmap, uint64_t bits, uint64_t *re
     return 0;
 }
 
-int flx_track_clean(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits, uint64_t *ret_bits, struct flic_err *err)
+/* Of the pages just reported, those that were in the answer before too stay dirty in every other epoch. */
+static void spare_hot(struct domain *d)
+{
+    for (uint64_t gfn = 0; gfn < d->gfn_room; gfn++) {
+        bool hot = d->dirty[gfn] && d->reported[gfn] % 2;
+
+        d->reported[gfn] = d->dirty[gfn] ? d->reported[gfn] + 1 : 0;
+        d->dirty[gfn] = d->pinned[gfn] || hot;
+    }
+}
+
+int flx_track_clean(struct flx_dom *dom, enum flx_clean how, uint64_t *bitmap, uint64_t bits, uint64_t *ret_bits,
+                    struct flic_err *err)
 {
     int rc = enter("track_clean", dom->d, err);
 
     if (rc)
         return rc;
     rc = fetch(dom->d, bitmap, bits, ret_bits, err);
-    if (!rc)
+    if (!rc && how == FLX_SPARE_HOT && spares_hot)
+        spare_hot(dom->d);
+    else if (!rc)
         mark_pinned(dom->d);
     return leave("track_clean", dom->d, rc);
 }
@@ -656,6 +674,11 @@ void flx_drop_holes(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits)
 void flx_fake_know_holes(bool knows)
 {
     knows_holes = knows;
+}
+
+void flx_fake_spare_hot(bool spares)
+{
+    spares_hot = spares;
 }
 
 void flx_fake_tell_layout(bool tells)
@@ -746,9 +769,22 @@ static int read_state(const void *data, size_t len, struct state *ret_state, str
     return 0;
 }
 
-int flx_state_save(struct flx_dom *dom, void **ret_state, size_t *ret_len, struct flic_err *err)
+static void build_state(const struct domain *d, void **ret_state, size_t *ret_len)
 {
     struct flic_builder b;
+
+    flic_builder_init(&b);
+    flic_put_u64(&b, STATE_MAGIC);
+    flic_put_u32(&b, host.gic);
+    flic_put_u32(&b, host.midr);
+    flic_put_u64(&b, host.counter_hz);
+    flic_put_u32(&b, d->info.vcpus);
+    flic_put_bytes(&b, d->registers, FLX_FAKE_REGISTERS);
+    *ret_state = flic_builder_take(&b, ret_len);
+}
+
+int flx_state_save(struct flx_dom *dom, void **ret_state, size_t *ret_len, struct flic_err *err)
+{
     int rc = enter("state_save", dom->d, err);
 
     if (rc)
@@ -756,15 +792,28 @@ int flx_state_save(struct flx_dom *dom, void **ret_state, size_t *ret_len, struc
     if (dom->d->info.run != FLX_SUSPENDED)
         return leave("state_save", dom->d, flic_err_set(err, FLIC_E_XEN, "domain %u is not suspended",
                                                         dom->d->info.domid));
-    flic_builder_init(&b);
-    flic_put_u64(&b, STATE_MAGIC);
-    flic_put_u32(&b, host.gic);
-    flic_put_u32(&b, host.midr);
-    flic_put_u64(&b, host.counter_hz);
-    flic_put_u32(&b, dom->d->info.vcpus);
-    flic_put_bytes(&b, dom->d->registers, FLX_FAKE_REGISTERS);
-    *ret_state = flic_builder_take(&b, ret_len);
+    build_state(dom->d, ret_state, ret_len);
     return leave("state_save", dom->d, 0);
+}
+
+int flx_state_sketch(struct flx_dom *dom, void **ret_sketch, size_t *ret_len, struct flic_err *err)
+{
+    int rc = enter("state_sketch", dom->d, err);
+
+    if (rc)
+        return rc;
+    build_state(dom->d, ret_sketch, ret_len);
+    return leave("state_sketch", dom->d, 0);
+}
+
+int flx_unpause(struct flx_dom *dom, struct flic_err *err)
+{
+    int rc = enter("unpause", dom->d, err);
+
+    if (rc)
+        return rc;
+    dom->d->info.run = FLX_RUNNING;
+    return leave("unpause", dom->d, 0);
 }
 
 int flx_state_parse(const void *state, size_t len, struct flx_state_info *ret_info, struct flic_err *err)

@@ -46,6 +46,8 @@ void flx_fake_tell_layout(bool tells);  /* flx_layout() says something; at first
 enum flx_page flx_fake_kind(uint32_t domid, uint64_t gfn);
 /* Dirty after every CLEAN, as grant-writable and Xen-mapped pages are. */
 void flx_fake_pin(uint32_t domid, uint64_t gfn);
+/* CLEAN with FLX_SPARE_HOT does: a page in two answers in a row is in the third. At first it does as for FLX_EXACT. */
+void flx_fake_spare_hot(bool spares);
 /* CLEAN and PEEK report only the first `bits` gfns; 0: all. */
 void flx_fake_short_bitmap(uint32_t domid, uint64_t bits);
 uint8_t *flx_fake_registers(uint32_t domid);    /* FLX_FAKE_REGISTERS bytes, part of the machine state */

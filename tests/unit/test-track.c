@@ -134,6 +134,44 @@ START_TEST(epochs_are_short_while_the_guest_writes_and_long_while_it_is_idle)
 }
 END_TEST
 
+START_TEST(a_page_that_xen_spared_is_unknown_until_it_is_looked_at_and_found_clean)
+{
+    flx_fake_spare_hot(true);
+    track_begin();
+    track_for(SECOND * 5 / 2);
+    for (int i = 0; i < 2; i++) {
+        scene_dirty(GUEST, 200, 50, (uint32_t)i);
+        track_for(SECOND);
+    }
+    ck_assert_uint_eq(track_status().last.written_pages, 50);
+    track_for(SECOND);
+    ck_assert_uint_eq(track_status().last.written_pages, 50);      /* nobody wrote them */
+    track_for(SECOND);
+    ck_assert_uint_eq(track_status().last.written_pages, 0);
+    track_for(SECOND * 12);
+    ck_assert_uint_eq(track_status().unknown_pages, 0);
+}
+END_TEST
+
+START_TEST(what_a_guest_writes_to_a_spared_page_is_in_its_save)
+{
+    struct ck_save_figures figures;
+
+    flx_fake_spare_hot(true);
+    track_begin();
+    track_for(SECOND * 4);
+    for (int i = 0; i < 2; i++) {
+        scene_dirty(GUEST, 200, 50, (uint32_t)i);
+        track_for(SECOND);
+    }
+    scene_dirty(GUEST, 210, 5, 99);
+    (void)track_save(&image, &figures, NULL);
+    scene_restore_and_compare(&(struct nv_name){ .guest = scene_uuid(1), .seq = 1 }, &image);
+    ck_assert_uint_eq(figures.ws_pages, 50);
+    ck_assert(is_unknown(212));
+}
+END_TEST
+
 /* ---- pace ---- */
 
 static void cost_cpu(uint32_t domid, void *arg)
@@ -654,6 +692,8 @@ static Suite *suite(void)
     tcase_add_test(t, invariant_3_a_copy_does_not_count_when_the_clean_after_it_fails);
     tcase_add_test(t, invariant_2_what_the_bitmap_does_not_report_on_stays_unknown);
     tcase_add_test(t, epochs_are_short_while_the_guest_writes_and_long_while_it_is_idle);
+    tcase_add_test(t, a_page_that_xen_spared_is_unknown_until_it_is_looked_at_and_found_clean);
+    tcase_add_test(t, what_a_guest_writes_to_a_spared_page_is_in_its_save);
     tcase_add_test(t, a_page_that_is_rewritten_every_few_epochs_is_not_copied_in_its_rests_but_once_they_last);
     tcase_add_test(t, copying_goes_on_where_it_stopped_although_pages_below_are_due_again);
     tcase_add_test(t, copying_keeps_to_the_bytes_a_second);

@@ -109,7 +109,7 @@ void guestmem_hash(const struct guestmem *mem, uint64_t *hash)
         hash[gfn] = mem->page[gfn] ? XXH3_64bits(mem->page[gfn], GUESTMEM_PAGE) : 0;
 }
 
-int guestmem_dirty(const struct guestmem *mem, unsigned int sop, uint8_t *bits, uint64_t nr,
+int guestmem_dirty(const struct guestmem *mem, unsigned int sop, unsigned int mode, uint8_t *bits, uint64_t nr,
                    xc_shadow_op_stats_t *ret_stats)
 {
     size_t bytes = (nr + 7) / 8, pages = (bytes + GUESTMEM_PAGE - 1) / GUESTMEM_PAGE;
@@ -120,7 +120,7 @@ int guestmem_dirty(const struct guestmem *mem, unsigned int sop, uint8_t *bits, 
     if (!buffer)
         die("out of hypercall buffers");
     memset(buffer, 0, bytes);
-    rc = xc_logdirty_control(mem->xch, mem->domid, sop, HYPERCALL_BUFFER(buffer), nr, 0, ret_stats);
+    rc = xc_logdirty_control(mem->xch, mem->domid, sop, HYPERCALL_BUFFER(buffer), nr, mode, ret_stats);
     if (rc < 0)
         rc = -errno;
     else if ((uint64_t)rc != nr)

@@ -55,11 +55,11 @@ void guestmem_hash(const struct guestmem *mem, uint64_t *hash);
 uint64_t guestmem_frames(const struct guestmem *mem);
 
 /*
- * Log-dirty, as xc_logdirty_control() has it: sop is XEN_DOMCTL_SHADOW_OP_CLEAN or _PEEK, bits gets nr bits,
+ * Log-dirty, as xc_logdirty_control() has it: sop is XEN_DOMCTL_SHADOW_OP_CLEAN or _PEEK, with mode; bits gets nr bits,
  * rounded up to bytes; ret_stats may be NULL. Returns 0 or -errno. On x86 stock Xen does not report what a backend has mapped,
  * so whoever uses its log-dirty must count what is granted for writing as dirty; here too, unless only_xen is set.
  */
-int guestmem_dirty(const struct guestmem *mem, unsigned int sop, uint8_t *bits, uint64_t nr,
+int guestmem_dirty(const struct guestmem *mem, unsigned int sop, unsigned int mode, uint8_t *bits, uint64_t nr,
                    xc_shadow_op_stats_t *ret_stats);
 
 /* Sets the bits of the frames that are granted for writing: x86 only. */

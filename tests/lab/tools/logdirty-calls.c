@@ -37,7 +37,7 @@ static int control(uint32_t domid, unsigned int op, unsigned int mode)
 
 static int bits(unsigned int op, uint8_t *into)
 {
-    return -guestmem_dirty(&mem, op, into, mem.nr, NULL);
+    return -guestmem_dirty(&mem, op, 0, into, mem.nr, NULL);
 }
 
 /* A call with any bitmap pointer, count and mode. Returns the count or -errno. */
@@ -142,6 +142,37 @@ static void bad_pointer(uint8_t *a, uint8_t *b)
 }
 
 #ifdef __aarch64__
+static int spare_hot(uint8_t *into)
+{
+    return -guestmem_dirty(&mem, CLEAN, XEN_ARM_LOGDIRTY_SPARE_HOT, into, mem.nr, NULL);
+}
+
+static void hot_frames(uint8_t *a, uint8_t *b)
+{
+    uint64_t always, spared;
+
+    bits(CLEAN, a);
+    bits(PEEK, a);
+    always = count(a, 0);
+    for (int i = 0; i < 2; i++) {
+        let_run();
+        check(!spare_hot(b), "CLEAN can be told to spare hot frames");
+    }
+    check(!bits(PEEK, a) && within(a, b, 0), "a frame is spared only if it was reported");
+    spared = count(a, 0);
+    check(spared > always, "and then it is dirty, written or not");
+    check(!bits(CLEAN, b) && count(b, 0) == spared, "CLEAN that is not told to spares none");
+    check(!bits(PEEK, a) && count(a, 0) == always, "and takes the spared ones too");
+
+    for (int i = 0; i < 3; i++) {
+        let_run();
+        spare_hot(b);
+    }
+    for (int i = 0; i < 4; i++)
+        spare_hot(b);
+    check(!bits(PEEK, a) && count(a, 0) == always, "a frame that is written no more is not spared for long");
+}
+
 static void layouts(void)
 {
     xen_pfn_t unused = GUEST_MAGIC_BASE / GUESTMEM_PAGE + 8;    /* libxl puts four pages there */
@@ -219,6 +250,7 @@ int main(int argc, char **argv)
     bad_pointer(a, b);
     two_callers();
 #ifdef __aarch64__
+    hot_frames(a, b);
     layouts();
 #endif
     check(!control(mem.domid, XEN_DOMCTL_SHADOW_OP_OFF, 0), "OFF turns it off");

@@ -55,7 +55,7 @@ static bool find_pinned(const struct guestmem *mem, uint8_t *pinned)
 
     if (xc_shadow_control(mem->xch, mem->domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, NULL, 0) < 0)
         return false;
-    rc = guestmem_dirty(mem, XEN_DOMCTL_SHADOW_OP_PEEK, pinned, mem->nr, NULL);
+    rc = guestmem_dirty(mem, XEN_DOMCTL_SHADOW_OP_PEEK, 0, pinned, mem->nr, NULL);
     if (xc_shadow_control(mem->xch, mem->domid, XEN_DOMCTL_SHADOW_OP_OFF, NULL, 0) < 0)
         die("log-dirty cannot be turned off again: %s", strerror(errno));
     return !rc;

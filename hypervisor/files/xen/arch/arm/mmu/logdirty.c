@@ -11,6 +11,10 @@
  * CLEAN takes the bits and write-protects exactly those frames; a frame it cannot protect (a page of Xen's)
  * has its bit set again at once. Blocks are protected whole and split when a page in them is first written.
  *
+ * A CLEAN that may spare hot frames (XEN_ARM_LOGDIRTY_SPARE_HOT) leaves some of them writable, their bits set in
+ * the epoch that begins. Each frame has its turn to be protected, with one word of bits in HOT_EPOCHS, so
+ * that the faults of a guest's write set are spread over the epochs.
+ *
  * The bits are kept in chunks of one page each. Where memory for a chunk cannot be had, everything counts as
  * dirty until the next CLEAN ("lost"): the answer may say too much, never too little.
  *
@@ -37,6 +41,9 @@
 #define CHUNK_GFNS  (PAGE_SIZE * 8UL)
 #define TABLE_GFNS  XEN_PT_LPAE_ENTRIES
 
+/* A hot frame is looked at in one epoch of so many; a power of two. */
+#define HOT_EPOCHS  4
+
 /* Marks the output fields of a call that is to be continued; see op_begin(). */
 #define COOKIE_MARK 0xf11c109d
 
@@ -44,6 +51,7 @@ struct logdirty_op {
     bool running;               /* begun and not finished, perhaps waiting to be continued */
     bool paused;                /* holds the domain paused until it finishes */
     bool all;                   /* what is reported is everything, because bits were lost */
+    bool spare_hot;             /* CLEAN: XEN_ARM_LOGDIRTY_SPARE_HOT */
     uint32_t op;                /* XEN_DOMCTL_SHADOW_OP_* */
     uint32_t serial;            /* tells it from every other operation */
     unsigned long cursor;       /* next gfn to do */
@@ -54,7 +62,9 @@ struct logdirty_op {
 struct p2m_logdirty {
     unsigned long **chunk;      /* a page of bits, or NULL for none set */
     unsigned long nr_chunks;
+    unsigned long **reported;   /* of the last CLEAN that could spare hot frames, a page each or NULL */
     unsigned long *spare;       /* all zero between operations' steps */
+    unsigned int epoch;         /* counts those CLEANs */
     bool lost;                  /* some bit could not be set: all count as set */
     atomic_t dirty;             /* bits set since the last CLEAN */
     uint32_t faults;            /* write faults since the last CLEAN */
@@ -156,19 +166,29 @@ static void set_dirty_range(struct p2m_logdirty *ld, unsigned long gfn,
 static bool grow(struct p2m_logdirty *ld, unsigned long last)
 {
     unsigned long nr = last / CHUNK_GFNS + 1;
-    unsigned long **chunk;
+    unsigned long **chunk, **reported;
 
     if ( nr <= ld->nr_chunks )
         return true;
 
     chunk = xvzalloc_array(unsigned long *, nr);
-    if ( !chunk )
+    reported = xvzalloc_array(unsigned long *, nr);
+    if ( !chunk || !reported )
+    {
+        xvfree(chunk);
+        xvfree(reported);
         return false;
+    }
 
     if ( ld->nr_chunks )
+    {
         memcpy(chunk, ld->chunk, ld->nr_chunks * sizeof(*chunk));
+        memcpy(reported, ld->reported, ld->nr_chunks * sizeof(*reported));
+    }
     xvfree(ld->chunk);
+    xvfree(ld->reported);
     ld->chunk = chunk;
+    ld->reported = reported;
     ld->nr_chunks = nr;
 
     return true;
@@ -179,8 +199,12 @@ static void free_bits(struct p2m_logdirty *ld)
     unsigned long i;
 
     for ( i = 0; i < ld->nr_chunks; i++ )
+    {
         free_xenheap_page(ld->chunk[i]);
+        free_xenheap_page(ld->reported[i]);
+    }
     xvfree(ld->chunk);
+    xvfree(ld->reported);
     free_xenheap_page(ld->spare);
     xvfree(ld);
 }
@@ -265,9 +289,10 @@ static void protect(struct p2m_logdirty *ld, lpae_t *entry, unsigned int level,
         set_dirty(ld, gfn);
 }
 
-/* Protects those of the TABLE_GFNS gfns from gfn whose bit is set; bits NULL: all of them. */
+/* Protects those of the TABLE_GFNS gfns from gfn whose bit is set; bits NULL: all of them. But not those in now, if that is given. */
 static void protect_table(struct p2m_logdirty *ld, const struct leaf *leaf,
-                          unsigned long gfn, const unsigned long *bits)
+                          unsigned long gfn, const unsigned long *bits,
+                          const unsigned long *now)
 {
     unsigned int i;
 
@@ -275,7 +300,7 @@ static void protect_table(struct p2m_logdirty *ld, const struct leaf *leaf,
         return protect(ld, leaf->entry, leaf->level, gfn);
 
     for ( i = 0; i < TABLE_GFNS; i++ )
-        if ( !bits || test_bit(i, bits) )
+        if ( (!bits || test_bit(i, bits)) && (!now || !test_bit(i, now)) )
             protect(ld, leaf->table + i, 3, gfn + i);
 }
 
@@ -292,10 +317,11 @@ static void unprotect_table(const struct leaf *leaf)
     }
 }
 
-/* Protects the frames of a chunk that begins at gfn, as its bits say. */
+/* Protects the frames of a chunk that begins at gfn, as its bits say. One whose bit is set in the epoch that begins may be written. */
 static void protect_chunk(struct p2m_domain *p2m, unsigned long gfn,
                           const unsigned long *bits)
 {
+    const unsigned long *now = p2m->logdirty->chunk[gfn / CHUNK_GFNS];
     unsigned long i = 0;
     struct leaf leaf;
 
@@ -305,7 +331,8 @@ static void protect_chunk(struct p2m_domain *p2m, unsigned long gfn,
         if ( find_leaf(p2m, _gfn(gfn + i), &leaf) )
         {
             protect_table(p2m->logdirty, &leaf, gfn + i,
-                          bits + i / BITS_PER_LONG);
+                          bits + i / BITS_PER_LONG,
+                          now ? now + i / BITS_PER_LONG : NULL);
             put_leaf(&leaf);
         }
         i += TABLE_GFNS;
@@ -337,7 +364,7 @@ static int walk_all(struct p2m_domain *p2m, bool writable)
         if ( writable )
             unprotect_table(&leaf);
         else
-            protect_table(ld, &leaf, ld->op.cursor, NULL);
+            protect_table(ld, &leaf, ld->op.cursor, NULL, NULL);
         put_leaf(&leaf);
 
         /* A last-level table is done whole, a block or a hole is one entry higher up. */
@@ -677,6 +704,36 @@ static void keep_tail(struct p2m_logdirty *ld, unsigned long *bits,
     }
 }
 
+/*
+ * Sets anew the bits of hot frames in the chunk at gfn, of which these bits are reported: so they are not protected.
+ * The p2m lock is held for writing.
+ */
+static void spare_hot(struct p2m_logdirty *ld, unsigned long gfn,
+                      const unsigned long *bits)
+{
+    unsigned long **reported = &ld->reported[gfn / CHUNK_GFNS];
+    unsigned long *now = ld->chunk[gfn / CHUNK_GFNS];
+    unsigned int i, hot = 0;
+
+    if ( !*reported )
+        *reported = alloc_chunk();
+    /* Where memory is short none is spared. */
+    if ( !*reported || !now )
+        return;
+
+    for ( i = 0; i < PAGE_SIZE / sizeof(*bits); i++ )
+    {
+        unsigned long both = bits[i] & (*reported)[i] & ~now[i];
+
+        (*reported)[i] = bits[i];
+        if ( (i + ld->epoch) % HOT_EPOCHS == 0 )
+            continue;
+        now[i] |= both;
+        hot += hweight64(both);
+    }
+    atomic_add(hot, &ld->dirty);
+}
+
 /* The bits of the chunk at gfn, taken; their frames are protected again. The page is to be given back. */
 static unsigned long *take_chunk(struct p2m_domain *p2m, unsigned long gfn,
                                  unsigned long nr)
@@ -694,6 +751,8 @@ static unsigned long *take_chunk(struct p2m_domain *p2m, unsigned long gfn,
         keep_tail(ld, bits, gfn, nr);
     if ( ld->op.all )
         memset(bits, 0xff, DIV_ROUND_UP(nr, 8));
+    if ( ld->op.spare_hot )
+        spare_hot(ld, gfn, bits);
     protect_chunk(p2m, gfn, bits);
 
     p2m_write_unlock(p2m);
@@ -791,6 +850,8 @@ static int report_begin(struct domain *d, const struct xen_domctl_shadow_op *sc)
 
     ld->op.pages = min(sc->pages + 0UL, total);
     ld->op.all = ld->lost;
+    ld->op.spare_hot = clean && (sc->mode & XEN_ARM_LOGDIRTY_SPARE_HOT);
+    ld->epoch += ld->op.spare_hot;
     ld->op.stats.fault_count = ld->faults;
     ld->op.stats.dirty_count = atomic_read(&ld->dirty);
     if ( clean )
@@ -815,7 +876,8 @@ static int report(struct domain *d, struct xen_domctl_shadow_op *sc)
     bool resumed = ld && ld->op.running;
     int rc;
 
-    if ( (sc->mode & ~XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL) || !ld )
+    if ( (sc->mode & ~(XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL |
+                       XEN_ARM_LOGDIRTY_SPARE_HOT)) || !ld )
         return -EINVAL;
 
     rc = op_begin(ld, sc);

@@ -147,4 +147,11 @@ struct xen_arm_save_p2m {
                                  * switching on; while it is the same, every gfn leads to the frame it led to */
 };
 
+/*
+ * A mode bit of XEN_DOMCTL_SHADOW_OP_CLEAN: hot frames may be spared. A frame that was in this answer and in the one
+ * before stays writable for a few epochs and is in their answers whether it was written or not; then it is looked at
+ * again. Who tracks a guest for long asks for this, since each frame costs the guest a fault each time it is protected.
+ */
+#define XEN_ARM_LOGDIRTY_SPARE_HOT (1u << 31)
+
 #endif /* __XEN_PUBLIC_ARCH_ARM_HVM_SAVE_FLIC_H__ */

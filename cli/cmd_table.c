@@ -8,6 +8,11 @@ static const struct argp_option dry_run_option[] = {
     { 0 },
 };
 
+static const struct argp_option claim_option[] = {
+    { "dry-run", CMD_OPTION_DRY_RUN, NULL, 0, "Say what would be decided and change nothing", 0 },
+    { 0 },
+};
+
 static const struct argp_option limit_option[] = {
     { "limit", 'n', "N", 0, "At most the newest N entries; 0 is all (default 20)", 0 },
     { 0 },
@@ -65,6 +70,11 @@ const struct cmd_verb cmd_verbs[] = {
     { "unprotect", "end that", "DOMAIN",
       "Ends 'flic protect'. The checkpoints it made stay until they are forgotten.",
       CMD_TARGET, NULL, cmd_unprotect, cmd_unprotect_print },
+    { "claim", "take back a guest whose other phone is gone for good", "DOMAIN",
+      "Decides that a guest which was migrated from here, or of which it is not known whether it arrived, is this phone's again: one that waits "
+      "suspended goes on, one that is gone can be restored from its checkpoint here. Only its owner can know that the other phone will never "
+      "run it again: if it does, there are two of this guest, and both write to what they share.",
+      CMD_TARGET, claim_option, cmd_claim, cmd_claim_print },
     { "hold", "stop moving checkpoints from NVRAM to flash", "",
       "Holds the move from NVRAM to flash, for maintenance or measurements, until 'flic release' or until flicd "
       "restarts.",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Copyright (C) 2026 The FLIC authors */
 /*
- * xl - what the two FLIC verbs of xl share.
+ * xl - what the FLIC verbs of xl share.
  *
  * Statuses are exit statuses (schema/errors.def); messages go to stderr as "xl VERB: sentence".
  */
@@ -20,7 +20,9 @@ struct xl_global {
     bool dry_run;               /* -N */
 };
 
-/* argv[0] is the verb. Both return the exit status. */
+/* argv[0] is the verb. All return the exit status. */
+int xl_migrate(const struct xl_global *global, int argc, char **argv);
+int xl_receive(const struct xl_global *global, int argc, char **argv);
 int xl_save(const struct xl_global *global, int argc, char **argv);
 int xl_restore(const struct xl_global *global, int argc, char **argv);
 

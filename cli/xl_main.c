@@ -55,15 +55,6 @@ static int refuse_dry_run(const char *verb)
     return xl_report(verb, &err);
 }
 
-static int refuse_migrate(const char *verb)
-{
-    struct flic_err err = { 0 };
-
-    (void)flic_err_set(&err, FLIC_E_REFUSED,
-                       "--flic is not in this release for this verb: leave it out and the stock xl does the work");
-    return xl_report(verb, &err);
-}
-
 /* The exit status, or -1 when the stock xl is to do it. */
 static int run_ours(int argc, char **argv)
 {
@@ -78,8 +69,10 @@ static int run_ours(int argc, char **argv)
         return global.dry_run ? refuse_dry_run("save") : xl_save(&global, count, rest);
     if (!strcmp(rest[0], "restore") && (has_flic(count, rest) || has_reference_file(count, rest)))
         return global.dry_run ? refuse_dry_run("restore") : xl_restore(&global, count, rest);
-    if ((!strcmp(rest[0], "migrate") || !strcmp(rest[0], "migrate-receive")) && has_flic(count, rest))
-        return refuse_migrate(rest[0]);
+    if (!strcmp(rest[0], "migrate") && has_flic(count, rest))
+        return global.dry_run ? refuse_dry_run("migrate") : xl_migrate(&global, count, rest);
+    if (!strcmp(rest[0], "migrate-receive") && has_flic(count, rest))
+        return global.dry_run ? refuse_dry_run("migrate-receive") : xl_receive(&global, count, rest);
     return -1;
 }
 

@@ -44,6 +44,9 @@ static const struct key keys[] = {
     INT_KEY(track_kib_per_s, 16, 1 << 21, 8192),
     INT_KEY(track_cpu_percent, 1, 100, 25),
     TEXT_KEY(disk_snapshot_hook, PATH, "", NULL),
+    INT_KEY(migrate_rounds_max, 1, 1000, 30),
+    INT_KEY(migrate_downtime_ms, 10, 3600000, 1000),
+    TEXT_KEY(owner_group, TEXT, "", NULL),
     TEXT_KEY(log_level, TEXT, "info", "|error|warning|info|debug|"),
 };
 #define N_KEYS (sizeof(keys) / sizeof(keys[0]))

@@ -17,8 +17,10 @@ struct fd_conf {
     char destage[8];            /* "idle" or "held" */
     char log_level[8];
     char disk_snapshot_hook[PATH_MAX];
+    char owner_group[256];      /* "": none */
     int nvram_size_mib;
     int workers;
+    int migrate_rounds_max, migrate_downtime_ms;
     int live_rounds_max;
     int live_stop_pages;
     int suspend_timeout_s;

@@ -24,6 +24,7 @@ struct fd_op;
 struct fd_keeper;
 struct fd_tracking;
 struct fd_protect;
+struct fd_moves;
 
 struct fd_daemon {
     struct fd_conf conf;                /* constant after start */
@@ -33,6 +34,7 @@ struct fd_daemon {
     struct flic_err store_err;
     struct fd_keeper *keeper;
     struct fd_tracking *tracking;       /* NULL without a store; constant while sessions are served */
+    struct fd_moves *moves;             /* NULL without a store; the loop's thread only */
     struct fd_protect *protect;         /* NULL without a store; constant while sessions are served */
     atomic_bool held;                   /* destage is held */
     /* loop thread only */

@@ -11,6 +11,7 @@
 #include <event2/thread.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -277,6 +278,28 @@ void ev_send(struct ev_conn *conn, const void *data, size_t len)
         bufferevent_setcb(conn->bev, NULL, NULL, NULL, NULL);
         (void)ev_defer(conn->loop, close_later, conn);
     }
+}
+
+int ev_detach(struct ev_conn *conn, int *ret_fd, void **ret_early, size_t *ret_n_early)
+{
+    struct evbuffer *in = bufferevent_get_input(conn->bev);
+    size_t n = evbuffer_get_length(in);
+    void *early = malloc(n + 1);
+    int fd = fcntl(bufferevent_getfd(conn->bev), F_DUPFD_CLOEXEC, 3);
+
+    if (!early || fd < 0) {
+        int rc = fd < 0 ? -errno : -ENOMEM;
+
+        free(early);
+        if (fd >= 0)
+            (void)close(fd);
+        return rc;
+    }
+    *ret_n_early = evbuffer_remove(in, early, n) < 0 ? 0 : n;
+    *ret_early = early;
+    *ret_fd = fd;
+    ev_close(conn);
+    return 0;
 }
 
 int ev_fd(const struct ev_conn *conn) { return bufferevent_getfd(conn->bev); }

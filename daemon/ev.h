@@ -40,6 +40,9 @@ int ev_defer(struct ev_loop *loop, void (*call)(void *arg), void *arg);
 /* Queues bytes for sending. A peer that does not read is cut off when 4 MiB wait for it. */
 void ev_send(struct ev_conn *conn, const void *data, size_t len);
 void ev_close(struct ev_conn *conn);
+/* Takes the connection's descriptor out of the loop, for a thread that speaks something else on it: gives *ret_fd (close()) and what
+ * was read of it already (free()), then closes the connection, calling on_close. -errno: nothing was done. */
+int ev_detach(struct ev_conn *conn, int *ret_fd, void **ret_early, size_t *ret_n_early);
 int ev_fd(const struct ev_conn *conn);          /* for SO_PEERCRED */
 void ev_set_user(struct ev_conn *conn, void *user);
 void *ev_user(const struct ev_conn *conn);

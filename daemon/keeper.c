@@ -9,6 +9,7 @@
  */
 #include "common/log.h"
 #include "daemon/checkpoint/destage.h"
+#include "daemon/moves.h"
 #include "daemon/op.h"
 #include "daemon/protect.h"
 
@@ -102,6 +103,10 @@ static void look_at(struct fd_keeper *k, const struct flx_info *info)
     if (fd_op_holds(k->daemon, info->domid) || (info->run != FLX_SUSPENDED && info->run != FLX_PAUSED) ||
         flx_open(info->domid, &dom, NULL))
         return;
+    if ((carries(dom, "flic/operation") || carries(dom, "flic/restoring")) && fd_moves_explain(k->daemon, info)) {
+        flx_close(dom);
+        return;
+    }
     if (info->run == FLX_SUSPENDED && carries(dom, "flic/operation") && is_due(k, info->domid)) {
         if (flx_resume(dom, &err)) {
             flic_error("resume '%s', left suspended: %s", info->name, err.text);

@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The FLIC authors */
 /* flicd - arguments, start, stop. Everything else stands in its own file. */
 #include "common/log.h"
+#include "daemon/moves.h"
 #include "daemon/notify.h"
 #include "daemon/op.h"
 #include "daemon/protect.h"
@@ -111,6 +112,8 @@ static int serve(struct fd_daemon *daemon, struct flic_err *err)
         rc = fd_protect_start(daemon, err);
     if (!rc)
         rc = fd_keeper_start(daemon, err);
+    if (!rc)
+        rc = fd_moves_start(daemon, err);
     if (!rc && !fd_check_ready(daemon, NULL))
         rc = fd_tracking_start(daemon, err);
     if (rc)
@@ -144,6 +147,7 @@ int main(int argc, char **argv)
     if (rc)
         flic_error("%s", err.text);
     fd_tracking_stop(&daemon);
+    fd_moves_stop(&daemon);
     fd_keeper_stop(&daemon);
     fd_protect_stop(&daemon);
     ev_free(daemon.loop);

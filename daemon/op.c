@@ -138,6 +138,9 @@ static void free_op(struct fd_op *op)
     drop_claim(op);
     json_decref(op->request);
     json_decref(op->join);
+    if (op->tunnel >= 0)
+        (void)close(op->tunnel);
+    free(op->early);
     (void)pthread_cond_destroy(&op->changed);
     (void)pthread_mutex_destroy(&op->lock);
     free(op);
@@ -159,12 +162,12 @@ static void ended(void *arg)
 
 static void *run(void *arg)
 {
+    static void (*const runs[])(struct fd_op *) = {
+        [FD_OP_SAVE] = fd_run_save, [FD_OP_RESTORE] = fd_run_restore, [FD_OP_MIGRATE] = fd_run_migrate, [FD_OP_RECEIVE] = fd_run_receive,
+    };
     struct fd_op *op = arg;
 
-    if (op->kind == FD_OP_SAVE)
-        fd_run_save(op);
-    else
-        fd_run_restore(op);
+    runs[op->kind](op);
     if (ev_defer(op->daemon->loop, ended, op))
         flic_error("operation %s ended but could not be removed: out of memory", op->id);
     return NULL;
@@ -191,6 +194,7 @@ static struct fd_op *new_op(struct fd_daemon *daemon, enum fd_op_kind kind, uint
     }
     op->daemon = daemon;
     op->kind = kind;
+    op->tunnel = -1;
     op->owner = owner;
     op->request = json_incref(request);
     op->phase = "starting";
@@ -218,7 +222,7 @@ int fd_op_start(struct fd_daemon *daemon, enum fd_op_kind kind, uint64_t owner, 
     op = new_op(daemon, kind, owner, request);
     if (!op)
         return flic_err_set(err, -ENOMEM, "start an operation: out of memory");
-    if (kind == FD_OP_SAVE && domid > 0 && domid <= UINT32_MAX)
+    if ((kind == FD_OP_SAVE || kind == FD_OP_MIGRATE) && domid > 0 && domid <= UINT32_MAX)
         fd_op_describe(op, (uint32_t)domid, "");    /* now, not in its thread: the next request for it may be in line already */
     op->next = daemon->ops;
     daemon->ops = op;
@@ -279,6 +283,23 @@ int fd_op_join(struct fd_op *op, uint64_t helper, json_t *join, struct flic_err 
     } else {
         op->helper = helper;
         op->join = json_incref(join);
+    }
+    wake(op);
+    return rc;
+}
+
+int fd_op_tunnel(struct fd_op *op, int fd, void *early, size_t n_early, struct flic_err *err)
+{
+    int rc = 0;
+
+    (void)pthread_mutex_lock(&op->lock);
+    if (op->tunneled || (op->kind != FD_OP_MIGRATE && op->kind != FD_OP_RECEIVE)) {
+        rc = flic_err_set(err, FLIC_E_BUSY, "operation %s takes no tunnel", op->id);
+    } else {
+        op->tunneled = true;
+        op->tunnel = fd;
+        op->early = early;
+        op->n_early = n_early;
     }
     wake(op);
     return rc;
@@ -357,6 +378,7 @@ static bool happened(const struct fd_op *op, enum fd_wait what)
     case FD_WAIT_JOIN: return op->helper != 0;
     case FD_WAIT_SUSPEND: return op->suspend_answer != 0;
     case FD_WAIT_FINISH: return op->finish;
+    case FD_WAIT_TUNNEL: return op->tunneled;
     }
     return true;
 }

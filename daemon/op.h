@@ -7,6 +7,7 @@
  * Everything under `lock` is shared; the rest is constant after the start or belongs to the thread named.
  *
  *   owner   the session of libflicxl: opened it, says publish/restored/abort; its closing cancels
+ *   tunnel  of a migration: a connection that carries the peer's words from then on
  *   helper  the session of flic-save-helper: joined it; its closing before its answer cancels
  */
 #ifndef FLIC_DAEMON_OP_H
@@ -18,7 +19,7 @@
 
 #define FD_OP_ID 33
 
-enum fd_op_kind { FD_OP_SAVE, FD_OP_RESTORE };
+enum fd_op_kind { FD_OP_SAVE, FD_OP_RESTORE, FD_OP_MIGRATE, FD_OP_RECEIVE };
 
 struct fd_op {
     struct fd_op *next;             /* loop thread */
@@ -39,6 +40,10 @@ struct fd_op {
     bool helper_gone, helper_answered, owner_gone, aborted, finish;
     bool handed_over;               /* to the owner: what becomes of the guest now is his, as long as he is there */
     int suspend_answer;             /* 0 none, 1 suspended, -1 refused */
+    int tunnel;                     /* migrations: the connection to the peer; -1: not there, or taken. Then what was read of it: */
+    bool tunneled;
+    void *early; size_t n_early;
+    struct flic_uuid migration;     /* of a receive, once it is known */
     uint32_t domid;
     char name[256];
     const char *phase;
@@ -51,13 +56,15 @@ struct fd_op *fd_op_find(struct fd_daemon *daemon, const char *id);
 bool fd_op_on_domain(struct fd_daemon *daemon, uint32_t domid);
 void fd_op_session_closed(struct fd_daemon *daemon, uint64_t serial);
 int fd_op_join(struct fd_op *op, uint64_t helper, json_t *join, struct flic_err *err);
+/* Takes the descriptor and the bytes; FLIC_E_BUSY when the operation has a tunnel or takes none: then they are the caller's still. */
+int fd_op_tunnel(struct fd_op *op, int fd, void *early, size_t n_early, struct flic_err *err);
 void fd_op_abort(struct fd_op *op);
 void fd_op_finish(struct fd_op *op);            /* publish or restored */
 void fd_op_suspend_answer(struct fd_op *op, bool suspended);
 void fd_op_abort_all(struct fd_daemon *daemon);
 
 /* Operation's thread. */
-enum fd_wait { FD_WAIT_JOIN, FD_WAIT_SUSPEND, FD_WAIT_FINISH };
+enum fd_wait { FD_WAIT_JOIN, FD_WAIT_SUSPEND, FD_WAIT_FINISH, FD_WAIT_TUNNEL };
 /* Until it happened; FLIC_E_CANCELLED / FLIC_E_TIMEOUT with a sentence otherwise. timeout_s 0: only the operation's own deadline. */
 int fd_op_wait(struct fd_op *op, enum fd_wait what, unsigned timeout_s, struct flic_err *err);
 bool fd_op_cancelled(void *op);
@@ -73,6 +80,10 @@ void fd_op_hand_over(struct fd_op *op);
 unsigned fd_cpus(void);     /* online ones: so many threads are worth having for work on pages */
 void fd_run_save(struct fd_op *op);
 void fd_run_restore(struct fd_op *op);
+void fd_run_migrate(struct fd_op *op);
+void fd_run_receive(struct fd_op *op);
+/* The suspend of save and migrate: ck_save_params.suspend, whose argument is the operation. */
+int fd_op_suspend(void *op, struct flic_err *err);
 
 /* Whether a domain belongs to a running operation; any thread. */
 bool fd_op_holds(struct fd_daemon *daemon, uint32_t domid);

@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "daemon/checkpoint/load.h"
 #include "daemon/find.h"
+#include "daemon/moves.h"
 #include "daemon/op.h"
 #include "daemon/protect.h"
 #include "daemon/tracking.h"
@@ -361,6 +362,7 @@ static const struct {
     { "status", on_status, false }, { "list", on_list, true }, { "show", on_show, true },
     { "log", on_log, true }, { "forget", on_forget, true }, { "hold", on_hold, false },
     { "protect", fd_protect_on, true }, { "unprotect", fd_protect_off, true },
+    { "settle", fd_settle, true }, { "claim", fd_claim, true },
     { "track", fd_track, true }, { "untrack", fd_untrack, true }, { "wss", fd_wss, true },
 };
 #define N_QUESTIONS (sizeof(questions) / sizeof(questions[0]))

@@ -12,6 +12,7 @@
 #include "daemon/checkpoint/restore.h"
 #include "daemon/disks.h"
 #include "daemon/find.h"
+#include "daemon/moves.h"
 #include "daemon/op.h"
 #include "daemon/swap.h"
 
@@ -80,6 +81,17 @@ static int check_alive(const struct run *r, struct flic_err *err)
                         r->entry.info.name, alive.found.domid, rc ? "" : ", or restore beside it with --clone");
 }
 
+/* It went to another phone, or may have: two of it would be a guest too many. */
+static int check_moved(const struct run *r, struct flic_err *err)
+{
+    struct mv_move move;
+
+    if (!mv_find(r->op->daemon, &r->entry.info.guest, 1u << MV_HANDING | 1u << MV_GONE, &move))
+        return 0;
+    return flic_err_set(err, FLIC_E_ALIVE, "guest '%s' %s to %s: migrate it back; or, if that phone is gone for good, say so with 'flic claim %s'",
+                        r->entry.info.name, move.state == MV_GONE ? "was migrated" : "is being migrated", move.peer, r->entry.info.name);
+}
+
 static int prepare(struct run *r, struct flic_err *err)
 {
     struct fd_daemon *daemon = r->op->daemon;
@@ -104,6 +116,8 @@ static int prepare(struct run *r, struct flic_err *err)
         return flic_err_wrap(err, rc, "checkpoint %s@%llu", r->entry.info.name, (unsigned long long)r->name.seq);
     if (!r->clone)      /* claimed first: whoever restores it now is seen alive by the next one */
         rc = fd_op_claim_guest(r->op, &r->name.guest, err);
+    if (!rc && !r->clone)
+        rc = check_moved(r, err);
     if (!rc)
         rc = check_alive(r, err);
     if (!rc && !r->ram_only)

@@ -77,7 +77,7 @@ static json_t *figures_of(const struct run *r)
 
 /* ---- steps ---- */
 
-static int ask_suspend(void *arg, struct flic_err *err)
+int fd_op_suspend(void *arg, struct flic_err *err)
 {
     struct fd_op *op = arg;
     unsigned limit = (unsigned)op->daemon->conf.suspend_timeout_s;
@@ -155,7 +155,7 @@ static int open_domain(struct run *r, struct flic_err *err)
         rc = fd_disks_can(config, err);
     params.dom = r->dom;
     params.threads = fd_cpus();
-    params.suspend = ask_suspend;
+    params.suspend = fd_op_suspend;
     params.captured = r->goes_on ? end_pause : NULL;
     if (!rc) {
         params.base = r->base = fd_tracking_lend(r->op->daemon, r->info.domid, &r->tracked);

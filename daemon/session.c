@@ -151,7 +151,7 @@ static void start_op(struct fd_session *s, enum fd_op_kind kind, json_t *request
     struct flic_err err = { 0 };
     int rc = fd_check_ready(s->daemon, &err);
 
-    if (!rc && kind == FD_OP_SAVE && json_integer_value(json_object_get(request, "domid")) > 0 &&
+    if (!rc && (kind == FD_OP_SAVE || kind == FD_OP_MIGRATE) && json_integer_value(json_object_get(request, "domid")) > 0 &&
         fd_op_on_domain(s->daemon, (uint32_t)json_integer_value(json_object_get(request, "domid"))))
         rc = flic_err_set(&err, FLIC_E_BUSY, "domain %lld has an operation under way already: wait for it or cancel it ('flic status')",
                           (long long)json_integer_value(json_object_get(request, "domid")));
@@ -188,6 +188,31 @@ static void on_operation(struct fd_session *s, const char *verb, json_t *request
     }
 }
 
+/* From here on the connection carries what the peers say to each other, and is not this session's any more. */
+static void on_tunnel(struct fd_session *s, json_t *request)
+{
+    struct fd_daemon *daemon = s->daemon;
+    const char *id = json_string_value(json_object_get(request, "operation"));
+    struct flic_err err = { 0 };
+    void *early;
+    size_t n_early;
+    int fd;
+
+    if (!fd_op_find(daemon, id)) {
+        answer_error(s, FLIC_E_NOCHECKPOINT, "there is no such operation (any more)");
+        return;
+    }
+    if (ev_detach(s->conn, &fd, &early, &n_early)) {
+        answer_error(s, -ENOMEM, "the connection could not be handed on");
+        return;
+    }
+    if (fd_op_tunnel(fd_op_find(daemon, id), fd, early, n_early, &err)) {
+        flic_warn("%s", err.text);
+        (void)close(fd);
+        free(early);
+    }
+}
+
 static void on_suspended(struct fd_session *s, json_t *request)
 {
     for (struct fd_op *op = s->daemon->ops; op; op = op->next)
@@ -214,7 +239,13 @@ static void dispatch(struct fd_session *s, json_t *request)
             return;
         }
     }
-    if (!strcmp(verb, "save"))
+    if (!strcmp(verb, "tunnel"))
+        on_tunnel(s, request);
+    else if (!strcmp(verb, "migrate"))
+        start_op(s, FD_OP_MIGRATE, request);
+    else if (!strcmp(verb, "receive"))
+        start_op(s, FD_OP_RECEIVE, request);
+    else if (!strcmp(verb, "save"))
         start_op(s, FD_OP_SAVE, request);
     else if (!strcmp(verb, "restore"))
         start_op(s, FD_OP_RESTORE, request);

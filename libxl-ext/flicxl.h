@@ -70,6 +70,44 @@ void flicxl_restore_params_init(struct flicxl_restore_params *params);
 int flicxl_domain_restore(libxl_ctx *ctx, const struct flicxl_restore_params *params,
                           struct flicxl_info *info, const libxl_asyncop_how *ao_how);
 
+/* ---- to and from another phone ---- */
+
+/*
+ * The two sides meet over a stream that the caller provides: `attach` gets a connected socket, which it hands to a transport (ssh's stdin and
+ * stdout, for one) that ends in the other side's attach. It takes the socket, returns 0 or -errno, and does not wait.
+ */
+typedef int flicxl_attach(void *user, int socket);
+
+struct flicxl_migrate_params {
+    const char *peer;           /* its name, for messages and for flicd, which asks it should its last answer be lost */
+    const char *command;        /* what reaches it, as flicd would run it ("ssh -p 2222"); NULL: ssh */
+    uint32_t max_downtime_ms;   /* 0: as flicd is configured */
+    uint32_t timeout_s;
+    const char *socket;
+    const volatile int *cancel;
+    flicxl_progress *progress;
+    flicxl_attach *attach;
+    void *user;                 /* of both */
+};
+void flicxl_migrate_params_init(struct flicxl_migrate_params *params);
+/* 0: the guest runs on the peer, and its domain here is destroyed. FLIC_E_UNSURE in info->code: it is suspended, and must stay so until
+ * flicd has heard from the peer. Any other failure: it runs on here. */
+int flicxl_domain_migrate(libxl_ctx *ctx, uint32_t domid, const struct flicxl_migrate_params *params,
+                          struct flicxl_info *info, const libxl_asyncop_how *ao_how);
+
+struct flicxl_receive_params {
+    uint32_t timeout_s;
+    const char *socket;
+    const volatile int *cancel;
+    flicxl_progress *progress;
+    flicxl_attach *attach;
+    void *user;
+};
+void flicxl_receive_params_init(struct flicxl_receive_params *params);
+/* 0: it runs, as info->domid. */
+int flicxl_domain_receive(libxl_ctx *ctx, const struct flicxl_receive_params *params,
+                          struct flicxl_info *info, const libxl_asyncop_how *ao_how);
+
 /* True when the file's content is a FLIC reference (so that xl knows without --flic). */
 bool flicxl_is_reference_file(const char *path);
 

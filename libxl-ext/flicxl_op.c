@@ -66,9 +66,9 @@ static void see_event(struct op *op, const json_t *msg, const char *name)
                      (uint64_t)json_integer_value(json_object_get(msg, "total")));
 }
 
-/* One message, waited for up to timeout_ms: FLIC_E_TIMEOUT when none came. `ready` is given, an answer kept; else it is a
- * progress. A lost connection is closed, so that it is not asked again. */
-static int listen_once(struct op *op, int timeout_ms, json_t **ret_ready, struct flic_err *err)
+/* One message, waited for up to timeout_ms: FLIC_E_TIMEOUT when none came. The event `wanted` (may be NULL) is given, an answer kept; else it is
+ * a progress. A lost connection is closed, so that it is not asked again. */
+static int listen_once(struct op *op, int timeout_ms, const char *wanted, json_t **ret_event, struct flic_err *err)
 {
     const char *name;
     json_t *msg;
@@ -91,8 +91,8 @@ static int listen_once(struct op *op, int timeout_ms, json_t **ret_ready, struct
         return 0;
     }
     see_event(op, msg, name);
-    if (ret_ready && !strcmp(name, "ready")) {
-        *ret_ready = msg;
+    if (wanted && !strcmp(name, wanted)) {
+        *ret_event = msg;
         return 0;
     }
     json_decref(msg);
@@ -104,7 +104,7 @@ static int listen_once(struct op *op, int timeout_ms, json_t **ret_ready, struct
 static int await_answer(struct op *op, int64_t limit, struct flic_err *err)
 {
     while (!op->answer) {
-        int rc = listen_once(op, TICK_MS, NULL, err);
+        int rc = listen_once(op, TICK_MS, NULL, NULL, err);
 
         if (rc && rc != FLIC_E_TIMEOUT)
             return rc;
@@ -124,6 +124,44 @@ static int take_operation(struct op *op, const json_t *ready, struct flic_err *e
     return 0;
 }
 
+int op_event(struct op *op, const char *wanted, json_t **ret_event, struct flic_err *err)
+{
+    json_t *event = NULL;
+    int rc = 0;
+
+    while (!rc && !event) {
+        rc = listen_once(op, TICK_MS, wanted, &event, err);
+        if (!rc && op->answer)
+            rc = flic_talk_outcome(op->answer, err) ? err->code
+                 : flic_err_set(err, FLIC_E_PROTOCOL, "flicd answered before it was %s", wanted);
+        if (rc == FLIC_E_TIMEOUT)
+            rc = why_stop(op, err);
+    }
+    if (!rc)
+        *ret_event = event;
+    else
+        json_decref(event);
+    return rc;
+}
+
+int op_tunnel(struct op *op, flicxl_attach *attach, void *user, struct flic_err *err)
+{
+    struct flic_talk *talk;
+    int fd, rc = flic_talk_open(op->socket, &talk, err);
+
+    if (rc)
+        return rc;
+    rc = flic_talk_send(talk, json_pack("{s:s, s:s}", "op", "tunnel", "operation", op->operation), err);
+    fd = rc ? -1 : dup(flic_talk_fd(talk));
+    flic_talk_close(talk);
+    if (rc)
+        return rc;
+    if (fd < 0)
+        return flic_err_errno(err, "open a tunnel to the peer");
+    rc = attach(user, fd);
+    return rc ? flic_err_set(err, rc, "reach the peer: %s", strerror(-rc)) : 0;
+}
+
 int op_open(struct op *op, json_t *request, json_t **ret_ready, struct flic_err *err)
 {
     json_t *ready = NULL;
@@ -133,14 +171,8 @@ int op_open(struct op *op, json_t *request, json_t **ret_ready, struct flic_err 
         json_decref(request);
     else
         rc = flic_talk_send(op->talk, request, err);
-    while (!rc && !ready) {
-        rc = listen_once(op, TICK_MS, &ready, err);
-        if (!rc && op->answer)
-            rc = flic_talk_outcome(op->answer, err) ? err->code
-                 : flic_err_set(err, FLIC_E_PROTOCOL, "flicd answered before it was ready");
-        if (rc == FLIC_E_TIMEOUT)
-            rc = why_stop(op, err);
-    }
+    if (!rc)
+        rc = op_event(op, "ready", &ready, err);
     if (!rc)
         rc = take_operation(op, ready, err);
     if (rc)
@@ -223,7 +255,7 @@ static int listen_all(struct op *op, struct flic_err *err)
     int rc;
 
     do
-        rc = listen_once(op, 0, NULL, err);
+        rc = listen_once(op, 0, NULL, NULL, err);
     while (!rc && !op->answer);
     if (!rc)
         rc = flic_talk_outcome(op->answer, err);

@@ -40,6 +40,17 @@ void op_fini(struct op *op);            /* closes the connection: flicd ends wha
 /* Sends `request` (taken) and waits for "ready": gives *ret_ready. */
 int op_open(struct op *op, json_t *request, json_t **ret_ready, struct flic_err *err);
 
+/* Waits for the event `wanted`: gives *ret_event. */
+int op_event(struct op *op, const char *wanted, json_t **ret_event, struct flic_err *err);
+/* Opens the operation's tunnel and hands it to `attach`. */
+int op_tunnel(struct op *op, flicxl_attach *attach, void *user, struct flic_err *err);
+
+/* The domain's libxl JSON: gives *ret_json. */
+int op_read_config(const struct op *op, uint32_t domid, char **ret_json, struct flic_err *err);
+/* Makes a suspended domain go on in place; one that is not suspended is left alone. flicd does the same: this also works when it is
+ * dead. */
+int op_go_on(const struct op *op, uint32_t domid, struct flic_err *err);
+
 /* Runs a libxl operation: `start` begins it with &op->how and returns libxl's code. LIBXL_SAVE_HELPER, FLIC_OPERATION
  * and FLIC_SOCKET are set meanwhile. 0, or why it failed: a cancel, the limit, flicd's answer, else libxl's code. */
 int op_run(struct op *op, int (*start)(struct op *op, void *arg), void *arg, struct flic_err *err);

@@ -17,6 +17,7 @@
 struct restore {
     struct op op;
     const struct flicxl_restore_params *params;
+    const struct flicxl_receive_params *arrival;    /* NULL: it is a checkpoint that is restored */
     libxl_domain_config config;
     libxl_domain_restore_params libxl_params;
     uint32_t domid;
@@ -215,16 +216,35 @@ static void destroy_half(struct restore *r)
         (void)libxl_domain_destroy(r->op.ctx, r->domid, NULL);      /* libxl's log says why, if it cannot */
 }
 
-static int build(struct restore *r, struct flic_err *err)
+/* A checkpoint of this phone's: flicd has it, and says so at once. */
+static int open_checkpoint(struct restore *r, json_t **ret_ready, struct flic_err *err)
 {
-    json_t *ready = NULL, *request = NULL;
+    json_t *request = NULL;
     int rc = make_request(r, &request, err);
 
-    if (!rc)
-        rc = op_open(&r->op, request, &ready, err);
+    return rc ? rc : op_open(&r->op, request, ret_ready, err);
+}
+
+/* A guest on its way: what it is comes through the tunnel. */
+static int open_arrival(struct restore *r, json_t **ret_ready, struct flic_err *err)
+{
+    json_t *ready = NULL;
+    int rc = op_open(&r->op, json_pack("{s:s}", "op", "receive"), &ready, err);
+
     if (rc)
         return rc;
-    rc = take_ready(r, ready, err);
+    json_decref(ready);
+    rc = op_tunnel(&r->op, r->arrival->attach, r->arrival->user, err);
+    return rc ? rc : op_event(&r->op, "offered", ret_ready, err);
+}
+
+static int build(struct restore *r, struct flic_err *err)
+{
+    json_t *ready = NULL;
+    int rc = r->arrival ? open_arrival(r, &ready, err) : open_checkpoint(r, &ready, err);
+
+    if (!rc)
+        rc = take_ready(r, ready, err);
     json_decref(ready);
     if (!rc)
         rc = op_run(&r->op, start, r, err);
@@ -238,6 +258,25 @@ static int build(struct restore *r, struct flic_err *err)
     return rc;
 }
 
+static void restore_init(struct restore *r, libxl_ctx *ctx, const struct op_limits *limits)
+{
+    libxl_domain_config_init(&r->config);
+    libxl_domain_restore_params_init(&r->libxl_params);
+    r->libxl_params.stream_version = 2;
+    op_init(&r->op, ctx, limits);
+}
+
+static int restore_end(struct restore *r, int rc, const struct flic_err *err, struct flicxl_info *info)
+{
+    if (r->stream >= 0)
+        (void)close(r->stream);
+    rc = op_result(&r->op, rc, err, info);
+    op_fini(&r->op);
+    libxl_domain_restore_params_dispose(&r->libxl_params);
+    libxl_domain_config_dispose(&r->config);
+    return rc;
+}
+
 int flicxl_domain_restore(libxl_ctx *ctx, const struct flicxl_restore_params *params,
                           struct flicxl_info *info, const libxl_asyncop_how *ao_how)
 {
@@ -247,10 +286,7 @@ int flicxl_domain_restore(libxl_ctx *ctx, const struct flicxl_restore_params *pa
     int rc;
 
     memset(info, 0, sizeof(*info));
-    libxl_domain_config_init(&r.config);
-    libxl_domain_restore_params_init(&r.libxl_params);
-    r.libxl_params.stream_version = 2;
-    op_init(&r.op, ctx, &limits);
+    restore_init(&r, ctx, &limits);
     rc = ao_how ? flic_err_set(&err, FLIC_E_USAGE, "flicxl_domain_restore() is synchronous: ao_how must be NULL")
                 : build(&r, &err);
     if (!rc)
@@ -258,11 +294,30 @@ int flicxl_domain_restore(libxl_ctx *ctx, const struct flicxl_restore_params *pa
     if (!rc && !params->paused && libxl_domain_unpause(ctx, r.domid, NULL))
         rc = flic_err_set(&err, FLIC_E_XEN, "domain %u is restored but could not be unpaused: run 'xl unpause %u'", r.domid,
                           r.domid);
-    if (r.stream >= 0)
-        (void)close(r.stream);
-    rc = op_result(&r.op, rc, &err, info);
-    op_fini(&r.op);
-    libxl_domain_restore_params_dispose(&r.libxl_params);
-    libxl_domain_config_dispose(&r.config);
-    return rc;
+    return restore_end(&r, rc, &err, info);
+}
+
+void flicxl_receive_params_init(struct flicxl_receive_params *params)
+{
+    memset(params, 0, sizeof(*params));
+}
+
+/* flicd lets the guest run itself, once it is ours. */
+int flicxl_domain_receive(libxl_ctx *ctx, const struct flicxl_receive_params *params,
+                          struct flicxl_info *info, const libxl_asyncop_how *ao_how)
+{
+    const struct flicxl_restore_params as_it_is = { 0 };
+    struct restore r = { .params = &as_it_is, .arrival = params, .stream = -1, .domid = (uint32_t)INVALID_DOMID };
+    struct op_limits limits = { params->socket, params->cancel, params->progress, params->user, params->timeout_s };
+    struct flic_err err = { 0 };
+    int rc;
+
+    memset(info, 0, sizeof(*info));
+    restore_init(&r, ctx, &limits);
+    rc = ao_how || !params->attach
+         ? flic_err_set(&err, FLIC_E_USAGE, "flicxl_domain_receive() is synchronous (ao_how must be NULL), and needs attach")
+         : build(&r, &err);
+    if (!rc)
+        info->domid = r.domid;
+    return restore_end(&r, rc, &err, info);
 }

@@ -104,46 +104,6 @@ static void take_file_back(const struct save *s)
 
 /* ---- the guest ---- */
 
-static int read_config(struct save *s, struct flic_err *err)
-{
-    libxl_domain_config config;
-    int rc;
-
-    libxl_domain_config_init(&config);
-    rc = libxl_retrieve_domain_configuration(s->op.ctx, s->domid, &config, NULL);
-    if (!rc)
-        s->json = libxl_domain_config_to_json(s->op.ctx, &config);
-    libxl_domain_config_dispose(&config);
-    if (rc == ERROR_DOMAIN_NOTFOUND)
-        return flic_err_set(err, FLIC_E_NODOMAIN, "no domain %u", s->domid);
-    if (rc || !s->json)
-        return flic_err_set(err, FLIC_E_XEN, "domain %u: libxl does not give its configuration (error %d)", s->domid, rc);
-    return 0;
-}
-
-/* flicd marks a suspended guest itself; this also works when flicd is dead. Called after every failure: a guest that is not
- * suspended is left alone. */
-static int go_on(struct save *s, struct flic_err *err)
-{
-    xc_interface *xch = xc_interface_open(NULL, NULL, 0);
-    xc_domaininfo_t info;
-    int rc = xch ? 0 : -1;
-
-    if (!rc)
-        rc = compat_domain_info(xch, s->domid, &info);
-    if (!rc && compat_is_suspended(&info)) {
-        rc = inplace_mark(xch, s->domid);
-        if (!rc)
-            rc = libxl_domain_resume(s->op.ctx, s->domid, 1, NULL);
-    }
-    if (xch)
-        (void)xc_interface_close(xch);
-    if (rc)
-        return flic_err_wrap(err, FLIC_E_XEN, "domain %u could not be made to go on ('flic status' and 'xl list' show it)",
-                             s->domid);
-    return 0;
-}
-
 /* After a published checkpoint. Here a failure loses nothing. */
 static int dispose(struct save *s, struct flic_err *err)
 {
@@ -155,7 +115,7 @@ static int dispose(struct save *s, struct flic_err *err)
         rc = libxl_domain_pause(s->op.ctx, s->domid, NULL);
         return rc ? flic_err_set(err, FLIC_E_XEN, "the checkpoint is safe, but domain %u could not be paused (error %d)",
                                  s->domid, rc)
-                  : go_on(s, err);
+                  : op_go_on(&s->op, s->domid, err);
     }
     rc = libxl_domain_destroy(s->op.ctx, s->domid, NULL);
     if (rc)
@@ -202,7 +162,7 @@ static int capture_and_publish(struct save *s, struct flic_err *err)
         op_abort(&s->op, err);
         take_file_back(s);
         if (!s->op.resumed)     /* else it runs, and whoever suspends it now is not us */
-            (void)go_on(s, err);
+            (void)op_go_on(&s->op, s->domid, err);
         rc = err->code;
     }
     return rc;
@@ -226,7 +186,7 @@ int flicxl_domain_save(libxl_ctx *ctx, uint32_t domid, const struct flicxl_save_
     if (!rc)
         rc = check_file(&s, &err);
     if (!rc)
-        rc = read_config(&s, &err);
+        rc = op_read_config(&s.op, domid, &s.json, &err);
     if (!rc) {
         s.stream = memfd_create("flic-stream", MFD_CLOEXEC);
         rc = s.stream < 0 ? flic_err_errno(&err, "make a stream for libxl") : capture_and_publish(&s, &err);

@@ -12,7 +12,7 @@ _flic_tracked() {
 
 _flic() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb='' word i
-    local verbs='status list show log forget track untrack wss protect unprotect hold release cancel' options='--json --socket --help --usage'
+    local verbs='status list show log forget track untrack wss protect unprotect claim hold release cancel' options='--json --socket --help --usage'
 
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
@@ -29,7 +29,7 @@ _flic() {
     case $verb in
         '') options+=' --version' ;;
         log) options+=' --limit' ;;
-        forget) options+=' --dry-run' ;;
+        forget | claim) options+=' --dry-run' ;;
         wss) options+=' --watch' ;;
         protect) options+=' --every --keep --ram-only' ;;
     esac
@@ -43,6 +43,7 @@ _flic() {
         show | log | forget) mapfile -t COMPREPLY < <(compgen -W "$(_flic_checkpoints)" -f -- "$cur") ;;
         track) mapfile -t COMPREPLY < <(compgen -W "$(xl list 2>/dev/null |
                 awk 'NR > 1 && $1 != "Domain-0" { print $1 }')" -- "$cur") ;;
+        claim) mapfile -t COMPREPLY < <(compgen -W "$(_flic_checkpoints | sed 's/@[0-9]*$//' | sort -u)" -- "$cur") ;;
         untrack | wss) mapfile -t COMPREPLY < <(compgen -W "$(_flic_tracked)" -- "$cur") ;;
         protect) mapfile -t COMPREPLY < <(compgen -W "$(xl list 2>/dev/null | awk 'NR > 2 { print $1 }')" -- "$cur") ;;
         unprotect) mapfile -t COMPREPLY < <(compgen -W "$(flic status 2>/dev/null |

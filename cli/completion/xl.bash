@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Copyright (C) 2026 The FLIC authors
-# bash completion of FLIC's xl: save and restore with --flic; for the rest the stock xl's verbs.
+# bash completion of FLIC's xl: save, restore and migrate with --flic; for the rest the stock xl's verbs.
 
 _xl_flic_options() {
     case $1 in
         save) echo '--flic --timeout --ram-only --quiet --json --socket --help -c -p' ;;
+        migrate) echo '--flic --max-downtime --timeout --quiet --json --socket --help -s' ;;
+        migrate-receive) echo '--flic --settle --socket --help' ;;
         restore) echo '--flic --clone --timeout --ram-only --quiet --json --socket --help -p -F -e' ;;
     esac
 }
@@ -14,7 +16,7 @@ _xl_flic() {
 
     case $prev in
         --socket) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-        --timeout) COMPREPLY=(); return ;;
+        --timeout | --max-downtime | --settle | -s) COMPREPLY=(); return ;;
     esac
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$(xl help 2>/dev/null | awk '/^ [^ ]/ { print $1 }')" -- "$cur")

@@ -36,7 +36,7 @@ for verb in $verbs; do
         contains "$src/cli/completion/_flic" "$option"
     done
 done
-for verb in save restore; do
+for verb in save restore migrate migrate-receive; do
     for option in $("$top/tests/cli/xl-on-fakes" $verb --flic --help | grep -oE -- '^ .*--[a-z-]+' | grep -oE -- '--[a-z-]+' |
         sort -u | grep -vxE -- '--(usage)'); do
         [ "$option" = --help ] || grep -qE "Fl -${option#--}( |$)" "$man/xl-flic.1" || fail "xl-flic.1 has $option"

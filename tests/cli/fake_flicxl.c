@@ -4,7 +4,7 @@
  * A twin of libflicxl and of cli/xl_session.c for tests/cli/xl.sh. What it does goes by the domain's name:
  *   web      saves and restores, with progress      stuck    does not suspend in time
  *   slow     works until it is cancelled (slow-but-brief: or 0.6 s)    gone     is no domain
- *   deaf     works on after a cancel, then is done  bare     fails without words
+ *   deaf     works on after a cancel, then is done  bare     fails without words      unsure   may have gone to the peer
  * Parameters it got are printed as one line on the descriptor that FAKE_LOG names.
  */
 #include "cli/xl.h"
@@ -12,9 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-#define FIGURES "{\"pause_us\":41250,\"ws_pages\":6144,\"nvram_bytes\":26214400,\"flash_bytes\":1048576,\"dedup_pages\":256," \
+#define FIGURES "{\"pause_us\":41250,\"downtime_us\":41250,\"ws_pages\":6144,\"nvram_bytes\":26214400,\"flash_bytes\":1048576,\"dedup_pages\":256," \
                 "\"total_us\":1200000,\"nvram_pages\":6144,\"flash_pages\":1000}"
 #define STEP_US 20000
 #define STEPS_MAX 500
@@ -89,6 +90,8 @@ static int run(struct flicxl_info *info, const volatile int *cancel, flicxl_prog
     progress(user, "suspend", 0, 0);
     if (!strcmp(current, "stuck"))
         return fail(info, FLIC_E_GUEST, "the guest did not suspend within 60 s");
+    if (!strcmp(current, "unsure"))
+        return fail(info, FLIC_E_UNSURE, "it stays suspended here");
     progress(user, "publish", 0, 0);
     info->seq = 7;
     info->figures = strdup(FIGURES);
@@ -135,6 +138,54 @@ int flicxl_domain_restore(libxl_ctx *ctx, const struct flicxl_restore_params *pa
     rc = run(info, params->cancel, params->progress, params->user);
     info->domid = rc ? 0 : 9;
     return rc;
+}
+
+void flicxl_migrate_params_init(struct flicxl_migrate_params *params)
+{
+    memset(params, 0, sizeof(*params));
+}
+
+int flicxl_domain_migrate(libxl_ctx *ctx, uint32_t domid, const struct flicxl_migrate_params *params, struct flicxl_info *info,
+                          const libxl_asyncop_how *ao_how)
+{
+    char line[600];
+    int ends[2];
+
+    (void)ctx;
+    (void)ao_how;
+    (void)snprintf(line, sizeof(line), "migrate domid=%u peer=%s command=%s downtime=%u timeout=%u", domid, params->peer,
+                   params->command ? params->command : "-", params->max_downtime_ms, params->timeout_s);
+    note(line);
+    memset(info, 0, sizeof(*info));
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) || params->attach(params->user, ends[0]))
+        return ERROR_FAIL;
+    return run(info, params->cancel, params->progress, params->user);
+}
+
+void flicxl_receive_params_init(struct flicxl_receive_params *params)
+{
+    memset(params, 0, sizeof(*params));
+}
+
+/* Says back what it hears. */
+int flicxl_domain_receive(libxl_ctx *ctx, const struct flicxl_receive_params *params, struct flicxl_info *info,
+                          const libxl_asyncop_how *ao_how)
+{
+    char heard[200] = "heard: ";
+    ssize_t n;
+    int ends[2];
+
+    (void)ctx;
+    (void)ao_how;
+    memset(info, 0, sizeof(*info));
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) || params->attach(params->user, ends[0]))
+        return ERROR_FAIL;
+    n = read(ends[1], heard + 7, sizeof(heard) - 7);
+    if (n > 0)
+        n = write(ends[1], heard, (size_t)n + 7);
+    (void)shutdown(ends[1], SHUT_RDWR);     /* the processes that carry have it open too */
+    info->domid = 9;
+    return n > 0 ? 0 : ERROR_FAIL;
 }
 
 bool flicxl_is_reference_file(const char *path)

@@ -116,11 +116,36 @@ exits 2
 run "$xl" save --flic -pc web
 exits 2
 
-it 'migrate --flic is refused, status 4, also as the receiver'
-for verb in migrate migrate-receive; do
-    run "$xl" $verb --flic web host
-    exits 4
-    complains "xl $verb: --flic is not in this release"
+it 'migrate --flic reaches the host by the command given, and says what it cost'
+forget_log
+run "$xl" migrate --flic -s 'echo >&2 reached' --max-downtime 500 web phone2
+exits 0
+got 'migrate domid=5 peer=phone2 command=echo >&2 reached downtime=500 timeout=0'
+complains 'reached phone2 xl migrate-receive --flic'
+says 'migrated web to phone2: downtime 41.2 ms'
+
+it 'a guest that did not suspend for its migration is watched on, one of which nobody knows is not'
+forget_log
+run "$xl" migrate --flic -s true stuck phone2
+exits 6
+got_in_time 'watch 5'
+forget_log
+run "$xl" migrate --flic -s true unsure phone2
+exits 1
+complains 'stays suspended'
+sleep 0.3
+! grep -q watch "$FAKE_LOG" || fail 'nobody watches it'
+
+it 'the receiver carries what the sender says, and has its own guest watched'
+forget_log
+echo 'from the sender' | timeout 20 "$xl" migrate-receive --flic >"$work/to-sender" 2>"$work/receiver-err" || fail 'it is received'
+grep -qx 'heard: from the sender' "$work/to-sender" || fail 'both directions are carried'
+got_in_time 'watch 9'
+
+it 'a host that is no host is wrong usage'
+for host in '-oProxyCommand=x' 'a;b' 'a b' "a'b"; do
+    run "$xl" migrate --flic web "$host"
+    exits 2
 done
 
 it 'a dry run is refused, not done in earnest'
@@ -132,7 +157,8 @@ exits 2
 it 'wrong usage is status 2'
 for args in 'save --flic' 'save --flic a b c' 'save --flic --timeout 0 a' 'save --flic --timeout -5 a' \
     'save --flic --timeout 5x a' 'save --flic --timeout 99999999999999999999 a' 'save --flic --clone a' 'restore --flic' 'restore --flic a b' \
-    'restore --flic -c a'; do
+    'restore --flic -c a' 'migrate --flic' 'migrate --flic a' 'migrate --flic a b c' 'migrate --flic --max-downtime 5 a b' \
+    'migrate-receive --flic a'; do
     # shellcheck disable=SC2086
     run "$xl" $args
     exits 2

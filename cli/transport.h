@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/*
+ * transport - what carries a migration: on the sender's side a program that reaches the peer, on the receiver's the stdin and stdout that
+ * it was started with. Both take the socket that libflicxl gives.
+ */
+#ifndef FLIC_CLI_TRANSPORT_H
+#define FLIC_CLI_TRANSPORT_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* ssh notices within 15 s that the link is gone. */
+#define TRANSPORT_SSH "ssh -o ServerAliveInterval=5 -o ServerAliveCountMax=3"
+
+struct transport {
+    pid_t child[2];             /* 0: none */
+};
+
+/* A host that can stand in a shell's command line: letters, digits, and @._:-[] */
+bool transport_is_host(const char *host);
+
+/* Starts `command` (NULL: TRANSPORT_SSH) with the host and the receiving xl's command behind it, the socket as its stdin and stdout. It does
+ * not see Ctrl-C: the migration ends it. Takes the socket. 0 or -errno. */
+int transport_start(struct transport *t, const char *command, const char *host, int socket);
+/* Copies stdin to the socket and the socket to stdout, in processes that end with this one. Takes the socket. */
+int transport_serve(struct transport *t, int socket);
+/* Until the last byte is through, at most so many seconds; then it is ended. */
+void transport_end(struct transport *t, unsigned seconds);
+
+#endif

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/* xl migrate --flic */
+#include "cli/cancel.h"
+#include "cli/human.h"
+#include "cli/member.h"
+#include "cli/transport.h"
+#include "cli/xl.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { KEY_FLIC = 0x100, KEY_TIMEOUT, KEY_DOWNTIME, KEY_JSON, KEY_SOCKET };
+
+struct migrate_request {
+    struct progress progress;   /* first: it is libflicxl's `user` */
+    struct transport transport;
+    const char *domain, *host;
+    bool quiet, json;
+    struct flicxl_migrate_params params;
+};
+
+static const struct argp_option options[] = {
+    { "flic", KEY_FLIC, NULL, 0, "Migrate through FLIC (else this is the stock xl migrate)", 0 },
+    { NULL, 's', "COMMAND", 0, "What reaches the host, instead of ssh: it gets the host and a command behind it", 0 },
+    { "max-downtime", KEY_DOWNTIME, "MS", 0, "How long the rest of the memory may take in the pause (10 to 3600000)", 0 },
+    { "timeout", KEY_TIMEOUT, "S", 0, "Give up after S seconds (1 to 86400); the guest runs on here", 0 },
+    { "quiet", 'q', NULL, 0, "No progress and no summary", 0 },
+    { "json", KEY_JSON, NULL, 0, "Print the figures as one JSON object instead of the summary", 0 },
+    { "socket", KEY_SOCKET, "PATH", 0, "Talk to flicd there", 0 },
+    { NULL, 'h', NULL, OPTION_HIDDEN, NULL, -1 },
+    { 0 },
+};
+
+static bool parse_downtime(const char *text, uint32_t *ret_ms)
+{
+    char *end;
+    unsigned long ms;
+
+    errno = 0;
+    ms = strtoul(text, &end, 10);
+    if (errno || !*text || *end || ms < 10 || ms > 3600000)
+        return false;
+    *ret_ms = (uint32_t)ms;
+    return true;
+}
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+    struct migrate_request *req = state->input;
+
+    switch (key) {
+    case KEY_FLIC: return 0;
+    case 's': req->params.command = arg; return 0;
+    case 'q': req->quiet = true; return 0;
+    case 'h': argp_state_help(state, state->out_stream, ARGP_HELP_STD_HELP); return 0;
+    case KEY_JSON: req->json = true; return 0;
+    case KEY_SOCKET: req->params.socket = arg; return 0;
+    case KEY_DOWNTIME:
+        if (!parse_downtime(arg, &req->params.max_downtime_ms))
+            argp_error(state, "--max-downtime takes whole milliseconds from 10 to 3600000, not '%s'", arg);
+        return 0;
+    case KEY_TIMEOUT:
+        if (!xl_parse_timeout(arg, &req->params.timeout_s))
+            argp_error(state, "--timeout takes whole seconds from 1 to 86400, not '%s'", arg);
+        return 0;
+    case ARGP_KEY_ARG:
+        if (state->arg_num >= 2)
+            argp_error(state, "'%s' is one argument too many", arg);
+        *(state->arg_num ? &req->host : &req->domain) = arg;
+        return 0;
+    case ARGP_KEY_END:
+        if (!req->host)
+            argp_error(state, "which domain, and to which host?");
+        if (!transport_is_host(req->host))
+            argp_error(state, "'%s' is no host name", req->host);
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp argp = {
+    options, parse_option, "--flic DOMAIN HOST",
+    "Migrates a running guest to another phone: what that phone has already is not sent. DOMAIN is a name, uuid or number; HOST is where ssh finds the "
+    "other phone, with this xl in front there too. Ctrl-C cancels: the guest runs on here.",
+    NULL, NULL, NULL,
+};
+
+static int attach(void *user, int socket)
+{
+    struct migrate_request *req = user;
+
+    return transport_start(&req->transport, req->params.command, req->host, socket);
+}
+
+static void print_summary(const struct migrate_request *req, const struct flicxl_info *info)
+{
+    json_t *figures = info->figures ? json_loads(info->figures, 0, NULL) : NULL;
+    char down[HUMAN_ROOM], sent[HUMAN_ROOM], there[HUMAN_ROOM], ram[HUMAN_ROOM];
+
+    (void)printf("migrated %s to %s: downtime %s, %s sent for %s of memory, %s was there already\n", req->domain, req->host,
+                 human_us(member_u64(figures, "downtime_us"), down), human_bytes(member_u64(figures, "sent_bytes"), sent),
+                 human_bytes(member_u64(figures, "ram_pages") * 4096, ram), human_bytes(member_u64(figures, "there_pages") * 4096, there));
+    json_decref(figures);
+}
+
+static int finish(const struct migrate_request *req, const struct flicxl_info *info, struct flic_err *err)
+{
+    int rc = 0;
+
+    if (req->json)
+        rc = xl_print_json(req->domain, info);
+    else if (!req->quiet)
+        print_summary(req, info);
+    if (!rc && fflush(stdout))
+        rc = -errno;
+    if (rc)
+        (void)flic_err_set(err, rc, "%s runs on %s, but the answer could not be written: %s", req->domain, req->host, strerror(-rc));
+    return rc;
+}
+
+/* xl's own monitor of a domain ends when the domain suspends: a guest that lives on here would have nobody to restart it. */
+static void watch_survivor(uint32_t domid, const struct progress *progress)
+{
+    struct flic_err err = { 0 };
+
+    if (progress->suspending && xl_watch(domid, false, &err))
+        (void)fprintf(stderr, "xl migrate: %s; nobody acts on this guest's shutdown now\n", err.text);
+}
+
+static int migrate(const struct xl_global *global, struct migrate_request *req, struct flic_err *err)
+{
+    struct xl_session session = { 0 };
+    struct flicxl_info info = { 0 };
+    uint32_t domid;
+    int r, rc = xl_session_open(global, &session, err);
+
+    if (!rc)
+        rc = xl_find_domain(session.ctx, req->domain, &domid, err);
+    if (rc)
+        goto out;
+    progress_init(&req->progress, "migrate", req->domain, req->params.cancel, req->quiet);
+    req->params.peer = req->host;
+    req->params.progress = progress_show;
+    req->params.attach = attach;
+    req->params.user = req;
+    r = flicxl_domain_migrate(session.ctx, domid, &req->params, &info, NULL);
+    progress_end(&req->progress);
+    transport_end(&req->transport, r ? 1 : 5);
+    if (r)
+        rc = xl_err_from_info(&info, r, err);
+    if (rc && rc != FLIC_E_UNSURE)
+        watch_survivor(domid, &req->progress);
+    info.domid = 0;             /* of no use to anyone once the guest is gone */
+    if (!rc)
+        rc = finish(req, &info, err);
+out:
+    free(info.figures);
+    xl_session_close(&session);
+    return rc;
+}
+
+int xl_migrate(const struct xl_global *global, int argc, char **argv)
+{
+    struct migrate_request req = { .domain = NULL };
+    struct flic_err err = { 0 };
+    char name[] = "xl migrate";
+    int rc;
+
+    argp_err_exit_status = 2;
+    flicxl_migrate_params_init(&req.params);
+    argv[0] = name;
+    (void)argp_parse(&argp, argc, argv, 0, NULL, &req);
+    req.params.cancel = cancel_on_signals();
+    rc = migrate(global, &req, &err);
+    return rc ? xl_report("migrate", &err) : 0;
+}

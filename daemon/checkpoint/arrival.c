@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+#include "daemon/checkpoint/arrival.h"
+
+#include "common/log.h"
+#include "common/mem.h"
+#include "daemon/checkpoint/base.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SEAL_BYTES (8u << 20)   /* new and unsealed: becomes durable at once */
+
+struct last { struct ck_delta delta; size_t order; };
+
+struct ck_arrival {
+    struct ck_store *store;
+    struct ck_facts facts;
+    struct ck_arrival_figures figures;
+    char *config; size_t config_len;
+    struct ck_map *map;
+    struct pk_writer *writer;
+    uint64_t sealed_bytes;      /* of the writer's new bytes */
+    bool reserved, committed, published;
+
+    struct nv_txn *txn;         /* from settle on */
+    struct nv_room room;
+    struct flic_id *leaves; size_t n_leaves;
+    struct last *last; size_t n_last, last_room;
+};
+
+static int no_memory(const struct ck_arrival *a, struct flic_err *err)
+{
+    return flic_err_set(err, -ENOMEM, "take in '%s': out of memory", a->facts.name);
+}
+
+/* ---- beginning ---- */
+
+/* A page that the base captured in its pause is in its NVRAM frame, and in no pack until it is moved there. Sealed, so that it can be
+ * read like the others. */
+static int take_captured(struct ck_arrival *a, const struct ck_loaded *base, struct flic_err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; !rc && i < base->root.n_delta; i++) {
+        const struct ck_delta *d = &base->root.delta[i];
+        const void *page;
+
+        if (d->frame == CK_NO_FRAME || d->gfn >= a->facts.gfn_end || pk_has(ck_packs(a->store), &d->id))
+            continue;
+        page = ck_delta_page(a->store, base, d, NULL);
+        if (page)
+            rc = ck_arrival_page(a, d->gfn, page, err);
+        else if (ck_map_set(a->map, d->gfn, &FLIC_ID_HOLE))     /* damaged: it is sent again */
+            rc = no_memory(a, err);
+    }
+    return rc ? rc : ck_arrival_seal(a, err);
+}
+
+/* Everything that the base names is kept from collections by our writer from here on. */
+static int take_base(struct ck_arrival *a, const struct ck_loaded *base, struct flic_err *err)
+{
+    struct ck_map *map = NULL;
+    int rc = ck_load_map(a->store, base, &map, err);
+
+    if (rc)
+        return rc;
+    for (uint64_t gfn = 0; !rc && gfn < a->facts.gfn_end; gfn++) {
+        struct flic_id id = ck_map_get(map, gfn);
+        bool there = false;
+
+        if (flic_id_equal(&id, &FLIC_ID_HOLE))
+            continue;
+        if (!flic_id_equal(&id, &FLIC_ID_ZERO))
+            rc = pk_keep(a->writer, &id, &there, err);
+        if (!rc && (there || flic_id_equal(&id, &FLIC_ID_ZERO)) && ck_map_set(a->map, gfn, &id))
+            rc = no_memory(a, err);
+    }
+    ck_map_free(map);
+    return rc ? rc : take_captured(a, base, err);
+}
+
+static int name_it(struct ck_arrival *a, const struct ck_facts *facts, struct flic_err *err)
+{
+    a->facts = *facts;
+    a->facts.store = *ck_store_uuid(a->store);
+    if (facts->gfn_end > CK_GFN_END_MAX)
+        return flic_err_set(err, FLIC_E_REFUSED, "take in '%s': it reaches gfn 0x%llx: too large", facts->name,
+                            (unsigned long long)facts->gfn_end);
+    if (flic_uuid_draw(&a->facts.id))
+        return flic_err_errno(err, "draw a checkpoint id");
+    return ck_next_seq(a->store, &a->facts.guest, &a->facts.seq, err);
+}
+
+int ck_arrival_new(struct ck_store *store, const struct ck_facts *facts, const char *config, size_t config_len,
+                   const struct ck_loaded *base, struct ck_arrival **ret_arrival, struct flic_err *err)
+{
+    struct ck_arrival *a = calloc(1, sizeof(*a));
+    int rc;
+
+    if (!a)
+        return flic_err_set(err, -ENOMEM, "take in a guest: out of memory");
+    a->store = store;
+    rc = name_it(a, facts, err);
+    if (!rc && (config_len >= CK_CONFIG_MAX || !(a->config = malloc(config_len + 1))))
+        rc = no_memory(a, err);
+    if (!rc) {
+        memcpy(a->config, config, config_len);
+        a->config_len = config_len;
+        rc = ck_map_new(facts->gfn_end, &a->map, err);
+    }
+    if (!rc)
+        rc = pk_writer_new(ck_packs(store), &a->writer, err);
+    if (!rc && base)
+        rc = take_base(a, base, err);
+    if (!rc) {
+        rc = ck_reserve(store, err);
+        a->reserved = !rc;
+    }
+    if (rc) {
+        ck_arrival_free(a);
+        return rc;
+    }
+    *ret_arrival = a;
+    return 0;
+}
+
+void ck_arrival_free(struct ck_arrival *a)
+{
+    struct flic_err err = { 0 };
+
+    if (!a)
+        return;
+    nv_txn_abort(a->txn);
+    if (a->committed && !a->published) {
+        struct nv_name name = { .guest = a->facts.guest, .seq = a->facts.seq };
+
+        if (nv_drop_unpublished(ck_arena(a->store), &name, &err))
+            flic_warn("drop a checkpoint that did not arrive whole: %s; the next start of flicd does it", err.text);
+    }
+    ck_end_writer(a->store, a->writer);
+    if (a->reserved)
+        ck_unreserve(a->store);
+    ck_map_free(a->map);
+    free(a->leaves);
+    free(a->last);
+    free(a->config);
+    free(a);
+}
+
+const struct ck_facts *ck_arrival_facts(const struct ck_arrival *a) { return &a->facts; }
+
+void ck_arrival_get_figures(const struct ck_arrival *a, struct ck_arrival_figures *ret_figures)
+{
+    struct pk_put_stats stats;
+
+    *ret_figures = a->figures;
+    pk_get_put_stats(a->writer, &stats);
+    ret_figures->flash_bytes = stats.flash_bytes;
+}
+
+/* ---- pages ---- */
+
+struct flic_id ck_arrival_id(const struct ck_arrival *a, uint64_t gfn)
+{
+    return ck_map_get(a->map, gfn);
+}
+
+int ck_arrival_read(struct ck_arrival *a, const struct flic_id *ids, size_t n,
+                    int (*got)(size_t tag, const void *page, void *arg), void *arg, struct flic_err *err)
+{
+    return pk_read_pages(ck_packs(a->store), ids, n, got, arg, err);
+}
+
+int ck_arrival_set(struct ck_arrival *a, uint64_t gfn, const struct flic_id *id, struct flic_err *err)
+{
+    return ck_map_set(a->map, gfn, id) ? no_memory(a, err) : 0;
+}
+
+int ck_arrival_adopt(struct ck_arrival *a, uint64_t gfn, const struct flic_id *id, bool *ret_there, struct flic_err *err)
+{
+    int rc = pk_keep(a->writer, id, ret_there, err);
+
+    return rc || !*ret_there ? rc : ck_arrival_set(a, gfn, id, err);
+}
+
+static int put(struct ck_arrival *a, const void *page, struct flic_id *ret_id, struct flic_err *err)
+{
+    bool is_new;
+    int rc = 0;
+
+    *ret_id = FLIC_ID_ZERO;
+    if (!flic_is_zero(page, FLIC_PAGE_SIZE)) {
+        rc = pk_put(a->writer, PK_PAGE, page, FLIC_PAGE_SIZE, ret_id, &is_new, err);
+        if (!rc)
+            *(is_new ? &a->figures.new_pages : &a->figures.dedup_pages) += 1;
+    }
+    a->figures.pages++;
+    return rc;
+}
+
+int ck_arrival_page(struct ck_arrival *a, uint64_t gfn, const void *page, struct flic_err *err)
+{
+    struct pk_put_stats stats;
+    struct flic_id id;
+    int rc;
+
+    ck_work_begin(a->store);
+    rc = put(a, page, &id, err);
+    ck_work_end(a->store);
+    if (!rc)
+        rc = ck_arrival_set(a, gfn, &id, err);
+    pk_get_put_stats(a->writer, &stats);
+    return rc || stats.new_bytes - a->sealed_bytes < SEAL_BYTES ? rc : ck_arrival_seal(a, err);
+}
+
+int ck_arrival_seal(struct ck_arrival *a, struct flic_err *err)
+{
+    struct pk_put_stats stats;
+    int rc;
+
+    ck_work_begin(a->store);
+    rc = pk_seal(a->writer, err);
+    ck_work_end(a->store);
+    pk_get_put_stats(a->writer, &stats);
+    a->sealed_bytes = stats.new_bytes;
+    return rc;
+}
+
+/* ---- the last ones ---- */
+
+/* Asks for as much NVRAM as the pages need, and takes what there is: what does not fit goes to flash. */
+static int reserve_nvram(struct ck_arrival *a, uint64_t pages, struct flic_err *err)
+{
+    struct ck_root parts = { .state_len = 1u << 20, .config_len = a->config_len, .n_leaves = a->n_leaves };
+    uint32_t fixed = ck_root_frames(&parts, a->last_room);
+    int rc;
+
+    nv_txn_abort(a->txn);
+    a->txn = NULL;
+    while ((rc = nv_txn_begin(ck_arena(a->store), fixed + (uint32_t)pages, &a->txn, err)) == FLIC_E_NOSPACE && pages)
+        pages = pages > 256 ? pages / 2 : 0;
+    if (rc)
+        return flic_err_wrap(err, rc, "take in '%s'", a->facts.name);
+    if (err)
+        *err = (struct flic_err){ 0 };      /* a try that was too large is no error */
+    nv_txn_expect(a->txn, nv_txn_frames(a->txn));
+    a->room = (struct nv_room){ .end = (uint32_t)pages };
+    return 0;
+}
+
+int ck_arrival_settle(struct ck_arrival *a, uint64_t pages, struct flic_err *err)
+{
+    uint64_t zero;
+    int rc;
+
+    a->facts.pages = ck_map_pages(a->map, &zero);
+    a->last_room = a->facts.pages + pages + 4096;
+    free(a->last);
+    free(a->leaves);
+    a->leaves = NULL;
+    a->last = malloc(a->last_room * sizeof(*a->last));
+    if (!a->last)
+        return no_memory(a, err);
+    ck_work_begin(a->store);
+    rc = ck_map_store(a->map, a->writer, &a->leaves, &a->n_leaves, err);
+    ck_work_end(a->store);
+    if (!rc)
+        rc = ck_arrival_seal(a, err);
+    return rc ? rc : reserve_nvram(a, pages, err);
+}
+
+int ck_arrival_last(struct ck_arrival *a, uint64_t gfn, const void *page, struct flic_err *err)
+{
+    struct ck_delta d = { .gfn = gfn, .frame = CK_NO_FRAME, .id = FLIC_ID_ZERO };
+    int rc = 0;
+
+    if (a->n_last == a->last_room || gfn >= a->facts.gfn_end)
+        return flic_err_set(err, FLIC_E_PROTOCOL, "take in '%s': it has more last pages than memory", a->facts.name);
+    if (page)
+        d.id = nv_txn_add_page(a->txn, &a->room, page, ck_secret(a->store), &d.frame);
+    if (d.frame != CK_NO_FRAME) {
+        a->figures.nvram_pages++;
+    } else if (page && !flic_id_equal(&d.id, &FLIC_ID_ZERO)) {
+        rc = put(a, page, &d.id, err);      /* NVRAM is full */
+        a->figures.spilled_pages++;
+    }
+    if (rc)
+        return rc;
+    a->last[a->n_last] = (struct last){ d, a->n_last };
+    a->n_last++;
+    return 0;
+}
+
+static int by_gfn(const void *a, const void *b)
+{
+    const struct last *x = a, *y = b;
+
+    if (x->delta.gfn != y->delta.gfn)
+        return x->delta.gfn < y->delta.gfn ? -1 : 1;
+    return x->order < y->order ? -1 : x->order > y->order;
+}
+
+/* The delta as it is stored, of each gfn what came last: gives. Counts the pages that it adds to the map's. */
+static uint8_t *delta_bytes(struct ck_arrival *a, size_t *ret_n)
+{
+    uint8_t *bytes = malloc(a->n_last * CK_DELTA_ENTRY + 1);
+    size_t n = 0;
+
+    qsort(a->last, a->n_last, sizeof(*a->last), by_gfn);
+    for (size_t i = 0; bytes && i < a->n_last; i++) {
+        const struct ck_delta *d = &a->last[i].delta;
+        struct flic_id before = ck_map_get(a->map, d->gfn);
+
+        if (i + 1 < a->n_last && a->last[i + 1].delta.gfn == d->gfn)
+            continue;
+        a->facts.pages += flic_id_equal(&before, &FLIC_ID_HOLE);
+        ck_delta_put(bytes + n++ * CK_DELTA_ENTRY, d);
+    }
+    *ret_n = n;
+    return bytes;
+}
+
+static struct ck_part put_part(struct ck_arrival *a, uint32_t *next, const void *data, size_t len)
+{
+    struct ck_part part = { .frame = *next, .len = len, .checksum = flic_checksum(data, len) };
+
+    *next += nv_txn_put_bytes(a->txn, *next, data, len);
+    return part;
+}
+
+int ck_arrival_commit(struct ck_arrival *a, const void *state, size_t state_len, uint64_t taken_ns, struct flic_err *err)
+{
+    struct nv_name name = { .guest = a->facts.guest, .seq = a->facts.seq };
+    uint32_t next = a->room.next < a->room.end ? a->room.next : a->room.end;
+    size_t n_delta;
+    FLIC_AUTO_FREE uint8_t *delta = delta_bytes(a, &n_delta);
+    struct ck_parts parts;
+    void *record;
+    size_t len;
+    int rc = a->figures.spilled_pages ? ck_arrival_seal(a, err) : 0;
+
+    if (!delta && !rc)
+        rc = no_memory(a, err);
+    if (rc)
+        return rc;
+    a->facts.taken_ns = taken_ns;
+    a->facts.ws_pages = a->figures.nvram_pages + a->figures.spilled_pages;
+    parts.state = put_part(a, &next, state, state_len);
+    parts.config = put_part(a, &next, a->config, a->config_len);
+    parts.leaves = put_part(a, &next, a->leaves, a->n_leaves * sizeof(*a->leaves));
+    parts.delta = put_part(a, &next, delta, n_delta * CK_DELTA_ENTRY);
+    a->figures.nvram_bytes = (uint64_t)next * FLIC_PAGE_SIZE;
+    rc = ck_root_encode_record(&a->facts, &parts, &record, &len);
+    if (rc)
+        return no_memory(a, err);
+    rc = nv_txn_commit(a->txn, &name, next, record, len, err);
+    free(record);
+    if (rc)
+        return rc;
+    a->txn = NULL;
+    a->committed = true;
+    return 0;
+}
+
+int ck_arrival_publish(struct ck_arrival *a, const char *disks, size_t len, struct flic_err *err)
+{
+    struct nv_name name = { .guest = a->facts.guest, .seq = a->facts.seq };
+    struct ck_entry entry = { .id = a->facts.id };
+    int rc;
+
+    if (len > CK_DISKS_MAX)
+        return flic_err_set(err, FLIC_E_REFUSED, "take in '%s': it has too many disks to record", a->facts.name);
+    rc = nv_note_add(ck_arena(a->store), &name, NV_NOTE_PUBLISHED, disks, len, err);
+    if (rc)
+        return rc;
+    a->published = true;
+    entry.info = (struct ix_checkpoint){
+        .guest = a->facts.guest, .seq = a->facts.seq, .taken_ns = a->facts.taken_ns, .ram_bytes = a->facts.pages * FLIC_PAGE_SIZE,
+        .working_set_bytes = a->facts.ws_pages * FLIC_PAGE_SIZE, .places = IX_NVRAM,
+    };
+    memcpy(entry.info.name, a->facts.name, sizeof(entry.info.name));
+    memcpy(entry.info.arch, a->facts.arch, sizeof(entry.info.arch));
+    a->reserved = false;
+    ck_add(a->store, &entry);
+    return 0;
+}

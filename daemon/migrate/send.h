@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/*
+ * send - a running guest to a peer: rounds while it runs, what is left in its pause. Beside a save of the same guest, which finds out what was
+ * written and makes the guest durable here; pages are read from the guest itself.
+ *
+ *   ms_new     hello, offer: the peer takes it or says why not
+ *   ms_live    all pages, then what was written meanwhile, until the rest fits the pause that is allowed
+ *   ms_once_more   after ck_save_settle(): what was written while both sides prepared for the pause
+ *   ms_last    in the pause: the rest, the machine state, the sums of all
+ *   ms_await   until it is whole and durable there
+ *   ms_hand_over   the one message after which the guest is the peer's
+ *
+ * Every page that goes unsent into ms_last() is one that log-dirty named after it was sent, or that was never sent. One thread.
+ */
+#ifndef FLIC_DAEMON_MIGRATE_SEND_H
+#define FLIC_DAEMON_MIGRATE_SEND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "common/uuid.h"
+#include "daemon/checkpoint/save.h"
+#include "daemon/migrate/wire.h"
+#include "libxl-ext/flx.h"
+
+struct ms_params {
+    struct mw_wire *wire;               /* borrowed, as all */
+    struct flx_dom *dom;
+    const struct flic_uuid *migration;  /* drawn for this one */
+    const char *config;                 /* libxl JSON */
+    const char *disks;                  /* JSON text of disks.h; what the receiver must find */
+    const char *owner_group;            /* "": none */
+    unsigned max_downtime_ms;           /* for the rest of the pages: how long the link may take for them */
+    unsigned rounds_max;
+    void (*progress)(void *arg, const char *phase, uint64_t done_bytes, uint64_t total_bytes);
+    void *arg;
+};
+
+struct ms_figures {
+    uint64_t ram_pages, zero_pages;     /* of the guest, when it was offered */
+    uint64_t there_pages;               /* the peer had them */
+    uint64_t sent_pages, resent_pages;  /* pages sent, all rounds; of these, sent before already */
+    uint64_t last_pages, last_zero_pages;       /* of these, in the pause */
+    uint64_t page_bytes;                /* the pages as they were on the wire: compressed */
+    uint64_t sent_bytes, received_bytes;        /* everything on the wire */
+    uint64_t rounds, live_us, last_us, await_us, expected_downtime_us;
+    uint64_t bytes_per_s;               /* of the link, as far as it is known */
+};
+
+struct ms_sender;
+int ms_new(const struct ms_params *params, struct ms_sender **ret_sender, struct flic_err *err);
+void ms_free(struct ms_sender *sender);         /* accepts NULL */
+
+/* For ck_save_params.dirtied: from ck_save_rounds() on. */
+void ms_dirtied(struct ms_sender *sender, const uint64_t *bitmap, uint64_t gfn_end);
+
+int ms_live(struct ms_sender *sender, struct ck_save *save, struct flic_err *err);
+int ms_once_more(struct ms_sender *sender, struct ck_save *save, struct flic_err *err);
+/* suspended_us: CLOCK_MONOTONIC, when the guest was found suspended. */
+int ms_last(struct ms_sender *sender, const void *state, size_t state_len, uint64_t suspended_us, struct flic_err *err);
+int ms_await(struct ms_sender *sender, struct flic_err *err);
+/* *ret_sent: whether the message may have reached the peer. Then only it can tell where the guest is, unless 0 is returned. */
+int ms_hand_over(struct ms_sender *sender, bool *ret_sent, struct flic_err *err);
+
+void ms_get_figures(const struct ms_sender *sender, struct ms_figures *ret_figures);
+
+#endif

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+#include "daemon/migrate/wire.h"
+
+#include "common/bytes.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#define HEAD 8u
+#define TICK_MS 200
+#define PIECES_MAX 4u
+#define REASON_MAX 400u
+
+struct mw_wire {
+    int fd;
+    bool (*cancelled)(void *arg);
+    void *arg;
+    uint8_t *in;                /* HEAD + MW_PAYLOAD_MAX */
+    size_t have, taken;         /* bytes in it; of these, the message given out last */
+    bool ended, peer_aborted;
+    bool in_frame;              /* sent a part of one */
+    struct mw_counts counts;
+};
+
+static uint64_t now_ms(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);   /* cannot fail for this clock */
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+int mw_new(int fd, const void *early, size_t n_early, bool (*cancelled)(void *arg), void *arg, struct mw_wire **ret_wire,
+           struct flic_err *err)
+{
+    struct mw_wire *w = calloc(1, sizeof(*w));
+    uint8_t *in = malloc(HEAD + MW_PAYLOAD_MAX);
+    int flags = fcntl(fd, F_GETFL);
+
+    if (!w || !in || n_early > HEAD + MW_PAYLOAD_MAX || flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK)) {
+        free(in);
+        free(w);
+        (void)close(fd);
+        return flic_err_set(err, -ENOMEM, "talk to the peer: out of memory");
+    }
+    *w = (struct mw_wire){ .fd = fd, .cancelled = cancelled, .arg = arg, .in = in, .have = n_early };
+    if (n_early)
+        memcpy(in, early, n_early);
+    w->counts.received = n_early;
+    *ret_wire = w;
+    return 0;
+}
+
+void mw_free(struct mw_wire *w)
+{
+    if (!w)
+        return;
+    (void)close(w->fd);
+    free(w->in);
+    free(w);
+}
+
+/* ---- what the peer says on its own ---- */
+
+static int told_why(struct mw_wire *w, const uint8_t *data, size_t len, struct flic_err *err)
+{
+    struct flic_reader r = flic_reader_of(data, len);
+    int code = (int)flic_get_u32(&r);
+    size_t n;
+    const char *reason = flic_get_blob(&r, REASON_MAX, &n);
+
+    w->peer_aborted = true;
+    if (r.bad || code >= 0)
+        return flic_err_set(err, FLIC_E_PROTOCOL, "the peer gave up without a reason");
+    return flic_err_set(err, code, "the peer says: %.*s", (int)n, reason);
+}
+
+/* The message at the start of what was read, if it is there whole. 1: yes, 0: not yet. */
+static int look(struct mw_wire *w, struct mw_message *ret, struct flic_err *err)
+{
+    struct flic_reader r = flic_reader_of(w->in, w->have);
+    uint32_t len;
+
+    if (w->have < HEAD)
+        return 0;
+    len = flic_get_u32(&r);
+    ret->type = (enum mw_type)flic_get_u16(&r);
+    if (len > MW_PAYLOAD_MAX || flic_get_u16(&r))
+        return flic_err_set(err, FLIC_E_PROTOCOL, "the peer sent what is no message");
+    if (w->have < HEAD + len)
+        return 0;
+    ret->data = w->in + HEAD;
+    ret->len = len;
+    return 1;
+}
+
+/* Reads what is there. An end of the stream is remembered, not an error yet: a last message may stand before it. */
+static int fill(struct mw_wire *w, struct flic_err *err)
+{
+    ssize_t n = read(w->fd, w->in + w->have, HEAD + MW_PAYLOAD_MAX - w->have);
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    if (n < 0 && errno != ECONNRESET && errno != EPIPE)
+        return flic_err_errno(err, "read from the peer");
+    if (n <= 0)
+        w->ended = true;
+    else
+        w->have += (size_t)n, w->counts.received += (uint64_t)n;
+    return 0;
+}
+
+static int lost(struct flic_err *err)
+{
+    return flic_err_set(err, -ECONNRESET, "the connection to the peer was lost");
+}
+
+/* The stream ended, or cannot be written to: what the peer said last is the reason, if it said one. */
+static int why_lost(struct mw_wire *w, struct flic_err *err)
+{
+    struct mw_message m;
+
+    for (uint64_t end = now_ms() + 1000; !w->ended && now_ms() < end;) {
+        struct pollfd p = { .fd = w->fd, .events = POLLIN };
+
+        if (w->have == HEAD + MW_PAYLOAD_MAX || poll(&p, 1, 100) < 0 || fill(w, NULL))
+            break;
+    }
+    while (look(w, &m, NULL) == 1) {
+        if (m.type == MW_ABORT)
+            return told_why(w, m.data, m.len, err);
+        w->have -= HEAD + m.len;
+        memmove(w->in, w->in + HEAD + m.len, w->have);
+    }
+    return lost(err);
+}
+
+static int check(const struct mw_wire *w, uint64_t since, unsigned silence_s, struct flic_err *err)
+{
+    if (w->cancelled(w->arg))
+        return flic_err_set(err, FLIC_E_CANCELLED, "cancelled");
+    if (now_ms() - since > (silence_s ? silence_s : MW_SILENCE_S) * 1000ull)
+        return flic_err_set(err, FLIC_E_TIMEOUT, "the peer was silent for %u s", silence_s ? silence_s : MW_SILENCE_S);
+    return 0;
+}
+
+/* ---- sending ---- */
+
+/* A peer that gives up while it is sent to says so now: what it says then is no answer to anything else. */
+static int listen_while_sending(struct mw_wire *w, struct flic_err *err)
+{
+    struct mw_message m;
+    int rc = fill(w, err);
+
+    if (rc)
+        return rc;
+    if (w->ended)
+        return why_lost(w, err);
+    rc = look(w, &m, err);
+    return rc == 1 && m.type == MW_ABORT ? told_why(w, m.data, m.len, err) : rc < 0 ? rc : 0;
+}
+
+/* Moves the pieces on by what was written. */
+static void advance(struct iovec *v, size_t *at, size_t n)
+{
+    while (n && n >= v[*at].iov_len) {
+        n -= v[*at].iov_len;
+        ++*at;
+    }
+    if (n) {
+        v[*at].iov_base = (char *)v[*at].iov_base + n;
+        v[*at].iov_len -= n;
+    }
+}
+
+static int write_all(struct mw_wire *w, struct iovec *v, size_t n, struct flic_err *err)
+{
+    uint64_t since = now_ms();
+    size_t at = 0;
+    int rc;
+
+    while (at < n) {
+        struct pollfd p = { .fd = w->fd, .events = POLLOUT | (w->have < HEAD + MW_PAYLOAD_MAX ? POLLIN : 0) };
+        struct msghdr msg = { .msg_iov = v + at, .msg_iovlen = n - at };
+        ssize_t wrote = sendmsg(w->fd, &msg, MSG_NOSIGNAL);
+
+        if (wrote > 0) {
+            w->counts.sent += (uint64_t)wrote;
+            advance(v, &at, (size_t)wrote);
+            since = now_ms();
+            continue;
+        }
+        if (wrote < 0 && errno != EAGAIN && errno != EINTR)
+            return why_lost(w, err);
+        rc = check(w, since, 0, err);
+        if (rc)
+            return rc;
+        if (poll(&p, 1, TICK_MS) > 0 && p.revents & POLLIN && (rc = listen_while_sending(w, err)))
+            return rc;
+    }
+    return 0;
+}
+
+int mw_send(struct mw_wire *w, enum mw_type type, const struct mw_piece *pieces, size_t n, struct flic_err *err)
+{
+    struct iovec v[PIECES_MAX + 1];
+    uint8_t head[HEAD];
+    size_t len = 0, k = 1;
+    int rc;
+
+    for (size_t i = 0; i < n && i < PIECES_MAX; i++) {
+        len += pieces[i].len;
+        if (pieces[i].len)
+            v[k++] = (struct iovec){ (void *)(uintptr_t)pieces[i].data, pieces[i].len };
+    }
+    if (n > PIECES_MAX || len > MW_PAYLOAD_MAX)
+        return flic_err_set(err, FLIC_E_INTERNAL, "a message of %zu bytes is too long for the peer", len);
+    for (size_t i = 0; i < 4; i++)
+        head[i] = (uint8_t)(len >> 8 * i);
+    head[4] = (uint8_t)type;
+    head[5] = head[6] = head[7] = 0;
+    v[0] = (struct iovec){ head, HEAD };
+    w->in_frame = true;
+    rc = write_all(w, v, k, err);
+    w->in_frame = rc != 0;
+    return rc;
+}
+
+int mw_send_bytes(struct mw_wire *w, enum mw_type type, const void *data, size_t len, struct flic_err *err)
+{
+    struct mw_piece piece = { data, len };
+
+    return mw_send(w, type, &piece, 1, err);
+}
+
+/* In the middle of a frame nothing else can be said. The reason is short: there is room for it, or the peer reads nothing. */
+void mw_abort(struct mw_wire *w, int code, const char *reason)
+{
+    size_t len = strlen(reason) < REASON_MAX ? strlen(reason) : REASON_MAX;
+    struct pollfd p = { .fd = w->fd, .events = POLLOUT };
+    struct flic_builder b;
+
+    if (w->ended || w->peer_aborted || w->in_frame)
+        return;
+    flic_builder_init(&b);
+    flic_put_u32(&b, (uint32_t)(4 + 4 + len));
+    flic_put_u16(&b, MW_ABORT);
+    flic_put_u16(&b, 0);
+    flic_put_u32(&b, (uint32_t)code);
+    flic_put_blob(&b, reason, (uint32_t)len);
+    if (!b.bad && poll(&p, 1, 1000) == 1)
+        (void)send(w->fd, b.data, b.len, MSG_NOSIGNAL | MSG_DONTWAIT);     /* the connection ends anyway */
+    flic_builder_fini(&b);
+}
+
+bool mw_peer_aborted(const struct mw_wire *w) { return w->peer_aborted; }
+
+/* ---- receiving ---- */
+
+static void drop_taken(struct mw_wire *w)
+{
+    w->have -= w->taken;
+    memmove(w->in, w->in + w->taken, w->have);
+    w->taken = 0;
+}
+
+int mw_receive(struct mw_wire *w, unsigned silence_s, struct mw_message *ret, struct flic_err *err)
+{
+    uint64_t since = now_ms();
+    int rc;
+
+    drop_taken(w);
+    while (!(rc = look(w, ret, err))) {
+        struct pollfd p = { .fd = w->fd, .events = POLLIN };
+        size_t before = w->have;
+
+        if (w->ended)
+            return lost(err);
+        rc = check(w, since, silence_s, err);
+        if (rc)
+            return rc;
+        if (poll(&p, 1, TICK_MS) > 0 && (rc = fill(w, err)))
+            return rc;
+        if (w->have > before)
+            since = now_ms();
+    }
+    if (rc < 0)
+        return rc;
+    if (ret->type == MW_ABORT)
+        return told_why(w, ret->data, ret->len, err);
+    w->taken = HEAD + ret->len;
+    return 0;
+}
+
+int mw_expect(struct mw_wire *w, enum mw_type type, unsigned silence_s, struct mw_message *ret, struct flic_err *err)
+{
+    int rc = mw_receive(w, silence_s, ret, err);
+
+    if (!rc && ret->type != type)
+        rc = flic_err_set(err, FLIC_E_PROTOCOL, "the peer sent message %u where %u was due", (unsigned)ret->type, (unsigned)type);
+    return rc;
+}
+
+void mw_get_counts(const struct mw_wire *w, struct mw_counts *ret_counts)
+{
+    *ret_counts = w->counts;
+}

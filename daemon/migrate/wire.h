@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/*
+ * wire - the connection of a migration: framed messages over any stream. docs/peer-protocol.md has the words and their order.
+ *
+ * A frame is u32 length of the payload, u16 type, u16 zero, payload; little endian. The peer is hostile: a frame that is longer
+ * than MW_PAYLOAD_MAX, or of a type that is not asked for, ends the connection. Reads and writes give up when `cancelled` says so,
+ * and when nothing moved for MW_SILENCE_S. A peer that gives up says why in an MW_ABORT; its reason is then the error of
+ * whatever call meets it. For one thread at a time.
+ */
+#ifndef FLIC_DAEMON_MIGRATE_WIRE_H
+#define FLIC_DAEMON_MIGRATE_WIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/err.h"
+
+#define MW_PAYLOAD_MAX (2u << 20)
+#define MW_SILENCE_S 120u
+
+enum mw_type {
+    MW_HELLO = 1,       /* both: JSON */
+    MW_OFFER,           /* sender: JSON, the guest */
+    MW_SKETCH,          /* sender: machine state of the running guest, for what must be known early */
+    MW_ACCEPT,          /* receiver: JSON */
+    MW_LEAF,            /* sender: 2 MiB of the guest: what is there */
+    MW_SAME,            /* receiver: u8, 1: it has that leaf */
+    MW_DIGESTS,         /* sender: of that leaf's pages */
+    MW_NEED,            /* receiver: bitmap of those that are to be sent */
+    MW_PAGES,           /* sender */
+    MW_ZEROS,           /* sender */
+    MW_SYNC,            /* sender: u32 round; everything up to here is to be kept */
+    MW_SYNCED,          /* receiver: u32 round */
+    MW_PREPARE,         /* sender: u64 pages expected in the pause */
+    MW_PREPARED,        /* receiver */
+    MW_STATE,           /* sender: u64 ns since the suspend, then the machine state */
+    MW_CHECK,           /* sender: u64 sums of all leaves */
+    MW_READY,           /* receiver: the guest is whole, paused and durable here */
+    MW_GO,              /* sender: it is yours */
+    MW_RUNNING,         /* receiver: it is mine */
+    MW_ABORT,           /* both: JSON code and reason */
+};
+
+struct mw_wire;
+
+struct mw_counts { uint64_t sent, received; };      /* all bytes, frames' heads included */
+
+/* Takes `fd`; `early` are bytes that were read from it already. */
+int mw_new(int fd, const void *early, size_t n_early, bool (*cancelled)(void *arg), void *arg, struct mw_wire **ret_wire,
+           struct flic_err *err);
+void mw_free(struct mw_wire *wire);     /* accepts NULL; closes */
+
+/* A piece of a payload; pieces are sent one behind the other. */
+struct mw_piece { const void *data; size_t len; };
+int mw_send(struct mw_wire *wire, enum mw_type type, const struct mw_piece *pieces, size_t n, struct flic_err *err);
+int mw_send_bytes(struct mw_wire *wire, enum mw_type type, const void *data, size_t len, struct flic_err *err);
+
+/* The next message; its payload is borrowed until the next call. `silence_s`: how long nothing may come, 0: MW_SILENCE_S. */
+struct mw_message { enum mw_type type; const uint8_t *data; size_t len; };
+int mw_receive(struct mw_wire *wire, unsigned silence_s, struct mw_message *ret_message, struct flic_err *err);
+/* The same, and any other type than this is FLIC_E_PROTOCOL. */
+int mw_expect(struct mw_wire *wire, enum mw_type type, unsigned silence_s, struct mw_message *ret_message, struct flic_err *err);
+
+/* Tells the peer why, as well as it can be told; never fails, waits for at most a second. */
+void mw_abort(struct mw_wire *wire, int code, const char *reason);
+/* Whether it was the peer who gave up. */
+bool mw_peer_aborted(const struct mw_wire *wire);
+
+void mw_get_counts(const struct mw_wire *wire, struct mw_counts *ret_counts);
+
+#endif

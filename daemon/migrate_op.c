@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/*
+ * migrate_op - a guest leaves: a save whose pages also go to a peer, and in the end the guest itself.
+ *
+ *   open -> ready -> (tunnel) -> offer -> (join) -> live -> suspend -> captured, the rest sent -> (publish) -> there whole
+ *        -> "handing" durable -> go -> running there -> "gone" durable, published
+ *
+ * Up to "handing" a failure leaves the guest running here. After it only the peer knows: if its answer does not come, the guest stays
+ * suspended, and moves.h sees to it.
+ */
+#include "common/log.h"
+#include "daemon/checkpoint/save.h"
+#include "daemon/disks.h"
+#include "daemon/migrate/send.h"
+#include "daemon/moves.h"
+#include "daemon/op.h"
+#include "daemon/tracking.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define TUNNEL_TIMEOUT_S 300    /* somebody may be typing a password */
+#define JOIN_TIMEOUT_S 60
+
+struct run {
+    struct fd_op *op;
+    struct flx_dom *dom;
+    struct flx_info info;
+    const char *config, *peer, *command;
+    struct mv_move move;
+    struct mw_wire *wire;
+    struct ms_sender *sender;
+    struct ck_save *save;
+    struct ck_base *base;       /* of a guest tracked ahead: to be given back */
+    struct tk_status tracked;
+    uint64_t suspended_us, began_pause_us, pause_us;
+    bool asked_suspend, handing, gone;
+    struct ms_figures sent;
+    struct ck_save_figures saved;
+    struct ck_facts facts;
+};
+
+static uint64_t now_us(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);   /* cannot fail for this clock */
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* Past the hand-over nothing that is said here counts any more, only what the peer says. */
+static bool is_cancelled(void *arg)
+{
+    struct run *r = arg;
+
+    return !r->handing && fd_op_cancelled(r->op);
+}
+
+static bool cancelled(void *arg)
+{
+    return fd_op_cancelled(((struct run *)arg)->op);
+}
+
+static void progress(void *arg, const char *phase, uint64_t done, uint64_t total)
+{
+    fd_op_progress(((struct run *)arg)->op, phase, done, total);
+}
+
+static void dirtied(void *arg, const uint64_t *bitmap, uint64_t gfn_end)
+{
+    ms_dirtied(((struct run *)arg)->sender, bitmap, gfn_end);
+}
+
+/* ---- the pause ---- */
+
+static int suspend(void *arg, struct flic_err *err)
+{
+    struct run *r = arg;
+    int rc;
+
+    r->began_pause_us = now_us();
+    rc = fd_op_suspend(r->op, err);
+    r->suspended_us = now_us();
+    return rc;
+}
+
+/* The checkpoint is captured here: what the peer lacks goes out before anything is unmapped. */
+static int send_last(void *arg, struct flic_err *err)
+{
+    struct run *r = arg;
+    size_t len;
+    const void *state = ck_save_state(r->save, &len);
+
+    return ms_last(r->sender, state, len, r->suspended_us, err);
+}
+
+/* ---- steps ---- */
+
+static const char *text_of(const struct run *r, const char *member)
+{
+    const char *text = json_string_value(json_object_get(r->op->request, member));
+
+    return text ? text : "";
+}
+
+static int open_domain(struct run *r, struct flic_err *err)
+{
+    json_t *domid = json_object_get(r->op->request, "domid");
+    int rc;
+
+    r->config = text_of(r, "config");
+    r->peer = text_of(r, "peer");
+    r->command = text_of(r, "command");
+    if (!json_is_integer(domid) || json_integer_value(domid) <= 0 || json_integer_value(domid) > 0x7fef || !*r->config ||
+        strlen(r->config) >= CK_CONFIG_MAX || !*r->peer || strlen(r->peer) >= sizeof(r->move.peer) ||
+        strlen(r->command) >= sizeof(r->move.command))
+        return flic_err_set(err, FLIC_E_PROTOCOL, "a migration needs a domid, the domain's libxl JSON and the peer's name");
+    rc = flx_open((uint32_t)json_integer_value(domid), &r->dom, err);
+    if (!rc)
+        rc = flx_info(r->dom, &r->info, err);
+    if (rc)
+        return rc;
+    fd_op_describe(r->op, r->info.domid, r->info.name);
+    r->move = (struct mv_move){ .guest = r->info.uuid, .domid = r->info.domid };
+    (void)snprintf(r->move.name, sizeof(r->move.name), "%s", r->info.name);
+    (void)snprintf(r->move.peer, sizeof(r->move.peer), "%s", r->peer);
+    (void)snprintf(r->move.command, sizeof(r->move.command), "%s", r->command);
+    return flic_uuid_draw(&r->move.migration) ? flic_err_errno(err, "draw an id") : 0;
+}
+
+static int see_disk(const struct fd_disk *disk, void *arg, struct flic_err *err)
+{
+    (void)arg;
+    return flic_err_set(err, FLIC_E_DISK, "its disk %s ('%s') is on this phone: guests with disks cannot be migrated yet; save it, and copy the disk",
+                        disk->vdev, disk->path);
+}
+
+static int begin_save(struct run *r, struct flic_err *err)
+{
+    const struct fd_conf *conf = &r->op->daemon->conf;
+    struct ck_save_params params = {
+        .dom = r->dom, .config = r->config, .config_len = strlen(r->config), .live_rounds_max = (unsigned)conf->live_rounds_max,
+        .live_stop_pages = (uint64_t)conf->live_stop_pages, .threads = fd_cpus(), .suspend = suspend, .captured = send_last,
+        .dirtied = dirtied, .cancelled = cancelled, .progress = progress, .arg = r,
+    };
+    int rc = fd_disks_each(r->config, see_disk, NULL, err);
+
+    if (rc)
+        return flic_err_wrap(err, rc, "migrate '%s'", r->info.name);
+    params.base = r->base = fd_tracking_lend(r->op->daemon, r->info.domid, &r->tracked);
+    return ck_save_new(r->op->daemon->store, &params, &r->save, err);
+}
+
+static int offer(struct run *r, struct flic_err *err)
+{
+    const struct fd_conf *conf = &r->op->daemon->conf;
+    json_int_t downtime = json_integer_value(json_object_get(r->op->request, "max_downtime_ms"));
+    struct ms_params params = {
+        .dom = r->dom, .migration = &r->move.migration, .config = r->config, .disks = "[]", .owner_group = conf->owner_group,
+        .max_downtime_ms = downtime > 0 && downtime < 86400000 ? (unsigned)downtime : (unsigned)conf->migrate_downtime_ms,
+        .rounds_max = (unsigned)conf->migrate_rounds_max, .progress = progress, .arg = r,
+    };
+    struct fd_op *op = r->op;
+    int rc = fd_op_wait(op, FD_WAIT_TUNNEL, TUNNEL_TIMEOUT_S, err);
+
+    if (rc)
+        return rc;
+    rc = mw_new(op->tunnel, op->early, op->n_early, is_cancelled, r, &r->wire, err);
+    op->tunnel = -1;            /* taken, in any case */
+    params.wire = r->wire;
+    return rc ? rc : ms_new(&params, &r->sender, err);
+}
+
+static int live(struct run *r, struct flic_err *err)
+{
+    int rc = ck_save_rounds(r->save, err);
+
+    if (!rc)
+        rc = ms_live(r->sender, r->save, err);
+    if (!rc)
+        rc = ck_save_settle(r->save, err);
+    return rc ? rc : ms_once_more(r->sender, r->save, err);
+}
+
+/* The helper's answer: libxl completes while the peer's builds. */
+static void answer_helper(struct run *r)
+{
+    uint8_t reference[CK_REFERENCE_SIZE];
+    char hex[2 * CK_REFERENCE_SIZE + 1];
+
+    ck_reference_encode(ck_save_facts(r->save), reference);
+    for (size_t i = 0; i < sizeof(reference); i++)
+        (void)snprintf(hex + 2 * i, 3, "%02x", reference[i]);
+    fd_op_to_helper(r->op, json_pack("{s:b, s:s}", "ok", 1, "reference", hex), true);
+}
+
+static int hand_over(struct run *r, struct flic_err *err)
+{
+    bool sent = false;
+    int rc;
+
+    r->move.state = MV_HANDING;
+    r->move.seq = ck_save_facts(r->save)->seq;
+    rc = mv_write(r->op->daemon, &r->move, err);
+    if (rc)
+        return rc;
+    r->handing = true;
+    rc = ms_hand_over(r->sender, &sent, err);
+    if (!rc || sent)
+        return rc;
+    r->handing = false;
+    (void)mv_drop(r->op->daemon, &r->move.migration, NULL);     /* else it is settled: the peer never had it */
+    return rc;
+}
+
+/* The guest is the peer's. What fails now costs this phone its copy of the checkpoint, and is told. */
+static void note_gone(struct run *r)
+{
+    struct flic_err err = { 0 };
+
+    r->gone = true;
+    r->move.state = MV_GONE;
+    if (mv_write(r->op->daemon, &r->move, &err))
+        flic_warn("'%s' went to %s, which could not be noted: %s", r->info.name, r->peer, err.text);
+    if (ck_save_publish(r->save, "[]", 2, &err))
+        flic_warn("the checkpoint of '%s' as it went to %s is lost: %s", r->info.name, r->peer, err.text);
+}
+
+static int all_steps(struct run *r, struct flic_err *err)
+{
+    int rc = open_domain(r, err);
+
+    if (!rc)
+        rc = begin_save(r, err);
+    if (!rc)
+        rc = flx_tell_guest(r->dom, "flic/operation", r->op->id, err);
+    if (rc)
+        return rc;
+    fd_op_to_owner(r->op, json_pack("{s:s, s:s}", "event", "ready", "operation", r->op->id));
+    rc = offer(r, err);
+    if (!rc)
+        rc = fd_op_wait(r->op, FD_WAIT_JOIN, JOIN_TIMEOUT_S, err);
+    if (!rc)
+        rc = live(r, err);
+    if (rc)
+        return rc;
+    r->asked_suspend = true;
+    rc = ck_save_capture(r->save, err);
+    if (rc)
+        return rc;
+    answer_helper(r);
+    rc = ms_await(r->sender, err);
+    if (!rc)
+        rc = fd_op_wait(r->op, FD_WAIT_FINISH, 0, err);
+    if (!rc)
+        rc = hand_over(r, err);
+    r->pause_us = now_us() - r->began_pause_us;
+    if (!rc)
+        note_gone(r);
+    return rc;
+}
+
+/* ---- the end ---- */
+
+static json_t *figures_of(const struct run *r)
+{
+    const struct ms_figures *f = &r->sent;
+    const struct { const char *name; uint64_t value; } rows[] = {
+        { "ram_pages", f->ram_pages }, { "zero_pages", f->zero_pages }, { "there_pages", f->there_pages }, { "sent_pages", f->sent_pages },
+        { "resent_pages", f->resent_pages }, { "last_pages", f->last_pages }, { "last_zero_pages", f->last_zero_pages },
+        { "page_bytes", f->page_bytes }, { "sent_bytes", f->sent_bytes }, { "received_bytes", f->received_bytes }, { "rounds", f->rounds },
+        { "bytes_per_s", f->bytes_per_s }, { "expected_downtime_us", f->expected_downtime_us }, { "live_us", f->live_us },
+        { "last_us", f->last_us }, { "await_us", f->await_us }, { "downtime_us", r->gone ? r->pause_us : 0 },
+        { "suspend_us", r->saved.suspend_us }, { "captured_us", r->saved.captured_us }, { "copy_us", r->saved.copy_us },
+        { "ws_pages", r->saved.ws_pages }, { "flash_bytes", r->saved.flash_bytes }, { "nvram_bytes", r->saved.nvram_bytes },
+    };
+    json_t *o = json_object();
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        (void)json_object_set_new(o, rows[i].name, json_integer((json_int_t)rows[i].value));
+    (void)json_object_set_new(o, "peer", json_string(r->peer));
+    return o;
+}
+
+/* With libflicxl there, libxl resumes the guest and only the mark is ours; without it, all of it is. */
+static void undo(struct run *r)
+{
+    struct flic_err err = { 0 };
+    bool owner_gone;
+    int rc;
+
+    if (!r->dom || flx_info(r->dom, &r->info, &err))
+        return;
+    if (!r->asked_suspend)
+        (void)flx_tell_guest(r->dom, "flic/operation", "", NULL);
+    (void)pthread_mutex_lock(&r->op->lock);
+    owner_gone = r->op->owner_gone;
+    (void)pthread_mutex_unlock(&r->op->lock);
+    if (r->info.run != FLX_SUSPENDED)
+        return;
+    rc = owner_gone ? flx_resume(r->dom, &err) : flx_mark_resume(r->dom, &err);
+    if (rc)
+        flic_error("resume '%s' after a failed migration: %s", r->info.name, err.text);
+}
+
+static void end_parts(struct run *r, int rc, const struct flic_err *err)
+{
+    if (r->save) {
+        r->saved = *ck_save_get_figures(r->save);
+        r->facts = *ck_save_facts(r->save);
+    }
+    ck_save_free(r->save);
+    if (r->base)
+        fd_tracking_give_back(r->op->daemon, r->info.domid);
+    if (r->sender)
+        ms_get_figures(r->sender, &r->sent);
+    ms_free(r->sender);
+    if (r->wire && rc)
+        mw_abort(r->wire, rc, err->text);
+    mw_free(r->wire);
+}
+
+static void finish(struct run *r, int rc, const struct flic_err *err)
+{
+    struct fd_op *op = r->op;
+    json_t *figures = figures_of(r), *answer;
+    struct ix_entry entry = { .began_ns = op->began_ns, .verb = "migrate", .guest = r->info.uuid, .code = rc,
+                              .message = rc ? err->text : "", .seq = rc ? 0 : r->facts.seq };
+    struct timespec now;
+
+    if (rc)
+        answer = fd_answer_error(rc, err->text);
+    else
+        answer = json_pack("{s:b, s:s, s:I, s:o}", "ok", 1, "domain", r->info.name, "seq", (json_int_t)r->facts.seq, "figures",
+                           json_deep_copy(figures));        /* it ends in the loop's thread */
+    if (rc)
+        fd_op_to_helper(op, json_incref(answer), true);
+    fd_op_to_owner(op, answer);
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    entry.took_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec - op->began_ns;
+    (void)snprintf(entry.guest_name, sizeof(entry.guest_name), "%s", r->info.name);
+    fd_journal(op->daemon, &entry, figures);
+}
+
+void fd_run_migrate(struct fd_op *op)
+{
+    struct run r = { .op = op, .config = "", .peer = "", .command = "" };
+    struct flic_err err = { 0 };
+    int rc = all_steps(&r, &err);
+
+    if (rc && r.handing) {
+        struct flic_err why = err;
+
+        rc = flic_err_set(&err, FLIC_E_UNSURE, "'%s' was handed over to %s, which did not confirm it (%s): it stays suspended here until that phone says "
+                          "whether it has it, which flicd asks every few seconds; 'flic claim %s' ends the waiting if that phone is gone for good",
+                          r.info.name, r.peer, why.text, r.info.name);
+        fd_op_hand_over(op);
+    } else if (rc) {
+        undo(&r);
+    } else {
+        fd_op_hand_over(op);
+    }
+    end_parts(&r, rc, &err);
+    flx_close(r.dom);
+    finish(&r, rc, &err);
+    if (!rc)
+        fd_keeper_poke(op->daemon);
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+#include "daemon/moves.h"
+
+#include "common/io.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "daemon/daemon.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#define FILE_MAX 8192u
+#define KEEP_NS (30ull * 86400 * 1000000000)    /* how long an ended migration is remembered */
+
+static const char *const state_names[] = { [MV_HANDING] = "handing", [MV_GONE] = "gone", [MV_RUNNING] = "running", [MV_REFUSED] = "refused" };
+#define N_STATES (sizeof(state_names) / sizeof(state_names[0]))
+
+/* All files together: a decision reads and writes. */
+static pthread_mutex_t files = PTHREAD_MUTEX_INITIALIZER;
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_REALTIME, &t);    /* cannot fail for this clock */
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* The folder is made with the first file. */
+static int path_of(const struct fd_daemon *daemon, const struct flic_uuid *migration, char path[PATH_MAX], struct flic_err *err)
+{
+    char uuid[FLIC_UUID_TEXT];
+
+    if (snprintf(path, PATH_MAX, "%s/moves", daemon->conf.store) >= PATH_MAX)
+        return flic_err_set(err, FLIC_E_CONFIG, "the store's path is too long");
+    if (mkdir(path, 0700) && errno != EEXIST)
+        return flic_err_errno(err, "make '%s'", path);
+    flic_uuid_text(migration, uuid);
+    if (snprintf(path, PATH_MAX, "%s/moves/%s.json", daemon->conf.store, uuid) >= PATH_MAX)
+        return flic_err_set(err, FLIC_E_CONFIG, "the store's path is too long");
+    return 0;
+}
+
+/* ---- one file ---- */
+
+static char *to_text(const struct mv_move *m)
+{
+    char migration[FLIC_UUID_TEXT], guest[FLIC_UUID_TEXT], at[24];
+    json_t *json;
+    char *text;
+
+    flic_uuid_text(&m->migration, migration);
+    flic_uuid_text(&m->guest, guest);
+    (void)snprintf(at, sizeof(at), "%llu", (unsigned long long)m->at_ns);
+    json = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:s}", "version", 1, "migration", migration, "guest", guest, "name", m->name,
+                     "peer", m->peer, "command", m->command, "state", state_names[m->state], "seq", (json_int_t)m->seq, "domid",
+                     (json_int_t)m->domid, "at_ns", at);
+    text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
+    json_decref(json);
+    return text;
+}
+
+static bool get_text(const json_t *json, const char *member, char *out, size_t room)
+{
+    const char *text = json_string_value(json_object_get(json, member));
+
+    return text && (size_t)snprintf(out, room, "%s", text) < room;
+}
+
+static bool parse(const json_t *json, struct mv_move *m)
+{
+    char migration[64], guest[64], state[16], at[24];
+
+    *m = (struct mv_move){ 0 };
+    if (json_integer_value(json_object_get(json, "version")) != 1 || !get_text(json, "migration", migration, sizeof(migration)) ||
+        !get_text(json, "guest", guest, sizeof(guest)) || !get_text(json, "state", state, sizeof(state)) ||
+        !get_text(json, "name", m->name, sizeof(m->name)) || !get_text(json, "peer", m->peer, sizeof(m->peer)) ||
+        !get_text(json, "command", m->command, sizeof(m->command)) || !get_text(json, "at_ns", at, sizeof(at)) ||
+        !flic_uuid_parse(migration, &m->migration) || !flic_uuid_parse(guest, &m->guest))
+        return false;
+    for (size_t i = 1; i < N_STATES; i++)
+        if (!strcmp(state, state_names[i]))
+            m->state = (enum mv_state)i;
+    m->seq = (uint64_t)json_integer_value(json_object_get(json, "seq"));
+    m->domid = (uint32_t)json_integer_value(json_object_get(json, "domid"));
+    m->at_ns = strtoull(at, NULL, 10);
+    return m->state != 0;
+}
+
+static int load(const char *path, struct mv_move *ret, struct flic_err *err)
+{
+    FLIC_AUTO_FREE void *data = NULL;
+    size_t len;
+    json_t *json;
+    bool good;
+    int rc = flic_load_file(path, FILE_MAX, &data, &len, err);
+
+    if (rc)
+        return rc;
+    json = json_loadb(data, len, 0, NULL);
+    good = json && parse(json, ret);
+    json_decref(json);
+    return good ? 0 : flic_err_set(err, FLIC_E_DAMAGED, "'%s' is not what flicd wrote there", path);
+}
+
+static int write_file(struct fd_daemon *daemon, const struct mv_move *move, struct flic_err *err)
+{
+    FLIC_AUTO_FREE char *text = to_text(move);
+    char path[PATH_MAX];
+    int rc = path_of(daemon, &move->migration, path, err);
+
+    if (!rc && !text)
+        rc = flic_err_set(err, -ENOMEM, "note a migration: out of memory");
+    return rc ? rc : flic_publish_file(path, text, strlen(text), 0600, err);
+}
+
+static int read_file(struct fd_daemon *daemon, const struct flic_uuid *migration, struct mv_move *ret, struct flic_err *err)
+{
+    char path[PATH_MAX];
+    int rc = path_of(daemon, migration, path, err);
+
+    if (!rc && access(path, F_OK))
+        rc = flic_err_set(err, FLIC_E_NOCHECKPOINT, "no such migration is known here");
+    return rc ? rc : load(path, ret, err);
+}
+
+int mv_write(struct fd_daemon *daemon, const struct mv_move *move, struct flic_err *err)
+{
+    struct mv_move stamped = *move;
+    int rc;
+
+    stamped.at_ns = now_ns();
+    (void)pthread_mutex_lock(&files);
+    rc = write_file(daemon, &stamped, err);
+    (void)pthread_mutex_unlock(&files);
+    return rc;
+}
+
+int mv_read(struct fd_daemon *daemon, const struct flic_uuid *migration, struct mv_move *ret_move, struct flic_err *err)
+{
+    int rc;
+
+    (void)pthread_mutex_lock(&files);
+    rc = read_file(daemon, migration, ret_move, err);
+    (void)pthread_mutex_unlock(&files);
+    return rc;
+}
+
+static int drop_file(struct fd_daemon *daemon, const struct flic_uuid *migration, struct flic_err *err)
+{
+    char path[PATH_MAX];
+    int rc = path_of(daemon, migration, path, err);
+
+    if (!rc && unlink(path) && errno != ENOENT)
+        rc = flic_err_errno(err, "remove '%s'", path);
+    return rc ? rc : flic_sync_parent(path, err);
+}
+
+int mv_drop(struct fd_daemon *daemon, const struct flic_uuid *migration, struct flic_err *err)
+{
+    int rc;
+
+    (void)pthread_mutex_lock(&files);
+    rc = drop_file(daemon, migration, err);
+    (void)pthread_mutex_unlock(&files);
+    return rc;
+}
+
+int mv_decide(struct fd_daemon *daemon, const struct mv_move *as, enum mv_state *ret_state, struct flic_err *err)
+{
+    struct mv_move there = *as, stamped = *as;
+    int rc;
+
+    stamped.at_ns = now_ns();
+    (void)pthread_mutex_lock(&files);
+    rc = read_file(daemon, &as->migration, &there, err);
+    if (rc == FLIC_E_NOCHECKPOINT) {
+        rc = write_file(daemon, &stamped, err);
+        there.state = as->state;
+    }
+    (void)pthread_mutex_unlock(&files);
+    *ret_state = there.state;
+    return rc;
+}
+
+/* ---- all of them ---- */
+
+static void add_file(const char *folder, const char *name, struct mv_move **moves, size_t *n, size_t *room)
+{
+    struct flic_err err = { 0 };
+    struct mv_move *more;
+    char path[PATH_MAX];
+
+    if (strlen(name) != FLIC_UUID_TEXT - 1 + 5 || strcmp(name + FLIC_UUID_TEXT - 1, ".json") ||
+        snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path))
+        return;
+    if (*n == *room) {
+        more = realloc(*moves, (*room + 16) * sizeof(**moves));
+        if (!more)
+            return;
+        *moves = more;
+        *room += 16;
+    }
+    if (load(path, &(*moves)[*n], &err))
+        flic_warn("a migration is not known any more: %s", err.text);
+    else
+        ++*n;
+}
+
+int mv_list(struct fd_daemon *daemon, struct mv_move **ret_moves, size_t *ret_n, struct flic_err *err)
+{
+    char folder[PATH_MAX];
+    size_t room = 0;
+    struct dirent *entry;
+    DIR *dir;
+
+    *ret_moves = NULL;
+    *ret_n = 0;
+    if (snprintf(folder, sizeof(folder), "%s/moves", daemon->conf.store) >= (int)sizeof(folder))
+        return flic_err_set(err, FLIC_E_CONFIG, "the store's path is too long");
+    (void)pthread_mutex_lock(&files);
+    dir = opendir(folder);
+    while (dir && (entry = readdir(dir)))
+        add_file(folder, entry->d_name, ret_moves, ret_n, &room);
+    if (dir)
+        (void)closedir(dir);
+    (void)pthread_mutex_unlock(&files);
+    return 0;
+}
+
+bool mv_find(struct fd_daemon *daemon, const struct flic_uuid *guest, unsigned states, struct mv_move *ret_move)
+{
+    struct mv_move *moves;
+    bool found = false;
+    size_t n;
+
+    if (mv_list(daemon, &moves, &n, NULL))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        if (!flic_uuid_equal(&moves[i].guest, guest) || !(states & 1u << moves[i].state) || (found && moves[i].at_ns < ret_move->at_ns))
+            continue;
+        *ret_move = moves[i];
+        found = true;
+    }
+    free(moves);
+    return found;
+}
+
+int mv_forget_guest(struct fd_daemon *daemon, const struct flic_uuid *guest, struct flic_err *err)
+{
+    struct mv_move *moves;
+    size_t n;
+    int rc = mv_list(daemon, &moves, &n, err);
+
+    for (size_t i = 0; !rc && i < n; i++) {
+        bool says_gone = moves[i].state == MV_HANDING || moves[i].state == MV_GONE;
+        bool is_old = moves[i].state != MV_HANDING && moves[i].at_ns + KEEP_NS < now_ns();
+
+        if ((says_gone && flic_uuid_equal(&moves[i].guest, guest)) || is_old)
+            rc = mv_drop(daemon, &moves[i].migration, err);
+    }
+    free(moves);
+    return rc;
+}

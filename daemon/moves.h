@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/*
+ * moves - on which side a migrated guest is: a small file for each migration, STORE/moves/UUID.json, durable before the word that it
+ * stands for is given (design invariant 6).
+ *
+ *   handing   sender    the hand-over message may have been sent: only the peer knows whether the guest is its own
+ *   gone      sender    the peer has it
+ *   running   receiver  it is ours; written before it runs
+ *   refused   receiver  it will never be ours by this migration: said to a sender who asked
+ *
+ * Whoever finds "handing" asks the peer (settle) until it answers, and lets the guest go on or destroys it; `flic claim` decides by hand.
+ */
+#ifndef FLIC_DAEMON_MOVES_H
+#define FLIC_DAEMON_MOVES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "common/uuid.h"
+
+struct fd_daemon;
+struct flx_info;
+
+enum mv_state { MV_HANDING = 1, MV_GONE, MV_RUNNING, MV_REFUSED };
+
+struct mv_move {
+    struct flic_uuid migration, guest;
+    char name[256];
+    char peer[256];             /* sender: the host, as it was typed */
+    char command[512];          /* sender: what reaches it, "" for ssh */
+    enum mv_state state;
+    uint64_t seq;               /* of the checkpoint that went or came */
+    uint32_t domid;
+    uint64_t at_ns;             /* CLOCK_REALTIME */
+};
+
+/* Durable when it returns 0. */
+int mv_write(struct fd_daemon *daemon, const struct mv_move *move, struct flic_err *err);
+/* FLIC_E_NOCHECKPOINT when there is none. */
+int mv_read(struct fd_daemon *daemon, const struct flic_uuid *migration, struct mv_move *ret_move, struct flic_err *err);
+int mv_drop(struct fd_daemon *daemon, const struct flic_uuid *migration, struct flic_err *err);
+/* All there are, gives *ret_moves (free()). What cannot be read is left out, and logged. */
+int mv_list(struct fd_daemon *daemon, struct mv_move **ret_moves, size_t *ret_n, struct flic_err *err);
+/* The newest of this guest in one of the states given as bits (1 << state). */
+bool mv_find(struct fd_daemon *daemon, const struct flic_uuid *guest, unsigned states, struct mv_move *ret_move);
+/* It is here again, or its owner decided: what says otherwise is dropped. */
+int mv_forget_guest(struct fd_daemon *daemon, const struct flic_uuid *guest, struct flic_err *err);
+
+/* Receiver: one of the two is written, whichever comes first; both tell which in *ret_state. */
+int mv_decide(struct fd_daemon *daemon, const struct mv_move *as, enum mv_state *ret_state, struct flic_err *err);
+
+/* Sender, with the peer's word: the guest here is let go, or destroyed. */
+int mv_settle(struct fd_daemon *daemon, const struct mv_move *move, bool is_there, struct flic_err *err);
+
+/* The thread that asks peers; between fd_keeper's start and stop. */
+int fd_moves_start(struct fd_daemon *daemon, struct flic_err *err);
+void fd_moves_stop(struct fd_daemon *daemon);
+
+/* The keeper found it suspended, or paused in a restore, and nobody's: whether a migration is the reason, which has then been dealt with. */
+bool fd_moves_explain(struct fd_daemon *daemon, const struct flx_info *info);
+
+/* Questions: what became of a migration, asked by its sender; and the owner's decision about a guest whose peer is gone. */
+struct json_t;
+struct json_t *fd_settle(struct fd_daemon *daemon, struct json_t *request);
+struct json_t *fd_claim(struct fd_daemon *daemon, struct json_t *request);
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/* moves_ask - what a peer asks about a migration, and what its owner decides. */
+#include "daemon/moves.h"
+
+#include "common/log.h"
+#include "daemon/op.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Asked by the sender, who does not know whether his last word arrived: from now on it did, or never will. */
+json_t *fd_settle(struct fd_daemon *daemon, json_t *request)
+{
+    const char *text = json_string_value(json_object_get(request, "migration"));
+    struct mv_move refusal = { .state = MV_REFUSED, .name = "?" };
+    struct flic_err err = { 0 };
+    enum mv_state state;
+
+    if (!text || !flic_uuid_parse(text, &refusal.migration))
+        return fd_answer_error(FLIC_E_PROTOCOL, "name the migration");
+    if (mv_decide(daemon, &refusal, &state, &err))
+        return fd_answer_error(err.code, err.text);
+    return json_pack("{s:b, s:s}", "ok", 1, "state", state == MV_RUNNING ? "running" : "refused");
+}
+
+/* The newest migration that took this guest away, by name or uuid. */
+static int find(struct fd_daemon *daemon, const char *domain, struct mv_move *ret, struct flic_err *err)
+{
+    struct mv_move *moves;
+    bool found = false;
+    size_t n;
+    int rc = mv_list(daemon, &moves, &n, err);
+
+    for (size_t i = 0; !rc && i < n; i++) {
+        char uuid[FLIC_UUID_TEXT];
+
+        flic_uuid_text(&moves[i].guest, uuid);
+        if ((moves[i].state != MV_HANDING && moves[i].state != MV_GONE) || (strcmp(domain, uuid) && strcmp(domain, moves[i].name)) ||
+            (found && moves[i].at_ns < ret->at_ns))
+            continue;
+        *ret = moves[i];
+        found = true;
+    }
+    free(moves);
+    if (!rc && !found)
+        rc = flic_err_set(err, FLIC_E_NODOMAIN, "no guest '%s' went, or may have gone, from here to another phone", domain);
+    return rc;
+}
+
+json_t *fd_claim(struct fd_daemon *daemon, json_t *request)
+{
+    const char *domain = json_string_value(json_object_get(request, "domain"));
+    bool dry_run = json_is_true(json_object_get(request, "dry_run"));
+    struct flic_err err = { 0 };
+    struct mv_move move;
+    char uuid[FLIC_UUID_TEXT];
+    int rc;
+
+    if (!domain)
+        return fd_answer_error(FLIC_E_PROTOCOL, "name the guest");
+    rc = find(daemon, domain, &move, &err);
+    if (!rc && move.domid && fd_op_holds(daemon, move.domid))
+        rc = flic_err_set(&err, FLIC_E_BUSY, "'%s' is being migrated right now: wait, or cancel that ('flic status')", move.name);
+    if (!rc && !dry_run)
+        rc = mv_settle(daemon, &move, false, &err);
+    if (!rc && !dry_run)
+        rc = mv_forget_guest(daemon, &move.guest, &err);
+    if (rc)
+        return fd_answer_error(rc, err.text);
+    if (!dry_run)
+        flic_warn("'%s' is claimed back from %s by its owner", move.name, move.peer);
+    flic_uuid_text(&move.guest, uuid);
+    return json_pack("{s:b, s:s, s:s, s:s, s:s, s:I, s:b}", "ok", 1, "domain", move.name, "uuid", uuid, "peer", move.peer, "was",
+                     move.state == MV_GONE ? "gone" : "handing", "seq", (json_int_t)move.seq, "dry_run", dry_run);
+}

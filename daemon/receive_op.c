@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/*
+ * receive_op - a guest arrives from a peer.
+ *
+ *   ready -> (tunnel) -> the offer heard; can it be here? -> offered -> libxl makes a domain, (join) -> its pages -> whole, durable
+ *         -> libxl done (restored) -> told to the peer; go -> published, "running" durable -> it runs -> confirmed
+ *
+ * Until "running" is written a failure leaves nothing but pages in the store; the sender's guest goes on there.
+ */
+#include "common/log.h"
+#include "daemon/disks.h"
+#include "daemon/migrate/receive.h"
+#include "daemon/moves.h"
+#include "daemon/op.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define TUNNEL_TIMEOUT_S 30
+#define JOIN_TIMEOUT_S 120
+#define OTHERS_MAX 32u          /* guests of the owner group whose newest checkpoints are looked through */
+
+struct run {
+    struct fd_op *op;
+    struct mw_wire *wire;
+    struct mr_receiver *receiver;
+    struct ck_loaded base;
+    struct nv_name base_name;
+    bool base_in_use, base_loaded;
+    struct flx_dom *dom;
+    struct mv_move move;
+    bool ours;
+    uint64_t seq;
+    char name[256];
+    struct mr_figures figures;
+    struct mw_counts counts;
+};
+
+static bool is_cancelled(void *arg)
+{
+    struct run *r = arg;
+
+    return !r->ours && fd_op_cancelled(r->op);
+}
+
+static void progress(void *arg, const char *phase, uint64_t done, uint64_t total)
+{
+    fd_op_progress(((struct run *)arg)->op, phase, done, total);
+}
+
+/* ---- what is offered ---- */
+
+struct alive { const struct flic_uuid *guest; const char *name; struct flx_info found; };
+
+static int see_domain(const struct flx_info *info, void *arg)
+{
+    struct alive *alive = arg;
+
+    if (info->run == FLX_DYING || (!flic_uuid_equal(&info->uuid, alive->guest) && strcmp(info->name, alive->name)))
+        return 0;
+    alive->found = *info;
+    return 1;
+}
+
+static int check_alive(const struct mh_offer *offer, struct flic_err *err)
+{
+    struct alive alive = { .guest = &offer->guest, .name = offer->name };
+    int rc = flx_each_domain(see_domain, &alive, err);
+
+    if (rc <= 0)
+        return rc;
+    if (flic_uuid_equal(&alive.found.uuid, &offer->guest))
+        return flic_err_set(err, FLIC_E_ALIVE, "guest '%s' is alive here already, as domain %u", offer->name, alive.found.domid);
+    return flic_err_set(err, FLIC_E_REFUSED, "the name '%s' is taken here, by domain %u: rename that one first", offer->name, alive.found.domid);
+}
+
+static int see_disk(const struct fd_disk *disk, void *arg, struct flic_err *err)
+{
+    (void)arg;
+    return flic_err_set(err, FLIC_E_DISK, "its disk %s ('%s') is not here", disk->vdev, disk->path);
+}
+
+static int check_offer(struct run *r, struct flic_err *err)
+{
+    const struct mh_offer *offer = mr_offer(r->receiver);
+    size_t len;
+    const void *sketch = mr_sketch(r->receiver, &len);
+    int rc = flx_state_fits(sketch, len, err);
+
+    (void)snprintf(r->name, sizeof(r->name), "%s", offer->name);
+    r->move = (struct mv_move){ .migration = offer->migration, .guest = offer->guest, .state = MV_RUNNING };
+    (void)snprintf(r->move.name, sizeof(r->move.name), "%s", offer->name);
+    fd_op_describe(r->op, 0, offer->name);
+    if (!rc)
+        rc = fd_op_claim_guest(r->op, &offer->guest, err);
+    if (!rc)
+        rc = check_alive(offer, err);
+    if (!rc)
+        rc = fd_disks_each(offer->config, see_disk, NULL, err);
+    return rc;
+}
+
+/* ---- what is here already ---- */
+
+/* The newest checkpoint of this guest that can be read. None is no error. */
+static void find_base(struct run *r)
+{
+    struct ck_store *store = r->op->daemon->store;
+    char uuid[FLIC_UUID_TEXT];
+    struct ck_entry entry;
+
+    flic_uuid_text(&r->move.guest, uuid);
+    if (ck_find(store, uuid, 0, &entry, NULL))
+        return;
+    r->base_name = (struct nv_name){ .guest = entry.info.guest, .seq = entry.info.seq };
+    r->base_in_use = !ck_use(store, &r->base_name, NULL);
+    r->base_loaded = r->base_in_use && !ck_load(store, &entry, &r->base, NULL);
+}
+
+static int know_one(struct run *r, const struct ck_entry *entry, struct flic_err *err)
+{
+    struct ck_store *store = r->op->daemon->store;
+    struct nv_name name = { .guest = entry->info.guest, .seq = entry->info.seq };
+    struct ck_loaded loaded;
+    int rc = 0;
+
+    if (ck_use(store, &name, NULL))
+        return 0;
+    if (!ck_load(store, entry, &loaded, NULL)) {
+        rc = mr_know(r->receiver, &loaded, err);
+        ck_unload(store, &loaded);
+    }
+    ck_unuse(store, &name);
+    return rc;
+}
+
+/* The newest of each other guest: only for a peer that showed that it is of the same owner group. */
+static int know_others(struct run *r, struct flic_err *err)
+{
+    struct flic_uuid seen[OTHERS_MAX];
+    struct ck_entry *entries;
+    size_t n, n_seen = 0;
+    int rc;
+
+    if (r->base_loaded || !mr_is_group(r->receiver, r->op->daemon->conf.owner_group))
+        return 0;
+    rc = ck_list(r->op->daemon->store, &entries, &n, err);
+    for (size_t i = 0; !rc && i < n && n_seen < OTHERS_MAX; i++) {
+        bool again = false;
+
+        for (size_t k = 0; k < n_seen; k++)
+            again |= flic_uuid_equal(&seen[k], &entries[i].info.guest);
+        if (again)
+            continue;
+        seen[n_seen++] = entries[i].info.guest;
+        rc = know_one(r, &entries[i], err);
+    }
+    if (!rc)
+        free(entries);
+    return rc;
+}
+
+/* ---- steps ---- */
+
+static int hear(struct run *r, struct flic_err *err)
+{
+    struct fd_op *op = r->op;
+    struct mr_params params = { .store = op->daemon->store, .progress = progress, .arg = r };
+    int rc = fd_op_wait(op, FD_WAIT_TUNNEL, TUNNEL_TIMEOUT_S, err);
+
+    if (rc)
+        return rc;
+    rc = mw_new(op->tunnel, op->early, op->n_early, is_cancelled, r, &r->wire, err);
+    op->tunnel = -1;            /* taken, in any case */
+    params.wire = r->wire;
+    if (!rc)
+        rc = mr_hear(&params, &r->receiver, err);
+    if (!rc)
+        rc = check_offer(r, err);
+    if (rc)
+        return rc;
+    find_base(r);
+    rc = know_others(r, err);
+    return rc ? rc : mr_begin(r->receiver, op->daemon->host.arch, r->base_loaded ? &r->base : NULL, err);
+}
+
+static int say_offered(struct run *r, struct flic_err *err)
+{
+    uint8_t reference[CK_REFERENCE_SIZE];
+    char hex[2 * CK_REFERENCE_SIZE + 1];
+    const struct mh_offer *offer = mr_offer(r->receiver);
+    struct flx_state_info state;
+    size_t len;
+    const void *sketch = mr_sketch(r->receiver, &len);
+    json_t *msg;
+    int rc = flx_state_parse(sketch, len, &state, err);
+
+    if (rc)
+        return rc;
+    r->seq = r->move.seq = mr_facts(r->receiver)->seq;
+    ck_reference_encode(mr_facts(r->receiver), reference);
+    for (size_t i = 0; i < sizeof(reference); i++)
+        (void)snprintf(hex + 2 * i, 3, "%02x", reference[i]);
+    msg = json_pack("{s:s, s:s, s:s, s:i, s:s, s:I}", "event", "offered", "config", offer->config, "reference", hex, "gic", (int)state.gic,
+                    "domain", offer->name, "seq", (json_int_t)r->seq);
+    if (!msg)
+        return flic_err_set(err, FLIC_E_PROTOCOL, "the peer's configuration is not text");
+    fd_op_to_owner(r->op, msg);
+    return 0;
+}
+
+static uint32_t join_u32(const struct run *r, const char *member)
+{
+    json_int_t v = json_integer_value(json_object_get(r->op->join, member));
+
+    return v < 0 || v > INT32_MAX ? 0 : (uint32_t)v;
+}
+
+static int fill(struct run *r, struct flic_err *err)
+{
+    struct flx_ports ports = { .store_port = join_u32(r, "store_port"), .store_domid = join_u32(r, "store_domid"),
+                               .console_port = join_u32(r, "console_port"), .console_domid = join_u32(r, "console_domid") };
+    uint32_t domid = join_u32(r, "domid");
+    struct flx_built built;
+    int rc;
+
+    if (!domid)
+        return flic_err_set(err, FLIC_E_PROTOCOL, "the helper named no domain to fill");
+    rc = flx_open(domid, &r->dom, err);
+    if (rc)
+        return rc;
+    r->move.domid = domid;
+    fd_op_describe(r->op, domid, r->name);
+    rc = flx_tell_guest(r->dom, "flic/restoring", r->op->id, err);
+    if (!rc)
+        rc = mr_accept(r->receiver, err);
+    if (!rc)
+        rc = mr_take(r->receiver, r->dom, err);
+    if (!rc)
+        rc = mr_finish(r->receiver, &ports, &built, err);
+    if (rc)
+        return rc;
+    fd_op_to_helper(r->op, json_pack("{s:b, s:I, s:I}", "ok", 1, "store_gfn", (json_int_t)built.store_gfn, "console_gfn",
+                                     (json_int_t)built.console_gfn), true);
+    return 0;
+}
+
+/* "running" first, then it runs: should we end in between, the keeper lets it run. */
+static int take_over(struct run *r, struct flic_err *err)
+{
+    struct fd_daemon *daemon = r->op->daemon;
+    enum mv_state state;
+    int rc = mr_publish(r->receiver, "[]", 2, err);
+
+    if (!rc)
+        rc = mv_decide(daemon, &r->move, &state, err);
+    if (!rc && state != MV_RUNNING)
+        rc = flic_err_set(err, FLIC_E_CANCELLED, "its sender asked for '%s' back before it had arrived", r->name);
+    if (rc)
+        return rc;
+    r->ours = true;
+    rc = flx_unpause(r->dom, err);
+    if (rc)
+        return rc;
+    (void)flx_tell_guest(r->dom, "flic/restoring", "", NULL);
+    if (mr_confirm(r->receiver, err))
+        flic_warn("'%s' runs here; its sender does not know yet: %s", r->name, err->text);
+    *err = (struct flic_err){ 0 };
+    if (mv_forget_guest(daemon, &r->move.guest, err))   /* it may have gone from here once */
+        flic_warn("'%s' is here again, but: %s", r->name, err->text);
+    *err = (struct flic_err){ 0 };
+    return 0;
+}
+
+static int all_steps(struct run *r, struct flic_err *err)
+{
+    int rc;
+
+    fd_op_to_owner(r->op, json_pack("{s:s, s:s}", "event", "ready", "operation", r->op->id));
+    rc = hear(r, err);
+    if (!rc)
+        rc = say_offered(r, err);
+    if (!rc)
+        rc = fd_op_wait(r->op, FD_WAIT_JOIN, JOIN_TIMEOUT_S, err);
+    if (!rc)
+        rc = fill(r, err);
+    if (!rc)
+        rc = fd_op_wait(r->op, FD_WAIT_FINISH, 0, err);
+    if (!rc)
+        rc = mr_ready(r->receiver, err);
+    return rc ? rc : take_over(r, err);
+}
+
+/* ---- the end ---- */
+
+static json_t *figures_of(const struct run *r)
+{
+    const struct mr_figures *f = &r->figures;
+    const struct { const char *name; uint64_t value; } rows[] = {
+        { "same_pages", f->same_pages }, { "found_pages", f->found_pages }, { "known_pages", f->known_pages },
+        { "received_pages", f->received_pages }, { "last_pages", f->last_pages }, { "zero_pages", f->zero_pages },
+        { "new_pages", f->store.new_pages }, { "dedup_pages", f->store.dedup_pages }, { "nvram_pages", f->store.nvram_pages },
+        { "spilled_pages", f->store.spilled_pages }, { "flash_bytes", f->store.flash_bytes }, { "nvram_bytes", f->store.nvram_bytes },
+        { "received_bytes", r->counts.received }, { "sent_bytes", r->counts.sent }, { "take_us", f->take_us }, { "finish_us", f->finish_us },
+    };
+    json_t *o = json_object();
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        (void)json_object_set_new(o, rows[i].name, json_integer((json_int_t)rows[i].value));
+    return o;
+}
+
+static void end_parts(struct run *r, int rc, const struct flic_err *err)
+{
+    struct ck_store *store = r->op->daemon->store;
+
+    if (r->receiver)
+        mr_get_figures(r->receiver, &r->figures);
+    mr_free(r->receiver);
+    if (r->wire) {
+        mw_get_counts(r->wire, &r->counts);
+        if (rc)
+            mw_abort(r->wire, rc, err->text);
+    }
+    mw_free(r->wire);
+    if (r->base_loaded)
+        ck_unload(store, &r->base);
+    if (r->base_in_use)
+        ck_unuse(store, &r->base_name);
+}
+
+static void finish(struct run *r, int rc, const struct flic_err *err)
+{
+    json_t *figures = figures_of(r), *answer;
+    struct fd_op *op = r->op;
+    struct ix_entry entry = { .began_ns = op->began_ns, .verb = "receive", .guest = r->move.guest, .code = rc,
+                              .message = rc ? err->text : "", .seq = rc ? 0 : r->seq };
+    struct timespec now;
+
+    if (rc)
+        answer = fd_answer_error(rc, err->text);
+    else
+        answer = json_pack("{s:b, s:s, s:I, s:o}", "ok", 1, "domain", r->name, "seq", (json_int_t)r->seq, "figures",
+                           json_deep_copy(figures));        /* it ends in the loop's thread */
+    if (rc)
+        fd_op_to_helper(op, json_incref(answer), true);
+    fd_op_to_owner(op, answer);
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    entry.took_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec - op->began_ns;
+    (void)snprintf(entry.guest_name, sizeof(entry.guest_name), "%s", r->name);
+    fd_journal(op->daemon, &entry, figures);
+}
+
+void fd_run_receive(struct fd_op *op)
+{
+    struct run r = { .op = op };
+    struct flic_err err = { 0 };
+    int rc = all_steps(&r, &err);
+
+    if (rc && r.ours)       /* it is ours, and paused: the keeper tries again */
+        flic_error("'%s' arrived and could not be let run: %s", r.name, err.text);
+    end_parts(&r, rc, &err);
+    flx_close(r.dom);
+    finish(&r, rc, &err);
+    if (!rc)
+        fd_keeper_poke(op->daemon);
+}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/* settle - asks peers about guests of whom it is not known on which side they are, and does what follows from the answer. */
+#include "daemon/moves.h"
+
+#include "common/log.h"
+#include "daemon/op.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <pthread.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#define EVERY_S 3
+#define SSH "ssh -o BatchMode=yes -o ConnectTimeout=5 -o ServerAliveInterval=5 -o ServerAliveCountMax=2"
+
+extern char **environ;
+
+struct fd_moves {
+    struct fd_daemon *daemon;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool stop;
+};
+
+/* ---- the guest here ---- */
+
+struct wanted { const struct flic_uuid *guest; struct flx_info found; };
+
+static int see(const struct flx_info *info, void *arg)
+{
+    struct wanted *w = arg;
+
+    if (info->run == FLX_DYING || !flic_uuid_equal(&info->uuid, w->guest))
+        return 0;
+    w->found = *info;
+    return 1;
+}
+
+static int destroy(uint32_t domid, struct flic_err *err)
+{
+    char text[16];
+    char *const argv[] = { (char *)"flic-guest", (char *)"destroy", text, NULL };
+    int status = -1;
+    pid_t pid;
+
+    (void)snprintf(text, sizeof(text), "%u", domid);
+    if (posix_spawn(&pid, FLIC_LIBEXECDIR "/flic-guest", NULL, NULL, argv, environ) || waitpid(pid, &status, 0) != pid || status)
+        return flic_err_set(err, FLIC_E_XEN, "domain %u went to the peer and could not be destroyed here: run 'xl destroy %u'", domid, domid);
+    return 0;
+}
+
+/* Suspended it is the one that was to go. One that runs, or was restored since, is not touched. */
+static int let_go_on(uint32_t domid, struct flic_err *err)
+{
+    struct flx_dom *dom;
+    int rc = flx_open(domid, &dom, err);
+
+    if (rc)
+        return rc;
+    rc = flx_resume(dom, err);
+    if (!rc)
+        (void)flx_tell_guest(dom, "flic/operation", "", NULL);
+    flx_close(dom);
+    return rc;
+}
+
+int mv_settle(struct fd_daemon *daemon, const struct mv_move *move, bool is_there, struct flic_err *err)
+{
+    struct wanted w = { .guest = &move->guest };
+    int found = flx_each_domain(see, &w, err), rc = 0;
+
+    if (found < 0)
+        return found;
+    if (is_there) {
+        struct mv_move gone = *move;
+
+        gone.state = MV_GONE;
+        rc = mv_write(daemon, &gone, err);
+        if (!rc && found && w.found.run == FLX_SUSPENDED)
+            rc = destroy(w.found.domid, err);
+        return rc;
+    }
+    if (found && w.found.run == FLX_SUSPENDED)
+        rc = let_go_on(w.found.domid, err);
+    return rc ? rc : mv_drop(daemon, &move->migration, err);
+}
+
+bool fd_moves_explain(struct fd_daemon *daemon, const struct flx_info *info)
+{
+    struct mv_move move;
+    struct flx_dom *dom;
+
+    if (info->run == FLX_SUSPENDED)
+        return mv_find(daemon, &info->uuid, 1u << MV_HANDING | 1u << MV_GONE, &move) && move.domid == info->domid;
+    /* It was ours, and flicd ended before it let it run. */
+    if (!mv_find(daemon, &info->uuid, 1u << MV_RUNNING, &move) || move.domid != info->domid || flx_open(info->domid, &dom, NULL))
+        return false;
+    if (!flx_unpause(dom, NULL)) {
+        (void)flx_tell_guest(dom, "flic/restoring", "", NULL);
+        flic_warn("'%s', migrated here, runs now: flicd had ended before it could let it", info->name);
+    }
+    flx_close(dom);
+    return true;
+}
+
+/* ---- asking ---- */
+
+/* It was typed by root, and goes to a shell. */
+static bool is_host(const char *host)
+{
+    for (const char *c = host; *c; c++)
+        if (!isalnum((unsigned char)*c) && !strchr("@._:-[]", *c))
+            return false;
+    return *host && *host != '-';
+}
+
+/* 1: it is there; 0: it will never be; negative: the peer gave no answer. */
+static int ask(const struct mv_move *move)
+{
+    char uuid[FLIC_UUID_TEXT], line[1400], word[32] = "";
+    FILE *from;
+    int status;
+
+    if (!is_host(move->peer))
+        return -EINVAL;
+    flic_uuid_text(&move->migration, uuid);
+    (void)snprintf(line, sizeof(line), "exec %s %s xl migrate-receive --flic --settle %s </dev/null 2>/dev/null", move->command[0] ? move->command : SSH,
+                   move->peer, uuid);
+    from = popen(line, "re");
+    if (!from)
+        return -errno;
+    if (!fgets(word, sizeof(word), from))
+        word[0] = '\0';
+    status = pclose(from);
+    word[strcspn(word, "\n")] = '\0';
+    if (status)
+        return -EIO;
+    return !strcmp(word, "running") ? 1 : !strcmp(word, "refused") ? 0 : -EPROTO;
+}
+
+/* An operation that is under way settles its own. */
+static bool is_under_way(struct fd_daemon *daemon, const struct mv_move *move)
+{
+    return move->domid && fd_op_holds(daemon, move->domid);
+}
+
+static void settle_one(struct fd_daemon *daemon, const struct mv_move *move)
+{
+    struct flic_err err = { 0 };
+    int there;
+
+    if (move->state != MV_HANDING || is_under_way(daemon, move))
+        return;
+    there = ask(move);
+    if (there < 0) {
+        flic_debug("'%s': %s does not say whether it has it", move->name, move->peer);
+        return;
+    }
+    if (mv_settle(daemon, move, there == 1, &err))
+        flic_error("settle the migration of '%s' to %s: %s", move->name, move->peer, err.text);
+    else if (there)
+        flic_info("'%s' is on %s: its domain here is gone", move->name, move->peer);
+    else
+        flic_info("'%s' did not get to %s: it goes on here", move->name, move->peer);
+}
+
+static bool is_stopped(struct fd_moves *m)
+{
+    bool stop;
+
+    (void)pthread_mutex_lock(&m->lock);
+    stop = m->stop;
+    (void)pthread_mutex_unlock(&m->lock);
+    return stop;
+}
+
+static void look(struct fd_moves *m)
+{
+    struct mv_move *moves;
+    size_t n;
+
+    if (mv_list(m->daemon, &moves, &n, NULL))
+        return;
+    for (size_t i = 0; i < n && !is_stopped(m); i++)
+        settle_one(m->daemon, &moves[i]);
+    free(moves);
+}
+
+static void *run(void *arg)
+{
+    struct fd_moves *m = arg;
+
+    while (!is_stopped(m)) {
+        struct timespec t;
+
+        look(m);
+        (void)pthread_mutex_lock(&m->lock);
+        (void)clock_gettime(CLOCK_MONOTONIC, &t);
+        t.tv_sec += EVERY_S;
+        if (!m->stop)
+            (void)pthread_cond_timedwait(&m->changed, &m->lock, &t);
+        (void)pthread_mutex_unlock(&m->lock);
+    }
+    return NULL;
+}
+
+int fd_moves_start(struct fd_daemon *daemon, struct flic_err *err)
+{
+    struct fd_moves *m = daemon->store ? calloc(1, sizeof(*m)) : NULL;
+    pthread_condattr_t monotonic;
+
+    if (!m)
+        return daemon->store ? flic_err_set(err, -ENOMEM, "start settling migrations: out of memory") : 0;
+    m->daemon = daemon;
+    (void)pthread_mutex_init(&m->lock, NULL);
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&m->changed, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
+    if (pthread_create(&m->thread, NULL, run, m)) {
+        free(m);
+        return flic_err_set(err, -EAGAIN, "start settling migrations: no thread");
+    }
+    daemon->moves = m;
+    return 0;
+}
+
+void fd_moves_stop(struct fd_daemon *daemon)
+{
+    struct fd_moves *m = daemon->moves;
+
+    if (!m)
+        return;
+    (void)pthread_mutex_lock(&m->lock);
+    m->stop = true;
+    (void)pthread_cond_signal(&m->changed);
+    (void)pthread_mutex_unlock(&m->lock);
+    (void)pthread_join(m->thread, NULL);
+    (void)pthread_cond_destroy(&m->changed);
+    (void)pthread_mutex_destroy(&m->lock);
+    free(m);
+    daemon->moves = NULL;
+}

@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/* A guest goes from one store to another: two stores, two threads, one socket, and Xen's twin on both sides. */
+#include "daemon/migrate/receive.h"
+#include "daemon/migrate/send.h"
+#include "tests/unit/checkpoint-scene.h"
+
+#include <ftw.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define CONFIG "{\"c_info\": {\"name\": \"web\"}, \"disks\": []}"
+#define THERE 40u               /* domid on the other side */
+#define READY_TO_GO 1           /* how far a migration goes, beside its errors */
+
+static struct ck_store *other;
+static char other_dir[96];
+static struct image image;
+
+static struct ck_store *open_store(const char *folder)
+{
+    struct ck_store *opened;
+    char arena[128];
+    struct ck_config config = { .folder = folder, .arena = arena, .arena_bytes = 16 * MIB };
+
+    (void)snprintf(arena, sizeof(arena), "%s/arena", folder);
+    OK(ck_open(&config, &opened, &err));
+    return opened;
+}
+
+static void set_up(void)
+{
+    scene_begin(16 * MIB);
+    (void)snprintf(other_dir, sizeof(other_dir), "%s.other", scene_dir);
+    ck_assert_int_eq(mkdir(other_dir, 0700), 0);
+    other = open_store(other_dir);
+    scene_guest(GUEST, "web", 1, GUEST_PAGES);
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+static void tear_down(void)
+{
+    image_free(&image);
+    ck_close(other);
+    ck_assert_int_eq(nftw(other_dir, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+    scene_end();
+}
+
+/* ---- the two sides ---- */
+
+struct trip {
+    struct ck_store *from, *to;
+    uint32_t here, there;       /* domids */
+    const char *group_here, *group_there;
+    int (*at_suspend)(struct trip *t);
+    bool refuse, lose_go, cancel_there;
+    unsigned max_downtime_ms;
+
+    int sockets[2];
+    pthread_t receiver;
+    int send_rc, receive_rc;
+    struct flic_err send_err, receive_err;
+    bool go_sent, runs_there;
+    struct nv_name here_name, there_name;
+    struct ms_figures sent;
+    struct mr_figures received;
+    struct ms_sender *sender;
+    struct flx_dom *dom;
+};
+
+static void no_progress(void *arg, const char *phase, uint64_t done, uint64_t total)
+{
+    (void)arg;
+    (void)phase;
+    (void)done;
+    (void)total;
+}
+
+static bool never(void *arg)
+{
+    (void)arg;
+    return false;
+}
+
+static bool cancelled_there(void *arg)
+{
+    return ((struct trip *)arg)->cancel_there;
+}
+
+static int load_newest(struct ck_store *in, const struct flic_uuid *guest, struct ck_loaded *loaded)
+{
+    char uuid[FLIC_UUID_TEXT];
+    struct ck_entry entry;
+
+    flic_uuid_text(guest, uuid);
+    return ck_find(in, uuid, 0, &entry, NULL) || ck_load(in, &entry, loaded, NULL);
+}
+
+static int know_group(struct trip *t, struct mr_receiver *r, struct flic_err *why)
+{
+    struct ck_entry *entries = NULL;
+    size_t n = 0;
+    int rc = 0;
+
+    if (!t->group_there || !mr_is_group(r, t->group_there))
+        return 0;
+    rc = ck_list(t->to, &entries, &n, why);
+    for (size_t i = 0; !rc && i < n; i++) {
+        struct ck_loaded loaded;
+
+        rc = ck_load(t->to, &entries[i], &loaded, why);
+        if (!rc) {
+            rc = mr_know(r, &loaded, why);
+            ck_unload(t->to, &loaded);
+        }
+    }
+    free(entries);
+    return rc;
+}
+
+static int take(struct trip *t, struct mr_receiver *r, struct flic_err *why)
+{
+    struct flx_ports ports = { 1, 0, 2, 0 };
+    struct flx_built built;
+    struct flx_dom *dom;
+    int rc;
+
+    flx_fake_add(t->there, mr_offer(r)->name, &mr_offer(r)->guest, mr_offer(r)->gfn_end, 0);
+    rc = flx_open(t->there, &dom, why);
+    if (rc)
+        return rc;
+    rc = mr_accept(r, why);
+    if (!rc)
+        rc = mr_take(r, dom, why);
+    if (!rc)
+        rc = mr_finish(r, &ports, &built, why);
+    if (!rc)
+        rc = mr_ready(r, why);
+    if (!rc)
+        rc = mr_publish(r, "[]", 2, why);
+    t->there_name = (struct nv_name){ mr_facts(r)->guest, mr_facts(r)->seq };
+    t->runs_there = !rc;
+    if (!rc)
+        rc = mr_confirm(r, why);
+    mr_get_figures(r, &t->received);
+    mr_free(r);
+    flx_close(dom);
+    return rc;
+}
+
+static void *receive(void *arg)
+{
+    struct trip *t = arg;
+    struct mw_wire *wire;
+    struct mr_params params = { .store = t->to, .progress = no_progress };
+    struct ck_loaded base;
+    struct mr_receiver *r;
+    bool has_base = false;
+    int rc = mw_new(t->sockets[1], NULL, 0, cancelled_there, t, &wire, &t->receive_err);
+
+    params.wire = wire;
+    if (!rc)
+        rc = mr_hear(&params, &r, &t->receive_err);
+    if (!rc && t->refuse)
+        rc = flic_err_set(&t->receive_err, FLIC_E_MISMATCH, "it has another GIC");
+    if (!rc) {
+        has_base = !load_newest(t->to, &mr_offer(r)->guest, &base);
+        rc = know_group(t, r, &t->receive_err);
+    }
+    if (!rc)
+        rc = mr_begin(r, "fake", has_base ? &base : NULL, &t->receive_err);
+    if (!rc)
+        rc = take(t, r, &t->receive_err);
+    else if (t->refuse)
+        mr_free(r);
+    if (has_base)
+        ck_unload(t->to, &base);
+    if (rc)
+        mw_abort(wire, rc, t->receive_err.text);
+    mw_free(wire);
+    t->receive_rc = rc;
+    return NULL;
+}
+
+static int suspend(void *arg, struct flic_err *why)
+{
+    struct trip *t = arg;
+
+    (void)why;
+    if (t->at_suspend && t->at_suspend(t))
+        return FLIC_E_GUEST;
+    flx_fake_set_run(t->here, FLX_SUSPENDED);
+    image_take(&image, t->here, GUEST_PAGES);
+    return 0;
+}
+
+static void dirtied(void *arg, const uint64_t *bitmap, uint64_t gfn_end)
+{
+    ms_dirtied(((struct trip *)arg)->sender, bitmap, gfn_end);
+}
+
+static int send_all(struct trip *t, struct ck_save *save, struct flic_err *why)
+{
+    const void *state;
+    size_t len;
+    int rc = ck_save_rounds(save, why);
+
+    if (!rc)
+        rc = ms_live(t->sender, save, why);
+    if (!rc)
+        rc = ck_save_settle(save, why);
+    if (!rc)
+        rc = ms_once_more(t->sender, save, why);
+    if (!rc)
+        rc = ck_save_capture(save, why);
+    if (rc)
+        return rc;
+    state = ck_save_state(save, &len);
+    rc = ms_last(t->sender, state, len, 1, why);
+    if (!rc)
+        rc = ms_await(t->sender, why);
+    if (!rc)
+        rc = ms_hand_over(t->sender, &t->go_sent, why);
+    return rc ? rc : ck_save_publish(save, "[]", 2, why);
+}
+
+static void run(struct trip *t)
+{
+    struct flic_uuid migration = scene_uuid(0x77);
+    struct ms_params params = { .migration = &migration, .config = CONFIG, .disks = "[]", .rounds_max = 5,
+                                .owner_group = t->group_here ? t->group_here : "",
+                                .max_downtime_ms = t->max_downtime_ms ? t->max_downtime_ms : 100000, .progress = no_progress };
+    struct ck_save_params saving = { .config = CONFIG, .config_len = strlen(CONFIG), .live_rounds_max = 4, .live_stop_pages = 16,
+                                     .threads = 2, .suspend = suspend, .dirtied = dirtied, .cancelled = never, .progress = no_progress,
+                                     .arg = t };
+    struct flic_err *why = &t->send_err;
+    struct ck_save *save = NULL;
+    struct mw_wire *wire;
+
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, t->sockets), 0);
+    ck_assert_int_eq(pthread_create(&t->receiver, NULL, receive, t), 0);
+    OK(flx_open(t->here, &t->dom, &err));
+    OK(mw_new(t->sockets[0], NULL, 0, never, NULL, &wire, &err));
+    saving.dom = params.dom = t->dom;
+    params.wire = wire;
+    t->send_rc = ms_new(&params, &t->sender, why);
+    if (!t->send_rc)
+        t->send_rc = ck_save_new(t->from, &saving, &save, why);
+    if (!t->send_rc)
+        t->send_rc = send_all(t, save, why);
+    if (t->sender)
+        ms_get_figures(t->sender, &t->sent);
+    if (save)
+        t->here_name = (struct nv_name){ ck_save_facts(save)->guest, ck_save_facts(save)->seq };
+    ck_save_free(save);
+    if (t->send_rc)
+        mw_abort(wire, t->send_rc, why->text);
+    ms_free(t->sender);
+    mw_free(wire);
+    flx_close(t->dom);
+    ck_assert_int_eq(pthread_join(t->receiver, NULL), 0);
+}
+
+static void must_arrive(struct trip *t)
+{
+    run(t);
+    ck_assert_msg(!t->send_rc, "the sender failed: %d, %s", t->send_rc, t->send_err.text);
+    ck_assert_msg(!t->receive_rc, "the receiver failed: %d, %s", t->receive_rc, t->receive_err.text);
+    ck_assert(t->runs_there);
+    ck_assert(flx_fake_built(t->there));
+    image_compare(&image, t->there);
+}
+
+/* The one that arrived runs on there; the one here is gone, as its toolstack would see to. */
+static void move_on(const struct trip *t)
+{
+    flx_fake_kill(t->here);
+    flx_fake_set_run(t->there, FLX_RUNNING);
+}
+
+/* ---- what holds ---- */
+
+static int write_much(struct trip *t)
+{
+    scene_dirty(t->here, 700, 300, 9);
+    return 0;
+}
+
+START_TEST(a_guest_arrives_with_every_page_and_its_checkpoint_is_offered_on_both_sides)
+{
+    struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE, .at_suspend = write_much };
+    struct ck_entry entry;
+
+    must_arrive(&t);
+    ck_assert_uint_eq(t.sent.ram_pages, GUEST_PAGES - 2);       /* the hole and the page to skip */
+    ck_assert_uint_ge(t.sent.last_pages, 250);
+    ck_assert_uint_eq(t.sent.there_pages, 0);
+    ck_assert_uint_eq(t.received.received_pages, t.sent.sent_pages);
+    ck_assert_int_eq(ck_find_exact(store, &t.here_name.guest, t.here_name.seq, &entry, NULL), 0);
+    ck_assert_int_eq(ck_find_exact(other, &t.there_name.guest, t.there_name.seq, &entry, NULL), 0);
+}
+END_TEST
+
+START_TEST(what_arrived_can_be_restored_there)
+{
+    struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE, .at_suspend = write_much };
+    struct ck_store *mine = store;
+
+    must_arrive(&t);
+    flx_fake_kill(THERE);
+    store = other;              /* the scene restores from where it looks */
+    scene_restore_and_compare(&t.there_name, &image);
+    store = mine;
+}
+END_TEST
+
+START_TEST(invariant_10_on_its_way_back_only_what_changed_is_sent)
+{
+    struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE, .at_suspend = write_much };
+    struct trip back = { .from = other, .to = store, .here = THERE, .there = 50 };
+
+    must_arrive(&t);
+    move_on(&t);
+    scene_dirty(THERE, 30, 40, 100000);
+    must_arrive(&back);
+    ck_assert_uint_eq(back.sent.sent_pages, 40);
+    ck_assert_uint_eq(back.received.received_pages, 40);
+    ck_assert_uint_ge(back.received.same_pages, GUEST_PAGES * 3 / 4);
+    ck_assert_uint_lt(back.sent.page_bytes, t.sent.page_bytes / 10);
+}
+END_TEST
+
+START_TEST(a_page_that_moved_within_the_guest_is_found_and_not_sent)
+{
+    struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE };
+    struct trip back = { .from = other, .to = store, .here = THERE, .there = 50 };
+    uint8_t page[PAGE];
+
+    must_arrive(&t);
+    move_on(&t);
+    memcpy(page, flx_fake_page(THERE, 33), PAGE);
+    flx_fake_write(THERE, 1201, 0, page, PAGE);
+    must_arrive(&back);
+    ck_assert_uint_eq(back.received.found_pages, 1);
+    ck_assert_uint_eq(back.sent.sent_pages, 0);
+}
+END_TEST
+
+START_TEST(a_sibling_costs_little_between_stores_of_one_owner_and_all_of_it_between_others)
+{
+    struct trip first = { .from = store, .to = other, .here = GUEST, .there = THERE };
+    struct trip stranger = { .from = store, .to = other, .here = 8, .there = 41, .group_here = "mine", .group_there = "yours" };
+    struct trip sibling = { .from = store, .to = other, .here = 8, .there = 42, .group_here = "ours", .group_there = "ours" };
+    struct flic_uuid uuid = scene_uuid(2);
+
+    must_arrive(&first);
+    scene_guest(8, "web2", 1, GUEST_PAGES);
+    flx_fake_set_uuid(8, &uuid);
+    run(&stranger);
+    ck_assert_uint_eq(stranger.sent.there_pages, 0);
+    flx_fake_set_run(8, FLX_RUNNING);
+    flx_fake_kill(41);
+    ck_assert_int_eq(ck_forget(other, &stranger.there_name, false, &(uint64_t){ 0 }, NULL), 0);
+    must_arrive(&sibling);
+    ck_assert_uint_eq(sibling.sent.sent_pages, 0);
+    ck_assert_uint_ge(sibling.sent.there_pages, GUEST_PAGES * 3 / 4);
+}
+END_TEST
+
+START_TEST(a_receiver_that_refuses_says_why_and_the_guest_runs_on)
+{
+    struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE, .refuse = true };
+
+    run(&t);
+    ck_assert_int_eq(t.send_rc, FLIC_E_MISMATCH);
+    ck_assert_ptr_nonnull(strstr(t.send_err.text, "another GIC"));
+    ck_assert_int_eq(flx_fake_run(GUEST), FLX_RUNNING);
+}
+END_TEST
+
+static int never_suspends(struct trip *t)
+{
+    (void)t;
+    return FLIC_E_GUEST;
+}
+
+START_TEST(a_guest_that_does_not_suspend_leaves_nothing_there)
+{
+    struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE, .at_suspend = never_suspends };
+    struct ck_entry *entries;
+    size_t n;
+
+    run(&t);
+    ck_assert_int_eq(t.send_rc, FLIC_E_GUEST);
+    ck_assert_int_ne(t.receive_rc, 0);
+    ck_assert(!t.go_sent && !t.runs_there);
+    OK(ck_list(other, &entries, &n, &err));
+    free(entries);
+    ck_assert_uint_eq(n, 0);
+    ck_assert(!flx_fake_tracked(GUEST));
+}
+END_TEST
+
+static atomic_uint rounds;
+
+static void keep_writing(uint32_t domid, void *arg)
+{
+    (void)arg;
+    if (rounds++ < 100)
+        scene_dirty(domid, 300 + rounds % 2 * 600, 500, rounds);
+}
+
+START_TEST(a_guest_that_writes_faster_than_the_link_is_told_so_and_runs_on)
+{
+    struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE, .max_downtime_ms = 1 };
+
+    rounds = 0;
+    flx_fake_after("track_clean", keep_writing, NULL);
+    run(&t);
+    flx_fake_after("track_clean", NULL, NULL);
+    /* A fast socket can carry that much in a millisecond: then it arrives whole. */
+    if (!t.send_rc) {
+        image_compare(&image, THERE);
+        return;
+    }
+    ck_assert_int_eq(t.send_rc, FLIC_E_GUEST);
+    ck_assert_ptr_nonnull(strstr(t.send_err.text, "--max-downtime"));
+    ck_assert_int_eq(flx_fake_run(GUEST), FLX_RUNNING);
+}
+END_TEST
+
+START_TEST(a_guest_that_writes_all_the_time_arrives_with_what_it_wrote_last)
+{
+    struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE };
+
+    rounds = 0;
+    flx_fake_after("track_clean", keep_writing, NULL);
+    must_arrive(&t);
+    flx_fake_after("track_clean", NULL, NULL);
+}
+END_TEST
+
+static int balloon(struct trip *t)
+{
+    flx_fake_set_kind(t->here, 512, FLX_PAGE_HOLE);
+    return 0;
+}
+
+START_TEST(a_guest_that_is_resized_on_its_way_is_not_handed_over)
+{
+    struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE, .at_suspend = balloon };
+
+    run(&t);
+    ck_assert_int_eq(t.send_rc, FLIC_E_BUSY);
+    ck_assert(!t.runs_there);
+}
+END_TEST
+
+START_TEST(an_nvram_too_small_for_the_last_pages_spills_to_flash_and_the_guest_arrives)
+{
+    struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE, .at_suspend = write_much };
+    struct nv_txn *hog;
+    struct nv_info info;
+
+    nv_get_info(ck_arena(other), &info);
+    OK(nv_txn_begin(ck_arena(other), info.frames_free - 330, &hog, &err));
+    must_arrive(&t);
+    ck_assert_uint_gt(t.received.store.spilled_pages, 0);
+    nv_txn_abort(hog);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("migrate");
+    TCase *t = tcase_create("migrate");
+
+    tcase_set_timeout(t, 60);
+    tcase_add_checked_fixture(t, set_up, tear_down);
+    tcase_add_test(t, a_guest_arrives_with_every_page_and_its_checkpoint_is_offered_on_both_sides);
+    tcase_add_test(t, what_arrived_can_be_restored_there);
+    tcase_add_test(t, invariant_10_on_its_way_back_only_what_changed_is_sent);
+    tcase_add_test(t, a_page_that_moved_within_the_guest_is_found_and_not_sent);
+    tcase_add_test(t, a_sibling_costs_little_between_stores_of_one_owner_and_all_of_it_between_others);
+    tcase_add_test(t, a_receiver_that_refuses_says_why_and_the_guest_runs_on);
+    tcase_add_test(t, a_guest_that_does_not_suspend_leaves_nothing_there);
+    tcase_add_test(t, a_guest_that_writes_faster_than_the_link_is_told_so_and_runs_on);
+    tcase_add_test(t, a_guest_that_writes_all_the_time_arrives_with_what_it_wrote_last);
+    tcase_add_test(t, a_guest_that_is_resized_on_its_way_is_not_handed_over);
+    tcase_add_test(t, an_nvram_too_small_for_the_last_pages_spills_to_flash_and_the_guest_arrives);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    return scene_run(suite());
+}

@@ -23,10 +23,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
+
+#include "control.h"
 
 #define BLOCK 4096u
 #define SECTOR 512u
@@ -62,31 +62,11 @@ struct __attribute__((packed)) nbd_reply {
     uint64_t handle;
 };
 
-static void die(const char *what)
-{
-    fprintf(stderr, "flash-disk: %s: %s\n", what, strerror(errno));
-    exit(1);
-}
-
-/* Both return false at end of stream or on error: the other side is gone. */
+/* Returns false at end of stream or on error: the other side is gone. */
 static bool get(int fd, void *data, size_t size)
 {
     for (size_t done = 0; done < size;) {
         ssize_t n = read(fd, (char *)data + done, size - done);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        done += (size_t)n;
-    }
-    return true;
-}
-
-static bool put(int fd, const void *data, size_t size)
-{
-    for (size_t done = 0; done < size;) {
-        ssize_t n = write(fd, (const char *)data + done, size - done);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -160,15 +140,6 @@ static bool do_write(struct disk *d, uint64_t offset, uint32_t length)
         if (!remember(d, b))
             return false;
     return image_io(d, true, d->buffer, length, offset);
-}
-
-/* xorshift64*, so that a seed repeats a cut on every machine. */
-static uint64_t next_random(uint64_t *state)
-{
-    *state ^= *state >> 12;
-    *state ^= *state << 25;
-    *state ^= *state >> 27;
-    return *state * UINT64_C(2685821657736338717);
 }
 
 /* Per block: keep the new content, go back to the old one, or (one in eight) decide sector by sector. */
@@ -304,21 +275,6 @@ static bool control(struct disk *d, int c)
     return go_on;
 }
 
-static int unix_socket(const char *path, bool listening)
-{
-    struct sockaddr_un a = { .sun_family = AF_UNIX };
-    int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    if (s < 0 || strlen(path) >= sizeof(a.sun_path))
-        die(path);
-    strcpy(a.sun_path, path);
-    if (listening)
-        unlink(path);
-    if ((listening ? bind(s, (void *)&a, sizeof(a)) || listen(s, 4) : connect(s, (void *)&a, sizeof(a))) != 0)
-        die(path);
-    return s;
-}
-
 static void serve(struct disk *d, int listening, int controlling)
 {
     int c = -1;
@@ -346,20 +302,6 @@ static void serve(struct disk *d, int listening, int controlling)
             return;
         }
     }
-}
-
-static int ask(const char *path, const char *command)
-{
-    char answer[512];
-    int s = unix_socket(path, false);
-    ssize_t n;
-
-    if (!put(s, command, strlen(command)))
-        die(path);
-    while ((n = read(s, answer, sizeof(answer))) > 0)
-        if (!put(1, answer, (size_t)n))
-            return 1;
-    return 0;
 }
 
 int main(int argc, char **argv)

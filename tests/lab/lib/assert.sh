@@ -13,7 +13,7 @@ LAB=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 TOP=$(cd "$LAB/../.." && pwd)
 PATIENCE=${FLIC_LAB_PATIENCE:-3}
 export FLIC_LAB_BOOT_LIMIT=${FLIC_LAB_BOOT_LIMIT:-$((120 * PATIENCE))}
-PHONE='' CHECKS_PASSED=0 CHECKS_FAILED=0 CHECKS_ENDED=no
+PHONE='' MORE_PHONES=() CHECKS_PASSED=0 CHECKS_FAILED=0 CHECKS_ENDED=no
 SCRATCH=$(mktemp -d)
 
 test_begin() {
@@ -37,6 +37,12 @@ test_phone() {
     [ -n "${FLIC_LAB_PHONE:-}" ] || "$LAB/phone" up "$PHONE" --fresh "$@" ${FLIC_LAB_UP:-}
 }
 
+# A second phone of the test's own, removed with the first.
+second_phone() {
+    MORE_PHONES+=("$1")
+    "$LAB/phone" up "$1" --fresh "${@:2}"
+}
+
 # The phone again after a cut, with other settings if given.
 phone_again() { "$LAB/phone" up "$PHONE" "$@"; }
 
@@ -48,7 +54,8 @@ test_exit() {
         echo "$CHECKS_PASSED passed, $((CHECKS_FAILED + 1)) failed"
         [ $rc -ne 0 ] || rc=1
     fi
-    if [ -n "$PHONE" ] && [ -z "${FLIC_LAB_PHONE:-}" ]; then "$LAB/phone" rm "$PHONE" >/dev/null 2>&1 || true; fi
+    if [ -n "$PHONE" ] && [ -z "${FLIC_LAB_PHONE:-}" ]; then MORE_PHONES+=("$PHONE"); fi
+    for PHONE in "${MORE_PHONES[@]}"; do "$LAB/phone" rm "$PHONE" >/dev/null 2>&1 || true; done
     rm -rf "$SCRATCH"
     exit $rc
 }

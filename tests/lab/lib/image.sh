@@ -11,7 +11,7 @@ LAB_PACKAGES=(
     tar gzip xz-utils hostname time attr jq netcat-openbsd strace gdbserver sqlite3 xfsprogs e2fsprogs ndctl kmod
     openssh-server openssh-client
     libevent-2.1-7t64 libevent-core-2.1-7t64 libevent-extra-2.1-7t64 libevent-pthreads-2.1-7t64
-    libsqlite3-0 libxxhash0 libzstd1 liblz4-1 libjansson4 libconfig11 libyajl2
+    libsqlite3-0 libxxhash0 libzstd1 liblz4-1 libsodium23 libjansson4 libconfig11 libyajl2
 )
 # Modules needed at every boot are kept unpacked; under emulation xz takes longer than the modules themselves.
 LAB_PLAIN_MODULES=(drivers/xen drivers/net/xen-netback drivers/net/xen-netfront.ko.xz drivers/block drivers/nvdimm
@@ -84,8 +84,9 @@ install_dom0_files() {
     install -m 755 "$LAB/dom0/poweroff" "$root/usr/local/sbin/lab-poweroff"
     install -m 600 "$keys/host" "$lab/host_key"
     install -m 600 "$keys/client.pub" "$lab/authorized_keys"
-    # Phones reach each other with the same key.
+    # Phones reach each other with the same key, under whatever names a link gives them: all have one host key.
     install -m 600 "$keys/client" "$root/root/.ssh/id_ed25519"
+    printf '* %s\n' "$(cut -d' ' -f1,2 "$keys/host.pub")" >"$root/etc/ssh/ssh_known_hosts"
     ln -sf /usr/bin/busybox "$root/usr/sbin/init"
     ln -sf /usr/bin/busybox "$root/usr/sbin/poweroff"
     [ -e "$root/usr/bin/sh" ] || ln -s dash "$root/usr/bin/sh"
@@ -164,8 +165,16 @@ lab_image() {
     key=$({ echo "$key"; cache_key "$LAB/dom0" "$LAB/lib/image.sh" "$KEYS"; } | sha256sum | cut -c1-16)
     IMAGE=$FLIC_CACHE/lab/image-$key
     cache_once "$IMAGE" make_image "$ROOT" "$KEYS"
-    TOOLS=$FLIC_CACHE/lab/tools-$(cache_key "$LAB/flash-disk.c")
+    lab_tools
+}
+
+# The host's side of a phone's devices. Sets TOOLS.
+lab_tools() {
+    TOOLS=$FLIC_CACHE/lab/tools-$(cache_key "$LAB"/{flash-disk,wire}.c "$LAB/control.h")
     cache_once "$TOOLS" make_tools
 }
 
-make_tools() { gcc -std=gnu11 -O2 -Wall -Wextra -Werror -o "$1/flash-disk" "$LAB/flash-disk.c"; }
+make_tools() {
+    local name
+    for name in flash-disk wire; do gcc -std=gnu11 -O2 -Wall -Wextra -Werror -o "$1/$name" "$LAB/$name.c" || return; done
+}

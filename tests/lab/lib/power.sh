@@ -55,9 +55,11 @@ phone_down() {
 }
 
 phone_rm() {
-    local dir
+    local dir link
     dir=$(phone_dir "$1")
+    link=$(link_of "$1")
     phone_erase "$dir"
+    [ -z "$link" ] || link_forget "$link"
 }
 
 # NVRAM keeps every store that reached memory: the emulator has no CPU cache to lose, so a missing flush to the

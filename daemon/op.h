@@ -82,6 +82,8 @@ void fd_run_save(struct fd_op *op);
 void fd_run_restore(struct fd_op *op);
 void fd_run_migrate(struct fd_op *op);
 void fd_run_receive(struct fd_op *op);
+/* What arrived of guests whose migration was broken off: the old, or all of it, is not kept any longer. */
+void fd_receive_forget(bool all);
 /* The suspend of save and migrate: ck_save_params.suspend, whose argument is the operation. */
 int fd_op_suspend(void *op, struct flic_err *err);
 

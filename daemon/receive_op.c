@@ -33,6 +33,7 @@ struct run {
     struct flx_dom *dom;
     struct mv_move move;
     bool ours;
+    struct ck_arrival *earlier; /* what came of this guest before the connection was lost, last time */
     uint64_t seq;
     char name[256];
     struct mr_figures figures;
@@ -163,6 +164,67 @@ static int know_others(struct run *r, struct flic_err *err)
     return rc;
 }
 
+/* ---- what was broken off ---- */
+
+#define KEPT_MAX 4u             /* guests; the oldest gives way */
+#define KEPT_S 3600             /* its pages are kept from collections so long */
+
+static pthread_mutex_t kept_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct kept { struct ck_arrival *arrival; struct flic_uuid guest; time_t since; } kept[KEPT_MAX];
+
+static time_t now_s(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec;
+}
+
+static struct ck_arrival *take_kept(const struct flic_uuid *guest)
+{
+    struct ck_arrival *found = NULL;
+
+    (void)pthread_mutex_lock(&kept_lock);
+    for (size_t i = 0; i < KEPT_MAX; i++) {
+        if (!kept[i].arrival || !flic_uuid_equal(&kept[i].guest, guest))
+            continue;
+        found = kept[i].arrival;
+        kept[i].arrival = NULL;
+    }
+    (void)pthread_mutex_unlock(&kept_lock);
+    return found;
+}
+
+static void keep(const struct flic_uuid *guest, struct ck_arrival *arrival)
+{
+    struct ck_arrival *gives_way;
+    size_t at = 0;
+
+    (void)pthread_mutex_lock(&kept_lock);
+    for (size_t i = 0; i < KEPT_MAX; i++)
+        if (!kept[i].arrival || (kept[at].arrival && kept[i].since < kept[at].since))
+            at = i;
+    gives_way = kept[at].arrival;
+    kept[at] = (struct kept){ arrival, *guest, now_s() };
+    (void)pthread_mutex_unlock(&kept_lock);
+    ck_arrival_free(gives_way);
+}
+
+void fd_receive_forget(bool all)
+{
+    for (size_t i = 0; i < KEPT_MAX; i++) {
+        struct ck_arrival *old = NULL;
+
+        (void)pthread_mutex_lock(&kept_lock);
+        if (kept[i].arrival && (all || now_s() - kept[i].since > KEPT_S)) {
+            old = kept[i].arrival;
+            kept[i].arrival = NULL;
+        }
+        (void)pthread_mutex_unlock(&kept_lock);
+        ck_arrival_free(old);
+    }
+}
+
 /* ---- steps ---- */
 
 static int hear(struct run *r, struct flic_err *err)
@@ -183,8 +245,9 @@ static int hear(struct run *r, struct flic_err *err)
     if (rc)
         return rc;
     find_base(r);
+    r->earlier = take_kept(&r->move.guest);
     rc = know_others(r, err);
-    return rc ? rc : mr_begin(r->receiver, op->daemon->host.arch, r->base_loaded ? &r->base : NULL, err);
+    return rc ? rc : mr_begin(r->receiver, op->daemon->host.arch, r->base_loaded ? &r->base : NULL, r->earlier, err);
 }
 
 static int say_offered(struct run *r, struct flic_err *err)
@@ -262,10 +325,10 @@ static int take_over(struct run *r, struct flic_err *err)
     if (rc)
         return rc;
     r->ours = true;
-    rc = flx_unpause(r->dom, err);
-    if (rc)
-        return rc;
-    (void)flx_tell_guest(r->dom, "flic/restoring", "", NULL);
+    if (flx_unpause(r->dom, err))       /* the keeper tries again */
+        flic_error("'%s' is here and could not be let run: %s", r->name, err->text);
+    else
+        (void)flx_tell_guest(r->dom, "flic/restoring", "", NULL);
     if (mr_confirm(r->receiver, err))
         flic_warn("'%s' runs here; its sender does not know yet: %s", r->name, err->text);
     *err = (struct flic_err){ 0 };
@@ -319,6 +382,13 @@ static void end_parts(struct run *r, int rc, const struct flic_err *err)
 
     if (r->receiver)
         mr_get_figures(r->receiver, &r->figures);
+    if (rc && !r->ours && r->receiver) {
+        struct ck_arrival *arrived = mr_keep(r->receiver);
+
+        if (arrived)
+            keep(&r->move.guest, arrived);
+    }
+    ck_arrival_free(r->earlier);
     mr_free(r->receiver);
     if (r->wire) {
         mw_get_counts(r->wire, &r->counts);
@@ -360,8 +430,6 @@ void fd_run_receive(struct fd_op *op)
     struct flic_err err = { 0 };
     int rc = all_steps(&r, &err);
 
-    if (rc && r.ours)       /* it is ours, and paused: the keeper tries again */
-        flic_error("'%s' arrived and could not be let run: %s", r.name, err.text);
     end_parts(&r, rc, &err);
     flx_close(r.dom);
     finish(&r, rc, &err);

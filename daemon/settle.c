@@ -201,6 +201,7 @@ static void *run(void *arg)
         struct timespec t;
 
         look(m);
+        fd_receive_forget(false);
         (void)pthread_mutex_lock(&m->lock);
         (void)clock_gettime(CLOCK_MONOTONIC, &t);
         t.tv_sec += EVERY_S;
@@ -247,4 +248,5 @@ void fd_moves_stop(struct fd_daemon *daemon)
     (void)pthread_mutex_destroy(&m->lock);
     free(m);
     daemon->moves = NULL;
+    fd_receive_forget(true);
 }

@@ -22,6 +22,7 @@ struct restore {
     libxl_domain_restore_params libxl_params;
     uint32_t domid;
     int stream;
+    bool told;                  /* flicd, that libxl is done */
 };
 
 void flicxl_restore_params_init(struct flicxl_restore_params *params)
@@ -248,10 +249,14 @@ static int build(struct restore *r, struct flic_err *err)
     json_decref(ready);
     if (!rc)
         rc = op_run(&r->op, start, r, err);
-    if (!rc)
+    if (!rc) {
+        r->told = true;
         rc = op_tell(&r->op, "restored", r->domid, err);
+    }
     if (rc) {
-        destroy_half(r);
+        /* Asked to take an arrival over, and gone without an answer, flicd may have done it: the next one knows. */
+        if (!r->arrival || r->op.answer || !r->told)
+            destroy_half(r);
         op_abort(&r->op, err);
         rc = err->code;
     }

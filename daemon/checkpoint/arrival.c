@@ -58,14 +58,11 @@ static int take_captured(struct ck_arrival *a, const struct ck_loaded *base, str
     return rc ? rc : ck_arrival_seal(a, err);
 }
 
-/* Everything that the base names is kept from collections by our writer from here on. */
-static int take_base(struct ck_arrival *a, const struct ck_loaded *base, struct flic_err *err)
+/* Everything that the map names is kept from collections by our writer from here on; what is gone by now is not taken. */
+static int take_map(struct ck_arrival *a, const struct ck_map *map, struct flic_err *err)
 {
-    struct ck_map *map = NULL;
-    int rc = ck_load_map(a->store, base, &map, err);
+    int rc = 0;
 
-    if (rc)
-        return rc;
     for (uint64_t gfn = 0; !rc && gfn < a->facts.gfn_end; gfn++) {
         struct flic_id id = ck_map_get(map, gfn);
         bool there = false;
@@ -77,6 +74,17 @@ static int take_base(struct ck_arrival *a, const struct ck_loaded *base, struct 
         if (!rc && (there || flic_id_equal(&id, &FLIC_ID_ZERO)) && ck_map_set(a->map, gfn, &id))
             rc = no_memory(a, err);
     }
+    return rc;
+}
+
+static int take_base(struct ck_arrival *a, const struct ck_loaded *base, struct flic_err *err)
+{
+    struct ck_map *map = NULL;
+    int rc = ck_load_map(a->store, base, &map, err);
+
+    if (rc)
+        return rc;
+    rc = take_map(a, map, err);
     ck_map_free(map);
     return rc ? rc : take_captured(a, base, err);
 }
@@ -94,7 +102,7 @@ static int name_it(struct ck_arrival *a, const struct ck_facts *facts, struct fl
 }
 
 int ck_arrival_new(struct ck_store *store, const struct ck_facts *facts, const char *config, size_t config_len,
-                   const struct ck_loaded *base, struct ck_arrival **ret_arrival, struct flic_err *err)
+                   const struct ck_loaded *base, const struct ck_arrival *earlier, struct ck_arrival **ret_arrival, struct flic_err *err)
 {
     struct ck_arrival *a = calloc(1, sizeof(*a));
     int rc;
@@ -114,6 +122,8 @@ int ck_arrival_new(struct ck_store *store, const struct ck_facts *facts, const c
         rc = pk_writer_new(ck_packs(store), &a->writer, err);
     if (!rc && base)
         rc = take_base(a, base, err);
+    if (!rc && earlier)
+        rc = take_map(a, earlier->map, err);
     if (!rc) {
         rc = ck_reserve(store, err);
         a->reserved = !rc;

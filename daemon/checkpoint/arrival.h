@@ -7,8 +7,8 @@
  *   new -> page ... -> settle -> last ... -> commit -> publish -> free
  *
  * Like a save: until settle everything goes to flash, and between settle and publish nothing does unless NVRAM is full. What
- * is not published is dropped by free; its pages stay in sealed packs until the next collection that finds nobody who
- * needs them. For one thread at a time.
+ * is not published is dropped by free; its pages stay in sealed packs until the next collection that finds nobody who needs
+ * them. One that ended before its end can be kept, for a second try to begin with. For one thread at a time.
  */
 #ifndef FLIC_DAEMON_CHECKPOINT_ARRIVAL_H
 #define FLIC_DAEMON_CHECKPOINT_ARRIVAL_H
@@ -31,8 +31,9 @@ struct ck_arrival_figures {
 
 /* `facts`: guest, name, arch and gfn_end; the number, id and store are drawn here. `config` is copied. `base` (may be NULL) is a
  * checkpoint of the store that is in use by the caller: its pages that can be read are this one's to begin with. */
+/* `earlier` (may be NULL) is an arrival of the same guest that was not completed: what it had goes before the base's. It can be freed then. */
 int ck_arrival_new(struct ck_store *store, const struct ck_facts *facts, const char *config, size_t config_len,
-                   const struct ck_loaded *base, struct ck_arrival **ret_arrival, struct flic_err *err);
+                   const struct ck_loaded *base, const struct ck_arrival *earlier, struct ck_arrival **ret_arrival, struct flic_err *err);
 void ck_arrival_free(struct ck_arrival *arrival);       /* accepts NULL */
 
 const struct ck_facts *ck_arrival_facts(const struct ck_arrival *arrival);

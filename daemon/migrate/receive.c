@@ -217,7 +217,7 @@ static int allocate(struct mr_receiver *r, struct flic_err *err)
     return mp_coder_new(&r->coder, err);
 }
 
-int mr_begin(struct mr_receiver *r, const char *arch, const struct ck_loaded *base, struct flic_err *err)
+int mr_begin(struct mr_receiver *r, const char *arch, const struct ck_loaded *base, const struct ck_arrival *earlier, struct flic_err *err)
 {
     struct ck_facts facts = { .guest = r->offer.guest, .gfn_end = r->offer.gfn_end };
     int rc = allocate(r, err);
@@ -226,8 +226,20 @@ int mr_begin(struct mr_receiver *r, const char *arch, const struct ck_loaded *ba
         return rc;
     memcpy(facts.name, r->offer.name, sizeof(facts.name));
     strncpy(facts.arch, arch, sizeof(facts.arch) - 1);
-    r->has = base || mk_count(r->known);
-    return ck_arrival_new(r->params.store, &facts, r->offer.config, strlen(r->offer.config), base, &r->arrival, err);
+    r->has = base || earlier || mk_count(r->known);
+    return ck_arrival_new(r->params.store, &facts, r->offer.config, strlen(r->offer.config), base, earlier, &r->arrival, err);
+}
+
+/* Once the last pages are under way the map is no longer all there is; before, it is as good as when they came. */
+struct ck_arrival *mr_keep(struct mr_receiver *r)
+{
+    struct ck_arrival *arrival = r->arrival;
+
+    if (!arrival || ck_arrival_seal(arrival, NULL))
+        return NULL;
+    mr_get_figures(r, &r->figures);
+    r->arrival = NULL;
+    return arrival;
 }
 
 int mr_accept(struct mr_receiver *r, struct flic_err *err)

@@ -50,10 +50,11 @@ const void *mr_sketch(const struct mr_receiver *receiver, size_t *ret_len);
 /* Whether the peer's owner group is this one. */
 bool mr_is_group(const struct mr_receiver *receiver, const char *group);
 
-/* `base`: the newest checkpoint of this guest, in use by the caller until mr_free(), or NULL. Others that the peer may ask for come
- * with mr_know() before. */
+/* `base`: the newest checkpoint of this guest, in use by the caller until mr_free(), or NULL. `earlier`: a migration of it that was broken
+ * off, or NULL; not needed afterwards. Others that the peer may ask for come with mr_know() before. */
 int mr_know(struct mr_receiver *receiver, const struct ck_loaded *other, struct flic_err *err);
-int mr_begin(struct mr_receiver *receiver, const char *arch, const struct ck_loaded *base, struct flic_err *err);
+int mr_begin(struct mr_receiver *receiver, const char *arch, const struct ck_loaded *base, const struct ck_arrival *earlier,
+             struct flic_err *err);
 int mr_accept(struct mr_receiver *receiver, struct flic_err *err);
 const struct ck_facts *mr_facts(const struct mr_receiver *receiver);
 
@@ -63,6 +64,9 @@ int mr_finish(struct mr_receiver *receiver, const struct flx_ports *ports, struc
 int mr_ready(struct mr_receiver *receiver, struct flic_err *err);
 int mr_publish(struct mr_receiver *receiver, const char *disks, size_t len, struct flic_err *err);
 int mr_confirm(struct mr_receiver *receiver, struct flic_err *err);
+
+/* Of one that failed: what arrived so far, durable; gives it, or NULL. For another's mr_begin(). */
+struct ck_arrival *mr_keep(struct mr_receiver *receiver);
 
 void mr_get_figures(const struct mr_receiver *receiver, struct mr_figures *ret_figures);
 

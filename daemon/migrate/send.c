@@ -505,7 +505,8 @@ static void expect_downtime(struct ms_sender *s)
 static int one_round(struct ms_sender *s, struct ck_save *save, struct flic_err *err)
 {
     uint64_t ignored;
-    int rc = s->figures.rounds ? send_unsent(s, s->hot, err) : first_round(s, s->hot, err);
+    /* The first round takes long: what was written just before it will be written again in it. */
+    int rc = s->figures.rounds ? send_unsent(s, s->hot, err) : first_round(s, s->dirtied, err);
 
     if (!rc)
         rc = sync_round(s, err);

@@ -19,7 +19,40 @@ static struct flic_err err;
 static unsigned opened, closed, lines;
 static pthread_t thread;
 
-/* "big" is answered with more than a connection may have unsent, several times at once; "end" stops the loop. */
+/* What a detached connection carries from then on is answered here, in no loop at all: it comes back in brackets. */
+static void *speak_raw(void *arg)
+{
+    int fd = (int)(long)arg;
+    char got[64];
+    ssize_t n;
+
+    while ((n = recv(fd, got + 1, sizeof(got) - 2, 0)) > 0 || (n < 0 && errno == EAGAIN)) {
+        if (n < 0)
+            continue;
+        got[0] = '[';
+        got[n + 1] = ']';
+        (void)send(fd, got, (size_t)n + 2, MSG_NOSIGNAL);
+    }
+    (void)close(fd);
+    return NULL;
+}
+
+static void detach(struct ev_conn *conn)
+{
+    pthread_t raw;
+    void *early;
+    size_t n;
+    int fd;
+
+    if (ev_detach(conn, &fd, &early, &n))
+        return;
+    (void)send(fd, early, n, MSG_NOSIGNAL);
+    free(early);
+    if (!pthread_create(&raw, NULL, speak_raw, (void *)(long)fd))
+        (void)pthread_detach(raw);
+}
+
+/* "big" is answered with more than a connection may have unsent, several times at once; "end" stops the loop; "raw" leaves it. */
 static void on_line(struct ev_conn *conn, char *line, size_t len, void *arg)
 {
     static char much[3 << 20];
@@ -28,6 +61,8 @@ static void on_line(struct ev_conn *conn, char *line, size_t len, void *arg)
     lines++;
     if (!strcmp(line, "end")) {
         ev_stop(loop);
+    } else if (!strcmp(line, "raw")) {
+        detach(conn);
     } else if (!strcmp(line, "big")) {
         for (int i = 0; i < 5; i++)
             ev_send(conn, much, sizeof(much));
@@ -209,6 +244,23 @@ START_TEST(calls_from_other_threads_run_in_order_in_the_loop)
 }
 END_TEST
 
+START_TEST(a_detached_connection_loses_nothing_and_is_the_loops_no_more)
+{
+    int fd = client(), others = client();
+    unsigned before = closed;
+
+    say(fd, "raw\nearly");
+    expect(fd, "early");
+    say(fd, "late");
+    expect(fd, "[late]");
+    say(others, "hello\n");
+    expect(others, "hello\n");
+    ck_assert_uint_eq(closed, before + 1);
+    (void)close(fd);
+    (void)close(others);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("ev");
@@ -222,6 +274,7 @@ int main(void)
     tcase_add_test(t, a_client_that_does_not_read_is_cut_off_once);
     tcase_add_test(t, more_connections_than_allowed_are_closed_at_once);
     tcase_add_test(t, calls_from_other_threads_run_in_order_in_the_loop);
+    tcase_add_test(t, a_detached_connection_loses_nothing_and_is_the_loops_no_more);
     suite_add_tcase(s, t);
     srunner_run_all(r, CK_NORMAL);
     failed = srunner_ntests_failed(r);

@@ -62,7 +62,8 @@ struct trip {
     uint32_t here, there;       /* domids */
     const char *group_here, *group_there;
     int (*at_suspend)(struct trip *t);
-    bool refuse, lose_go, cancel_there;
+    bool refuse, cancel_there;
+    struct ck_arrival **kept;   /* what a failed one leaves, for the next */
     unsigned max_downtime_ms;
 
     int sockets[2];
@@ -152,6 +153,8 @@ static int take(struct trip *t, struct mr_receiver *r, struct flic_err *why)
     if (!rc)
         rc = mr_confirm(r, why);
     mr_get_figures(r, &t->received);
+    if (rc && t->kept)
+        *t->kept = mr_keep(r);
     mr_free(r);
     flx_close(dom);
     return rc;
@@ -177,7 +180,7 @@ static void *receive(void *arg)
         rc = know_group(t, r, &t->receive_err);
     }
     if (!rc)
-        rc = mr_begin(r, "fake", has_base ? &base : NULL, &t->receive_err);
+        rc = mr_begin(r, "fake", has_base ? &base : NULL, t->kept ? *t->kept : NULL, &t->receive_err);
     if (!rc)
         rc = take(t, r, &t->receive_err);
     else if (t->refuse)
@@ -410,6 +413,23 @@ START_TEST(a_guest_that_does_not_suspend_leaves_nothing_there)
 }
 END_TEST
 
+START_TEST(what_arrived_before_it_was_broken_off_is_not_sent_again)
+{
+    struct ck_arrival *kept = NULL;
+    struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE, .at_suspend = never_suspends, .kept = &kept };
+    struct trip again = { .from = store, .to = other, .here = GUEST, .there = 41, .kept = &kept };
+
+    run(&t);
+    ck_assert_int_eq(t.send_rc, FLIC_E_GUEST);
+    ck_assert_ptr_nonnull(kept);
+    flx_fake_kill(THERE);
+    scene_dirty(GUEST, 30, 20, 100000);
+    must_arrive(&again);
+    ck_assert_uint_eq(again.sent.sent_pages, 20);
+    ck_arrival_free(kept);
+}
+END_TEST
+
 static atomic_uint rounds;
 
 static void keep_writing(uint32_t domid, void *arg)
@@ -493,6 +513,7 @@ static Suite *suite(void)
     tcase_add_test(t, a_sibling_costs_little_between_stores_of_one_owner_and_all_of_it_between_others);
     tcase_add_test(t, a_receiver_that_refuses_says_why_and_the_guest_runs_on);
     tcase_add_test(t, a_guest_that_does_not_suspend_leaves_nothing_there);
+    tcase_add_test(t, what_arrived_before_it_was_broken_off_is_not_sent_again);
     tcase_add_test(t, a_guest_that_writes_faster_than_the_link_is_told_so_and_runs_on);
     tcase_add_test(t, a_guest_that_writes_all_the_time_arrives_with_what_it_wrote_last);
     tcase_add_test(t, a_guest_that_is_resized_on_its_way_is_not_handed_over);

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/* On which side a migrated guest is: what is written down, and what follows from the peer's word. Invariant 6. */
+#include "daemon/daemon.h"
+#include "daemon/moves.h"
+#include "tests/unit/checkpoint-scene.h"
+
+#include <spawn.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct fd_daemon daemon_;
+static unsigned destroyed;
+
+/* flic-guest destroy DOMID, played. */
+int __wrap_posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr,
+                       char *const argv[], char *const envp[]);
+int __wrap_posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr,
+                       char *const argv[], char *const envp[])
+{
+    (void)path;
+    (void)actions;
+    (void)attr;
+    (void)envp;
+    ck_assert_str_eq(argv[1], "destroy");
+    destroyed = (unsigned)atoi(argv[2]);
+    flx_fake_kill(destroyed);
+    *pid = 4711;
+    return 0;
+}
+
+pid_t __wrap_waitpid(pid_t pid, int *status, int options);
+pid_t __real_waitpid(pid_t pid, int *status, int options);
+pid_t __wrap_waitpid(pid_t pid, int *status, int options)
+{
+    if (pid != 4711)
+        return __real_waitpid(pid, status, options);
+    *status = 0;
+    return pid;
+}
+
+int fd_check_ready(const struct fd_daemon *daemon, struct flic_err *why)        /* main.c has it */
+{
+    (void)daemon;
+    (void)why;
+    return 0;
+}
+
+static void set_up(void)
+{
+    scene_begin(16 * MIB);
+    scene_guest(GUEST, "web", 1, GUEST_PAGES);
+    memset(&daemon_, 0, sizeof(daemon_));
+    daemon_.store = store;
+    (void)snprintf(daemon_.conf.store, sizeof(daemon_.conf.store), "%s", scene_dir);
+    destroyed = 0;
+}
+
+static void tear_down(void)
+{
+    scene_end();
+}
+
+static struct mv_move move_of(uint8_t migration, enum mv_state state)
+{
+    struct mv_move m = { .migration = scene_uuid(migration), .guest = scene_uuid(1), .name = "web", .peer = "phone2", .state = state, .seq = 3,
+                         .domid = GUEST };
+
+    return m;
+}
+
+static bool is_noted(uint8_t migration)
+{
+    struct flic_uuid uuid = scene_uuid(migration);
+    struct mv_move m;
+
+    return !mv_read(&daemon_, &uuid, &m, NULL);
+}
+
+START_TEST(what_is_written_is_read_back_whole)
+{
+    struct mv_move m = move_of(0x61, MV_HANDING), got;
+
+    (void)snprintf(m.command, sizeof(m.command), "%s", "ssh -p 22 -i \"my key\"");
+    OK(mv_write(&daemon_, &m, &err));
+    OK(mv_read(&daemon_, &m.migration, &got, &err));
+    ck_assert(flic_uuid_equal(&got.guest, &m.guest) && got.state == MV_HANDING && got.seq == 3 && got.domid == GUEST);
+    ck_assert_str_eq(got.command, m.command);
+    ck_assert_str_eq(got.peer, "phone2");
+    OK(mv_drop(&daemon_, &m.migration, &err));
+    ck_assert_int_eq(mv_read(&daemon_, &m.migration, &got, &err), FLIC_E_NOCHECKPOINT);
+}
+END_TEST
+
+START_TEST(invariant_7_a_file_that_is_none_of_ours_is_left_out_and_the_others_are_known)
+{
+    struct mv_move m = move_of(0x61, MV_GONE), *all;
+    char path[256];
+    size_t n;
+    FILE *f;
+
+    OK(mv_write(&daemon_, &m, &err));
+    (void)snprintf(path, sizeof(path), "%s/moves/62626262-6262-6262-6262-626262626262.json", scene_dir);
+    f = fopen(path, "w");
+    ck_assert(f && fputs("{\"version\": 1, \"state\": \"handing\"", f) >= 0 && !fclose(f));
+    OK(mv_list(&daemon_, &all, &n, &err));
+    ck_assert_uint_eq(n, 1);
+    free(all);
+}
+END_TEST
+
+START_TEST(invariant_6_of_running_and_refused_the_first_one_stays)
+{
+    struct mv_move ours = move_of(0x61, MV_RUNNING), refusal = move_of(0x61, MV_REFUSED);
+    enum mv_state state;
+
+    OK(mv_decide(&daemon_, &ours, &state, &err));
+    ck_assert_int_eq(state, MV_RUNNING);
+    OK(mv_decide(&daemon_, &refusal, &state, &err));
+    ck_assert_int_eq(state, MV_RUNNING);
+    refusal.migration = ours.migration = scene_uuid(0x62);
+    OK(mv_decide(&daemon_, &refusal, &state, &err));
+    ck_assert_int_eq(state, MV_REFUSED);
+    OK(mv_decide(&daemon_, &ours, &state, &err));
+    ck_assert_int_eq(state, MV_REFUSED);
+}
+END_TEST
+
+START_TEST(invariant_6_a_guest_that_did_not_arrive_goes_on_in_place)
+{
+    struct mv_move m = move_of(0x61, MV_HANDING);
+
+    OK(mv_write(&daemon_, &m, &err));
+    flx_fake_set_run(GUEST, FLX_SUSPENDED);
+    OK(mv_settle(&daemon_, &m, false, &err));
+    ck_assert_int_eq(flx_fake_run(GUEST), FLX_RUNNING);
+    ck_assert_uint_eq(flx_fake_resumes(GUEST), 1);
+    ck_assert(!is_noted(0x61));
+}
+END_TEST
+
+START_TEST(invariant_6_a_guest_that_arrived_is_destroyed_here_and_noted_as_gone)
+{
+    struct mv_move m = move_of(0x61, MV_HANDING), got;
+
+    OK(mv_write(&daemon_, &m, &err));
+    flx_fake_set_run(GUEST, FLX_SUSPENDED);
+    OK(mv_settle(&daemon_, &m, true, &err));
+    ck_assert_uint_eq(destroyed, GUEST);
+    ck_assert(mv_find(&daemon_, &m.guest, 1u << MV_GONE, &got));
+}
+END_TEST
+
+START_TEST(one_that_runs_here_is_not_destroyed_whatever_the_peer_says)
+{
+    struct mv_move m = move_of(0x61, MV_HANDING);
+
+    OK(mv_write(&daemon_, &m, &err));
+    OK(mv_settle(&daemon_, &m, true, &err));
+    ck_assert_uint_eq(destroyed, 0);
+    ck_assert_int_eq(flx_fake_run(GUEST), FLX_RUNNING);
+}
+END_TEST
+
+START_TEST(invariant_12_a_guest_that_waits_for_its_peers_word_is_not_resumed_by_the_keeper)
+{
+    struct mv_move m = move_of(0x61, MV_HANDING);
+    struct flx_info info = { .domid = GUEST, .uuid = scene_uuid(1), .run = FLX_SUSPENDED };
+
+    ck_assert(!fd_moves_explain(&daemon_, &info));
+    OK(mv_write(&daemon_, &m, &err));
+    ck_assert(fd_moves_explain(&daemon_, &info));
+    info.domid = 99;            /* the same guest, restored since */
+    ck_assert(!fd_moves_explain(&daemon_, &info));
+}
+END_TEST
+
+START_TEST(one_that_was_ours_when_flicd_ended_is_let_run)
+{
+    struct mv_move m = move_of(0x61, MV_RUNNING);
+    struct flx_info info = { .domid = GUEST, .uuid = scene_uuid(1), .run = FLX_PAUSED };
+
+    flx_fake_set_run(GUEST, FLX_PAUSED);
+    ck_assert(!fd_moves_explain(&daemon_, &info));
+    OK(mv_write(&daemon_, &m, &err));
+    ck_assert(fd_moves_explain(&daemon_, &info));
+    ck_assert_int_eq(flx_fake_run(GUEST), FLX_RUNNING);
+}
+END_TEST
+
+static json_t *ask(json_t *(*question)(struct fd_daemon *, json_t *), json_t *request)
+{
+    json_t *answer = question(&daemon_, request);
+
+    json_decref(request);
+    return answer;
+}
+
+START_TEST(settle_refuses_what_it_does_not_know_for_good)
+{
+    struct mv_move ours = move_of(0x61, MV_RUNNING);
+    enum mv_state state;
+    json_t *a = ask(fd_settle, json_pack("{s:s}", "migration", "61616161-6161-6161-6161-616161616161"));
+
+    ck_assert_str_eq(json_string_value(json_object_get(a, "state")), "refused");
+    json_decref(a);
+    OK(mv_decide(&daemon_, &ours, &state, &err));
+    ck_assert_int_eq(state, MV_REFUSED);
+    a = ask(fd_settle, json_pack("{s:s}", "migration", "../../etc/passwd"));
+    ck_assert(json_is_false(json_object_get(a, "ok")));
+    json_decref(a);
+}
+END_TEST
+
+START_TEST(claim_lets_a_waiting_guest_go_on_and_a_dry_run_does_not)
+{
+    struct mv_move m = move_of(0x61, MV_HANDING);
+    json_t *a;
+
+    OK(mv_write(&daemon_, &m, &err));
+    flx_fake_set_run(GUEST, FLX_SUSPENDED);
+    a = ask(fd_claim, json_pack("{s:s, s:b}", "domain", "web", "dry_run", 1));
+    ck_assert(json_is_true(json_object_get(a, "ok")));
+    json_decref(a);
+    ck_assert_int_eq(flx_fake_run(GUEST), FLX_SUSPENDED);
+    a = ask(fd_claim, json_pack("{s:s}", "domain", "web"));
+    ck_assert_str_eq(json_string_value(json_object_get(a, "peer")), "phone2");
+    json_decref(a);
+    ck_assert_int_eq(flx_fake_run(GUEST), FLX_RUNNING);
+    a = ask(fd_claim, json_pack("{s:s}", "domain", "web"));
+    ck_assert_str_eq(json_string_value(json_object_get(a, "code")), "FLIC_E_NODOMAIN");
+    json_decref(a);
+}
+END_TEST
+
+START_TEST(a_guest_that_is_here_again_is_not_gone_any_more)
+{
+    struct mv_move gone = move_of(0x61, MV_GONE), running = move_of(0x62, MV_RUNNING), got;
+
+    OK(mv_write(&daemon_, &gone, &err));
+    OK(mv_write(&daemon_, &running, &err));
+    OK(mv_forget_guest(&daemon_, &gone.guest, &err));
+    ck_assert(!mv_find(&daemon_, &gone.guest, 1u << MV_GONE | 1u << MV_HANDING, &got));
+    ck_assert(is_noted(0x62));
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("moves");
+    TCase *t = tcase_create("moves");
+
+    tcase_set_timeout(t, 60);
+    tcase_add_checked_fixture(t, set_up, tear_down);
+    tcase_add_test(t, what_is_written_is_read_back_whole);
+    tcase_add_test(t, invariant_7_a_file_that_is_none_of_ours_is_left_out_and_the_others_are_known);
+    tcase_add_test(t, invariant_6_of_running_and_refused_the_first_one_stays);
+    tcase_add_test(t, invariant_6_a_guest_that_did_not_arrive_goes_on_in_place);
+    tcase_add_test(t, invariant_6_a_guest_that_arrived_is_destroyed_here_and_noted_as_gone);
+    tcase_add_test(t, one_that_runs_here_is_not_destroyed_whatever_the_peer_says);
+    tcase_add_test(t, invariant_12_a_guest_that_waits_for_its_peers_word_is_not_resumed_by_the_keeper);
+    tcase_add_test(t, one_that_was_ours_when_flicd_ended_is_let_run);
+    tcase_add_test(t, settle_refuses_what_it_does_not_know_for_good);
+    tcase_add_test(t, claim_lets_a_waiting_guest_go_on_and_a_dry_run_does_not);
+    tcase_add_test(t, a_guest_that_is_here_again_is_not_gone_any_more);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    return scene_run(suite());
+}

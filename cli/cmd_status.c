@@ -85,6 +85,19 @@ int cmd_protection_print(const json_t *protection)
     return rc;
 }
 
+/* A guest that waits for its peer's word is suspended: that must be seen. */
+static void print_moves(const json_t *moves)
+{
+    json_t *move;
+    size_t i;
+
+    if (json_array_size(moves))
+        (void)printf("migrated\n");
+    json_array_foreach(moves, i, move)
+        (void)printf("  %s  %s %s\n", member_text(move, "domain"),
+                     strcmp(member_text(move, "state"), "gone") ? "waits, suspended, for the word of" : "is on", member_text(move, "peer"));
+}
+
 static int print_operations(const json_t *operations)
 {
     struct table table;
@@ -126,6 +139,8 @@ int cmd_status_print(const struct cmd_request *req, const json_t *answer)
         rc = print_section(sections[i], json_object_get(answer, sections[i]));
     if (!rc)
         rc = cmd_protection_print(json_object_get(answer, "protection"));
+    if (!rc)
+        print_moves(json_object_get(answer, "moves"));
     if (!rc)
         rc = print_operations(json_object_get(answer, "operations"));
     if (rc || !json_array_size(json_object_get(answer, "tracked")))

@@ -66,5 +66,7 @@ bool fd_moves_explain(struct fd_daemon *daemon, const struct flx_info *info);
 struct json_t;
 struct json_t *fd_settle(struct fd_daemon *daemon, struct json_t *request);
 struct json_t *fd_claim(struct fd_daemon *daemon, struct json_t *request);
+/* For `status`: guests that went from here, or may have. */
+struct json_t *fd_moves_status(struct fd_daemon *daemon);
 
 #endif

@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "daemon/op.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,4 +74,28 @@ json_t *fd_claim(struct fd_daemon *daemon, json_t *request)
     flic_uuid_text(&move.guest, uuid);
     return json_pack("{s:b, s:s, s:s, s:s, s:s, s:I, s:b}", "ok", 1, "domain", move.name, "uuid", uuid, "peer", move.peer, "was",
                      move.state == MV_GONE ? "gone" : "handing", "seq", (json_int_t)move.seq, "dry_run", dry_run);
+}
+
+json_t *fd_moves_status(struct fd_daemon *daemon)
+{
+    json_t *list = json_array();
+    struct mv_move *moves;
+    size_t n;
+
+    if (!daemon->store || mv_list(daemon, &moves, &n, NULL))
+        return list;
+    for (size_t i = 0; i < n; i++) {
+        char guest[FLIC_UUID_TEXT], migration[FLIC_UUID_TEXT], at[24];
+
+        if (moves[i].state != MV_HANDING && moves[i].state != MV_GONE)
+            continue;
+        flic_uuid_text(&moves[i].guest, guest);
+        flic_uuid_text(&moves[i].migration, migration);
+        (void)snprintf(at, sizeof(at), "%llu", (unsigned long long)moves[i].at_ns);
+        (void)json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s}", "domain", moves[i].name, "uuid", guest, "peer",
+                                                    moves[i].peer, "state", moves[i].state == MV_GONE ? "gone" : "waiting", "migration",
+                                                    migration, "seq", (json_int_t)moves[i].seq, "at_ns", at));
+    }
+    free(moves);
+    return list;
 }

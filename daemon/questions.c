@@ -100,7 +100,7 @@ static json_t *track_status(const char *track)
 
 static json_t *conf_status(const struct fd_conf *c)
 {
-    return json_pack("{s:s, s:i, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:s, s:i, s:s, s:s, s:o, s:i, s:i, s:i, s:i, s:i}", "nvram",
+    return json_pack("{s:s, s:i, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:s, s:i, s:s, s:s, s:o, s:i, s:i, s:i, s:i, s:i, s:i, s:i}", "nvram",
                      c->nvram, "nvram_size_mib",
                      c->nvram_size_mib, "store", c->store, "socket", c->socket, "socket_group", c->socket_group, "workers",
                      c->workers, "live_rounds_max", c->live_rounds_max, "live_stop_pages", c->live_stop_pages,
@@ -108,12 +108,15 @@ static json_t *conf_status(const struct fd_conf *c)
                      c->destage_delay_ms, "disk_snapshot_hook", c->disk_snapshot_hook, "log_level", c->log_level, "track",
                      track_status(c->track), "track_epoch_min_ms", c->track_epoch_min_ms, "track_epoch_max_ms",
                      c->track_epoch_max_ms, "track_clean_epochs", c->track_clean_epochs, "track_kib_per_s", c->track_kib_per_s,
-                     "track_cpu_percent", c->track_cpu_percent);
+                     "track_cpu_percent", c->track_cpu_percent, "migrate_rounds_max", c->migrate_rounds_max, "migrate_downtime_ms",
+                     c->migrate_downtime_ms);       /* owner_group is a secret */
 }
 
 static json_t *one_operation(struct fd_op *op)
 {
-    static const char *const kinds[] = { [FD_OP_SAVE] = "save", [FD_OP_RESTORE] = "restore" };
+    static const char *const kinds[] = {
+        [FD_OP_SAVE] = "save", [FD_OP_RESTORE] = "restore", [FD_OP_MIGRATE] = "migrate", [FD_OP_RECEIVE] = "receive",
+    };
     json_t *o;
 
     (void)pthread_mutex_lock(&op->lock);
@@ -160,10 +163,10 @@ static json_t *operations(struct fd_daemon *d)
 static json_t *on_status(struct fd_daemon *d, json_t *request)
 {
     (void)request;
-    return json_pack("{s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o}", "ok", 1, "version", FLIC_VERSION, "host", host_status(d),
+    return json_pack("{s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o}", "ok", 1, "version", FLIC_VERSION, "host", host_status(d),
                      "nvram", nvram_status(d), "packs", packs_status(d), "recovery", recovery_status(d), "operations",
                      operations(d), "config", conf_status(&d->conf), "destage", atomic_load(&d->held) ? "held" : "idle", "protection",
-                     fd_protect_status(d), "tracked", fd_tracking_status(d));
+                     fd_protect_status(d), "tracked", fd_tracking_status(d), "moves", fd_moves_status(d));
 }
 
 /* ---- list, show ---- */

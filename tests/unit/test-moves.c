@@ -246,6 +246,25 @@ START_TEST(a_guest_that_is_here_again_is_not_gone_any_more)
 }
 END_TEST
 
+START_TEST(status_shows_who_waits_for_a_peer_and_who_is_gone_and_not_who_came)
+{
+    struct mv_move waits = move_of(0x61, MV_HANDING), gone = move_of(0x62, MV_GONE), came = move_of(0x63, MV_RUNNING);
+    json_t *list;
+
+    OK(mv_write(&daemon_, &waits, &err));
+    OK(mv_write(&daemon_, &came, &err));
+    list = fd_moves_status(&daemon_);
+    ck_assert_uint_eq(json_array_size(list), 1);
+    ck_assert_str_eq(json_string_value(json_object_get(json_array_get(list, 0), "state")), "waiting");
+    json_decref(list);
+    OK(mv_drop(&daemon_, &waits.migration, &err));
+    OK(mv_write(&daemon_, &gone, &err));
+    list = fd_moves_status(&daemon_);
+    ck_assert_str_eq(json_string_value(json_object_get(json_array_get(list, 0), "state")), "gone");
+    json_decref(list);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("moves");
@@ -264,6 +283,7 @@ static Suite *suite(void)
     tcase_add_test(t, settle_refuses_what_it_does_not_know_for_good);
     tcase_add_test(t, claim_lets_a_waiting_guest_go_on_and_a_dry_run_does_not);
     tcase_add_test(t, a_guest_that_is_here_again_is_not_gone_any_more);
+    tcase_add_test(t, status_shows_who_waits_for_a_peer_and_who_is_gone_and_not_who_came);
     suite_add_tcase(s, t);
     return s;
 }

@@ -405,6 +405,95 @@ START_TEST(a_reference_of_another_store_or_of_another_checkpoint_is_refused)
 }
 END_TEST
 
+/* ---- migrations: both sides in one flicd, which must refuse the guest that it has ---- */
+
+static void *carry(void *arg)
+{
+    int *fds = arg;
+    char data[65536];
+    ssize_t n;
+
+    while ((n = recv(fds[0], data, sizeof(data), 0)) > 0)
+        if (send(fds[1], data, (size_t)n, MSG_NOSIGNAL) != n)
+            break;
+    (void)shutdown(fds[1], SHUT_WR);
+    return NULL;
+}
+
+static int tunnel_of(const char *operation)
+{
+    struct flic_talk *talk = connect_and_say(about("tunnel", operation));
+    int fd = dup(flic_talk_fd(talk));
+
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(fcntl(fd, F_SETFL, 0), 0);
+    flic_talk_close(talk);
+    return fd;
+}
+
+static bool has_kind(const json_t *operations, const char *kind)
+{
+    json_t *op;
+    size_t i;
+
+    json_array_foreach(operations, i, op)
+        if (!strcmp(json_string_value(json_object_get(op, "kind")), kind))
+            return true;
+    return false;
+}
+
+START_TEST(invariant_6_a_guest_is_not_received_where_it_is_alive_and_runs_on_there)
+{
+    struct flic_talk *from = connect_and_say(json_pack("{s:s, s:i, s:s, s:s}", "op", "migrate", "domid", (int)GUEST, "config", "{\"disks\": []}",
+                                                       "peer", "here")), *to = connect_and_say(json_pack("{s:s}", "op", "receive")), *asks;
+    char leaving[FD_OP_ID], coming[FD_OP_ID];
+    pthread_t there, back;
+    int one, two, way_there[2], way_back[2];
+    json_t *status;
+
+    hear_event(from, "ready", leaving);
+    hear_event(to, "ready", coming);
+    asks = connect_and_say(json_pack("{s:s}", "op", "status"));
+    status = hear(asks);
+    ck_assert(has_kind(json_object_get(status, "operations"), "migrate") && has_kind(json_object_get(status, "operations"), "receive"));
+    json_decref(status);
+    flic_talk_close(asks);
+    one = tunnel_of(leaving);
+    two = tunnel_of(coming);
+    way_there[0] = way_back[1] = one;
+    way_there[1] = way_back[0] = two;
+    ck_assert(!pthread_create(&there, NULL, carry, way_there) && !pthread_create(&back, NULL, carry, way_back));
+    hear_refusal(to, FLIC_E_ALIVE);
+    hear_refusal(from, FLIC_E_ALIVE);
+    ck_assert(!pthread_join(there, NULL) && !pthread_join(back, NULL));
+    (void)close(one);
+    (void)close(two);
+    flic_talk_close(from);
+    flic_talk_close(to);
+    await_no_operation();
+    ck_assert_int_eq(flx_fake_run(GUEST), FLX_RUNNING);
+    ck_assert(!flx_fake_tracked(GUEST));
+    ck_assert_uint_eq(scene_count(), 0);
+}
+END_TEST
+
+START_TEST(a_tunnel_to_no_operation_or_to_a_save_is_not_taken)
+{
+    struct flic_talk *owner = connect_and_say(a_save()), *talk;
+    char operation[FD_OP_ID], byte;
+    int fd;
+
+    hear_event(owner, "ready", operation);
+    talk = connect_and_say(about("tunnel", "00000000000000000000000000000000"));
+    hear_refusal(talk, FLIC_E_NOCHECKPOINT);
+    flic_talk_close(talk);
+    fd = tunnel_of(operation);
+    ck_assert_int_eq(recv(fd, &byte, 1, 0), 0);
+    (void)close(fd);
+    flic_talk_close(owner);
+}
+END_TEST
+
 START_TEST(a_save_of_no_domain_is_refused_for_that_reason)
 {
     struct flic_talk *talk = connect_and_say(json_pack("{s:s, s:s}", "op", "save", "config", "{}"));
@@ -744,6 +833,8 @@ static Suite *suite(void)
     tcase_add_test(t, invariant_6_an_owner_that_goes_away_in_the_middle_gets_its_guest_resumed);
     tcase_add_test(t, a_save_called_off_before_the_suspend_leaves_no_mark_on_the_guest);
     tcase_add_test(t, a_reference_of_another_store_or_of_another_checkpoint_is_refused);
+    tcase_add_test(t, invariant_6_a_guest_is_not_received_where_it_is_alive_and_runs_on_there);
+    tcase_add_test(t, a_tunnel_to_no_operation_or_to_a_save_is_not_taken);
     tcase_add_test(t, a_save_of_no_domain_is_refused_for_that_reason);
     tcase_add_test(t, a_guest_that_runs_on_does_so_once_captured_before_anything_is_published);
     tcase_add_test(t, invariant_6_a_failure_after_the_resume_costs_the_checkpoint_and_nothing_else);

@@ -10,7 +10,7 @@ HELP = """\
 One guest (memory load, no disk) goes back and forth between two linked phones. In each run, at a random moment, one of these: the link is
 cut (and mended 4 to 25 s later); xl or flicd is killed, on either side (flicd is started again at once); nothing. Every half second both are asked
 whether the guest runs there. Then the guest must run on exactly one side within --settle seconds (times FLIC_LAB_PATIENCE) after both can talk
-again, and its own checks must hold.
+again, and its own checks must hold. Half of the moments are within four seconds of its suspend, where it changes hands.
 Exit status: 0 kill_wrong is 0, 1 otherwise."""
 
 
@@ -60,10 +60,13 @@ def one_run(number, here, there, args, longest):
     started = time.monotonic()
     dom0(here, f"rm -f /tmp/m.rc; (setsid xl migrate --flic -q --max-downtime 600000 g {there} >/tmp/m.out 2>/tmp/m.err; echo $? >/tmp/m.rc) "
          "</dev/null >/dev/null 2>&1 &")
-    kind, moment = random.choice(DISTURBANCES), random.uniform(0, longest)
-    two, disturbed, ended = 0, False, None
+    in_pause = random.random() < 0.5
+    kind, moment = random.choice(DISTURBANCES), random.uniform(0, 4 if in_pause else longest)
+    two, disturbed, ended, since, seen = 0, False, None, None if in_pause else started, {}
     while ended is None and time.monotonic() - started < 400:
-        if not disturbed and time.monotonic() - started >= moment:
+        if in_pause and since is None and seen.get(here) == "waits":
+            since = time.monotonic()
+        if not disturbed and since is not None and time.monotonic() - since >= moment:
             disturb(kind, here, there)
             disturbed = True
         seen = states((here, there))
@@ -71,7 +74,7 @@ def one_run(number, here, there, args, longest):
         rc = dom0(here, "cat /tmp/m.rc 2>/dev/null", check=False).strip()
         if rc or (disturbed and kind == "xl-here"):
             ended = rc or "killed"
-        time.sleep(0.5)
+        time.sleep(0.2)
     for name in (here, there):
         restart_flicd(name)
     end = time.monotonic() + args.settle * args.patience
@@ -85,7 +88,7 @@ def one_run(number, here, there, args, longest):
     where = there if seen[there] == "runs" else here
     healthy = good and healthy_at(where)
     took = time.monotonic() - started
-    result = {"run": number, "kind": kind, "moment_s": round(moment, 1), "took_s": round(took, 1), "status": ended, "two": two, "where": where,
+    result = {"run": number, "kind": kind if disturbed else "too late", "moment_s": round(moment, 1), "in_pause": in_pause, "took_s": round(took, 1), "status": ended, "two": two, "where": where,
               "one": good, "healthy": healthy, "states": seen}
     if not good or not healthy or two:
         result["said"] = dom0(here, "cat /tmp/m.err", check=False)[-600:]

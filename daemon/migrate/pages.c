@@ -47,7 +47,7 @@ int mp_get_leaf(const void *data, size_t len, uint64_t gfn_end, struct mp_leaf *
     present = flic_get_bytes(&r, MP_BITS);
     zero = flic_get_bytes(&r, MP_BITS);
     digest = flic_get_bytes(&r, sizeof(ret->digest.b));
-    if (r.bad || r.left || ask > 1)
+    if (r.bad || r.left || ask > 1 || (uint64_t)ret->leaf * MD_LEAF_PAGES >= gfn_end)
         return flic_err_set(err, FLIC_E_PROTOCOL, "the peer sent what is no leaf");
     ret->ask = ask;
     memcpy(ret->present, present, MP_BITS);
@@ -61,7 +61,7 @@ int mp_get_leaf(const void *data, size_t len, uint64_t gfn_end, struct mp_leaf *
 
 uint64_t mp_sum(const void *page)
 {
-    return page ? flic_checksum(page, FLIC_PAGE_SIZE) : 0;
+    return page ? flic_checksum(page, FLIC_PAGE_SIZE) : 1;
 }
 
 uint64_t mp_sum_leaf(const uint64_t sums[MD_LEAF_PAGES])

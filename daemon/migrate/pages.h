@@ -47,8 +47,8 @@ void mp_put_leaf(const struct mp_leaf *leaf, uint8_t out[MP_LEAF_SIZE]);
 int mp_get_leaf(const void *data, size_t len, uint64_t gfn_end, struct mp_leaf *ret_leaf, struct flic_err *err);
 
 /* What tells that nothing went wrong on the way: XXH3-64, of a page and of a leaf's sums. Not for deciding what need not be sent. */
-#define MP_SUM_HOLE UINT64_MAX
-uint64_t mp_sum(const void *page);      /* NULL: zeros, 0 */
+#define MP_SUM_HOLE 0u          /* memory that nobody wrote says so: a hostile offer's size costs nothing */
+uint64_t mp_sum(const void *page);      /* NULL: zeros, 1 */
 uint64_t mp_sum_leaf(const uint64_t sums[MD_LEAF_PAGES]);
 
 /* A coder: zstd's contexts and room for one batch, compressed. */

@@ -206,14 +206,13 @@ static int allocate(struct mr_receiver *r, struct flic_err *err)
 
     r->present = calloc(words(end) + MD_LEAF_PAGES / 64, 8);
     r->fresh = calloc(words(end) + MD_LEAF_PAGES / 64, 8);
-    r->sum = malloc((end + MD_LEAF_PAGES) * sizeof(*r->sum));
+    r->sum = calloc(end + MD_LEAF_PAGES, sizeof(*r->sum));      /* MP_SUM_HOLE */
     r->maps = calloc(MAPS_MAX, sizeof(*r->maps));
     r->batch = malloc((size_t)MP_BATCH * FLIC_PAGE_SIZE);
     if (!r->known)
         r->known = mk_new();
     if (!r->present || !r->fresh || !r->sum || !r->maps || !r->batch || !r->known)
         return no_memory(r, err);
-    memset(r->sum, 0xff, (end + MD_LEAF_PAGES) * sizeof(*r->sum));      /* MP_SUM_HOLE */
     return mp_coder_new(&r->coder, err);
 }
 
@@ -298,7 +297,7 @@ static int map_leaf(struct mr_receiver *r, uint64_t first, struct flic_err *err)
 static int set_zero(struct mr_receiver *r, uint64_t gfn, uint8_t *at, struct flic_err *err)
 {
     memset(at, 0, FLIC_PAGE_SIZE);
-    r->sum[gfn] = 0;
+    r->sum[gfn] = mp_sum(NULL);
     r->figures.zero_pages++;
     return ck_arrival_set(r->arrival, gfn, &FLIC_ID_ZERO, err);
 }

@@ -74,13 +74,12 @@ static int allocate(struct ms_sender *s, struct flic_err *err)
     s->present = calloc(words(end) + 1, 8);
     s->hot = calloc(words(end) + 1, 8);
     s->dirtied = calloc(words(end) + 1, 8);
-    s->sum = malloc((end + MD_LEAF_PAGES) * sizeof(*s->sum));
+    s->sum = calloc(end + MD_LEAF_PAGES, sizeof(*s->sum));      /* MP_SUM_HOLE */
     s->batch = malloc((size_t)MP_BATCH * FLIC_PAGE_SIZE);
     s->leaf = malloc((size_t)MD_LEAF_PAGES * FLIC_PAGE_SIZE);
     s->maps = calloc(MAPS_MAX, sizeof(*s->maps));
     if (!s->unsent || !s->sent_once || !s->present || !s->hot || !s->dirtied || !s->sum || !s->batch || !s->leaf || !s->maps)
         return flic_err_set(err, -ENOMEM, "migrate '%s': out of memory", s->info.name);
-    memset(s->sum, 0xff, (end + MD_LEAF_PAGES) * sizeof(*s->sum));      /* MP_SUM_HOLE */
     return mp_coder_new(&s->coder, err);
 }
 

@@ -284,6 +284,10 @@ START_TEST(a_leaf_comes_back_and_one_with_pages_beyond_the_guest_is_refused)
     mp_set_bit(leaf.zero, 4);       /* zero, but not there */
     mp_put_leaf(&leaf, out);
     ck_assert_int_eq(mp_get_leaf(out, sizeof(out), 3 * 512, &got, &err), FLIC_E_PROTOCOL);
+    leaf = (struct mp_leaf){ .leaf = 3 };       /* nothing in it, and beyond the guest all the same */
+    mp_put_leaf(&leaf, out);
+    ck_assert_int_eq(mp_get_leaf(out, sizeof(out), 3 * 512, &got, &err), FLIC_E_PROTOCOL);
+    OK(mp_get_leaf(out, sizeof(out), 3 * 512 + 1, &got, &err));
     memset(out, 0xff, sizeof(out));
     ck_assert_int_eq(mp_get_leaf(out, sizeof(out), 1ull << 28, &got, &err), FLIC_E_PROTOCOL);
 }

@@ -4,7 +4,7 @@
  * migrate_op - a guest leaves: a save whose pages also go to a peer, and in the end the guest itself.
  *
  *   open -> ready -> (tunnel) -> offer -> (join) -> live -> suspend -> captured, the rest sent -> (publish) -> there whole
- *        -> "handing" durable -> go -> running there -> "gone" durable, published
+ *        -> "handing" durable, published -> go -> running there -> "gone" durable
  *
  * Up to "handing" a failure leaves the guest running here. After it only the peer knows: if its answer does not come, the guest stays
  * suspended, and moves.h sees to it.
@@ -207,16 +207,20 @@ static int hand_over(struct run *r, struct flic_err *err)
     rc = mv_write(r->op->daemon, &r->move, err);
     if (rc)
         return rc;
-    r->handing = true;
-    rc = ms_hand_over(r->sender, &sent, err);
-    if (!rc || sent)
-        return rc;
-    r->handing = false;
+    /* From here on the memory of a suspended domain may be all there is of it: a power cut must not take it. */
+    rc = ck_save_publish(r->save, "[]", 2, err);
+    if (!rc) {
+        r->handing = true;
+        rc = ms_hand_over(r->sender, &sent, err);
+        if (!rc || sent)
+            return rc;
+        r->handing = false;
+    }
     (void)mv_drop(r->op->daemon, &r->move.migration, NULL);     /* else it is settled: the peer never had it */
     return rc;
 }
 
-/* The guest is the peer's. What fails now costs this phone its copy of the checkpoint, and is told. */
+/* The guest is the peer's. */
 static void note_gone(struct run *r)
 {
     struct flic_err err = { 0 };
@@ -224,9 +228,7 @@ static void note_gone(struct run *r)
     r->gone = true;
     r->move.state = MV_GONE;
     if (mv_write(r->op->daemon, &r->move, &err))
-        flic_warn("'%s' went to %s, which could not be noted: %s", r->info.name, r->peer, err.text);
-    if (ck_save_publish(r->save, "[]", 2, &err))
-        flic_warn("the checkpoint of '%s' as it went to %s is lost: %s", r->info.name, r->peer, err.text);
+        flic_warn("'%s' went to %s, which could not be noted: %s; it is asked again", r->info.name, r->peer, err.text);
 }
 
 static int all_steps(struct run *r, struct flic_err *err)
@@ -236,7 +238,7 @@ static int all_steps(struct run *r, struct flic_err *err)
     if (!rc)
         rc = begin_save(r, err);
     if (!rc)
-        rc = flx_tell_guest(r->dom, "flic/operation", r->op->id, err);
+        rc = mv_mark(r->dom, "flic/operation", &r->move.migration, err);
     if (rc)
         return rc;
     fd_op_to_owner(r->op, json_pack("{s:s, s:s}", "event", "ready", "operation", r->op->id));

@@ -17,7 +17,7 @@
 #include <time.h>
 
 #define FILE_MAX 8192u
-#define KEEP_NS (30ull * 86400 * 1000000000)    /* how long an ended migration is remembered */
+#define KEEP 1000u              /* files; more than that are not kept for what was refused */
 
 static const char *const state_names[] = { [MV_HANDING] = "handing", [MV_GONE] = "gone", [MV_RUNNING] = "running", [MV_REFUSED] = "refused" };
 #define N_STATES (sizeof(state_names) / sizeof(state_names[0]))
@@ -190,9 +190,18 @@ int mv_decide(struct fd_daemon *daemon, const struct mv_move *as, enum mv_state 
     return rc;
 }
 
+int mv_mark(struct flx_dom *dom, const char *key, const struct flic_uuid *migration, struct flic_err *err)
+{
+    char uuid[FLIC_UUID_TEXT];
+
+    flic_uuid_text(migration, uuid);
+    return flx_tell_guest(dom, key, uuid, err);
+}
+
 /* ---- all of them ---- */
 
-static void add_file(const char *folder, const char *name, struct mv_move **moves, size_t *n, size_t *room)
+/* False: it is there and cannot be read. */
+static bool add_file(const char *folder, const char *name, struct mv_move **moves, size_t *n, size_t *room)
 {
     struct flic_err err = { 0 };
     struct mv_move *more;
@@ -200,26 +209,30 @@ static void add_file(const char *folder, const char *name, struct mv_move **move
 
     if (strlen(name) != FLIC_UUID_TEXT - 1 + 5 || strcmp(name + FLIC_UUID_TEXT - 1, ".json") ||
         snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path))
-        return;
+        return true;
     if (*n == *room) {
         more = realloc(*moves, (*room + 16) * sizeof(**moves));
         if (!more)
-            return;
+            return false;
         *moves = more;
         *room += 16;
     }
-    if (load(path, &(*moves)[*n], &err))
+    if (load(path, &(*moves)[*n], &err)) {
         flic_warn("a migration is not known any more: %s", err.text);
-    else
-        ++*n;
+        return false;
+    }
+    ++*n;
+    return true;
 }
 
-int mv_list(struct fd_daemon *daemon, struct mv_move **ret_moves, size_t *ret_n, struct flic_err *err)
+int mv_list(struct fd_daemon *daemon, struct mv_move **ret_moves, size_t *ret_n, bool *ret_all, struct flic_err *err)
 {
     char folder[PATH_MAX];
     size_t room = 0;
     struct dirent *entry;
+    bool all = true;
     DIR *dir;
+    int rc = 0;
 
     *ret_moves = NULL;
     *ret_n = 0;
@@ -227,22 +240,27 @@ int mv_list(struct fd_daemon *daemon, struct mv_move **ret_moves, size_t *ret_n,
         return flic_err_set(err, FLIC_E_CONFIG, "the store's path is too long");
     (void)pthread_mutex_lock(&files);
     dir = opendir(folder);
+    if (!dir && errno != ENOENT)        /* there may be no migration yet */
+        rc = flic_err_errno(err, "read '%s'", folder);
     while (dir && (entry = readdir(dir)))
-        add_file(folder, entry->d_name, ret_moves, ret_n, &room);
+        all &= add_file(folder, entry->d_name, ret_moves, ret_n, &room);
     if (dir)
         (void)closedir(dir);
     (void)pthread_mutex_unlock(&files);
-    return 0;
+    if (ret_all)
+        *ret_all = all;
+    return rc;
 }
 
-bool mv_find(struct fd_daemon *daemon, const struct flic_uuid *guest, unsigned states, struct mv_move *ret_move)
+int mv_find(struct fd_daemon *daemon, const struct flic_uuid *guest, unsigned states, struct mv_move *ret_move)
 {
     struct mv_move *moves;
-    bool found = false;
+    bool found = false, all;
     size_t n;
+    int rc = mv_list(daemon, &moves, &n, &all, NULL);
 
-    if (mv_list(daemon, &moves, &n, NULL))
-        return false;
+    if (rc)
+        return rc;
     for (size_t i = 0; i < n; i++) {
         if (!flic_uuid_equal(&moves[i].guest, guest) || !(states & 1u << moves[i].state) || (found && moves[i].at_ns < ret_move->at_ns))
             continue;
@@ -250,20 +268,20 @@ bool mv_find(struct fd_daemon *daemon, const struct flic_uuid *guest, unsigned s
         found = true;
     }
     free(moves);
-    return found;
+    return found ? 1 : all ? 0 : -EIO;
 }
 
 int mv_forget_guest(struct fd_daemon *daemon, const struct flic_uuid *guest, struct flic_err *err)
 {
     struct mv_move *moves;
     size_t n;
-    int rc = mv_list(daemon, &moves, &n, err);
+    int rc = mv_list(daemon, &moves, &n, NULL, err);
 
     for (size_t i = 0; !rc && i < n; i++) {
         bool says_gone = moves[i].state == MV_HANDING || moves[i].state == MV_GONE;
-        bool is_old = moves[i].state != MV_HANDING && moves[i].at_ns + KEEP_NS < now_ns();
 
-        if ((says_gone && flic_uuid_equal(&moves[i].guest, guest)) || is_old)
+        /* "running" stays: its sender may not have asked yet. "refused" would be said again. */
+        if ((says_gone && flic_uuid_equal(&moves[i].guest, guest)) || (n > KEEP && moves[i].state == MV_REFUSED))
             rc = mv_drop(daemon, &moves[i].migration, err);
     }
     free(moves);

@@ -42,12 +42,17 @@ int mv_write(struct fd_daemon *daemon, const struct mv_move *move, struct flic_e
 /* FLIC_E_NOCHECKPOINT when there is none. */
 int mv_read(struct fd_daemon *daemon, const struct flic_uuid *migration, struct mv_move *ret_move, struct flic_err *err);
 int mv_drop(struct fd_daemon *daemon, const struct flic_uuid *migration, struct flic_err *err);
-/* All there are, gives *ret_moves (free()). What cannot be read is left out, and logged. */
-int mv_list(struct fd_daemon *daemon, struct mv_move **ret_moves, size_t *ret_n, struct flic_err *err);
-/* The newest of this guest in one of the states given as bits (1 << state). */
-bool mv_find(struct fd_daemon *daemon, const struct flic_uuid *guest, unsigned states, struct mv_move *ret_move);
+/* All there are, gives *ret_moves (free()). What cannot be read is left out and logged; *ret_all (may be NULL) says whether none was. */
+int mv_list(struct fd_daemon *daemon, struct mv_move **ret_moves, size_t *ret_n, bool *ret_all, struct flic_err *err);
+/* The newest of this guest in one of the states given as bits (1 << state): 1 found, 0 none, negative: not known, something cannot be
+ * read, and the guest may be elsewhere. */
+int mv_find(struct fd_daemon *daemon, const struct flic_uuid *guest, unsigned states, struct mv_move *ret_move);
 /* It is here again, or its owner decided: what says otherwise is dropped. */
 int mv_forget_guest(struct fd_daemon *daemon, const struct flic_uuid *guest, struct flic_err *err);
+
+/* The mark in a domain's xenstore, that it is this migration's: domids come again after a boot, and so do guests. */
+struct flx_dom;
+int mv_mark(struct flx_dom *dom, const char *key, const struct flic_uuid *migration, struct flic_err *err);
 
 /* Receiver: one of the two is written, whichever comes first; both tell which in *ret_state. */
 int mv_decide(struct fd_daemon *daemon, const struct mv_move *as, enum mv_state *ret_state, struct flic_err *err);

@@ -31,7 +31,7 @@ static int find(struct fd_daemon *daemon, const char *domain, struct mv_move *re
     struct mv_move *moves;
     bool found = false;
     size_t n;
-    int rc = mv_list(daemon, &moves, &n, err);
+    int rc = mv_list(daemon, &moves, &n, NULL, err);
 
     for (size_t i = 0; !rc && i < n; i++) {
         char uuid[FLIC_UUID_TEXT];
@@ -82,7 +82,7 @@ json_t *fd_moves_status(struct fd_daemon *daemon)
     struct mv_move *moves;
     size_t n;
 
-    if (!daemon->store || mv_list(daemon, &moves, &n, NULL))
+    if (!daemon->store || mv_list(daemon, &moves, &n, NULL, NULL))
         return list;
     for (size_t i = 0; i < n; i++) {
         char guest[FLIC_UUID_TEXT], migration[FLIC_UUID_TEXT], at[24];

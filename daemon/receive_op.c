@@ -84,6 +84,18 @@ static int see_disk(const struct fd_disk *disk, void *arg, struct flic_err *err)
     return flic_err_set(err, FLIC_E_DISK, "its disk %s ('%s') is not here", disk->vdev, disk->path);
 }
 
+/* What libxl will make must be the guest that was looked at. */
+static int check_config(const struct mh_offer *offer, struct flic_err *err)
+{
+    json_t *config = json_loads(offer->config, 0, NULL), *info = json_object_get(config, "c_info");
+    const char *uuid = json_string_value(json_object_get(info, "uuid")), *name = json_string_value(json_object_get(info, "name"));
+    struct flic_uuid parsed;
+    bool same = uuid && name && flic_uuid_parse(uuid, &parsed) && flic_uuid_equal(&parsed, &offer->guest) && !strcmp(name, offer->name);
+
+    json_decref(config);
+    return same ? 0 : flic_err_set(err, FLIC_E_PROTOCOL, "the configuration that came with '%s' is of another guest", offer->name);
+}
+
 static int check_offer(struct run *r, struct flic_err *err)
 {
     const struct mh_offer *offer = mr_offer(r->receiver);
@@ -99,6 +111,8 @@ static int check_offer(struct run *r, struct flic_err *err)
         rc = fd_op_claim_guest(r->op, &offer->guest, err);
     if (!rc)
         rc = check_alive(offer, err);
+    if (!rc)
+        rc = check_config(offer, err);
     if (!rc)
         rc = fd_disks_each(offer->config, see_disk, NULL, err);
     return rc;
@@ -247,7 +261,13 @@ static int hear(struct run *r, struct flic_err *err)
     find_base(r);
     r->earlier = take_kept(&r->move.guest);
     rc = know_others(r, err);
-    return rc ? rc : mr_begin(r->receiver, op->daemon->host.arch, r->base_loaded ? &r->base : NULL, r->earlier, err);
+    if (!rc)
+        rc = mr_begin(r->receiver, op->daemon->host.arch, r->base_loaded ? &r->base : NULL, r->earlier, err);
+    if (!rc) {
+        ck_arrival_free(r->earlier);
+        r->earlier = NULL;
+    }
+    return rc;
 }
 
 static int say_offered(struct run *r, struct flic_err *err)
@@ -297,7 +317,7 @@ static int fill(struct run *r, struct flic_err *err)
         return rc;
     r->move.domid = domid;
     fd_op_describe(r->op, domid, r->name);
-    rc = flx_tell_guest(r->dom, "flic/restoring", r->op->id, err);
+    rc = mv_mark(r->dom, "flic/restoring", &r->move.migration, err);
     if (!rc)
         rc = mr_accept(r->receiver, err);
     if (!rc)
@@ -311,19 +331,36 @@ static int fill(struct run *r, struct flic_err *err)
     return 0;
 }
 
+/* A write that failed at its end may have been one: what the sender would be told counts. */
+static int decide(struct run *r, enum mv_state *ret_state, struct flic_err *err)
+{
+    struct mv_move written;
+    int rc = mv_decide(r->op->daemon, &r->move, ret_state, err);
+
+    if (!rc || mv_read(r->op->daemon, &r->move.migration, &written, NULL))
+        return rc;
+    *ret_state = written.state;
+    return 0;
+}
+
 /* "running" first, then it runs: should we end in between, the keeper lets it run. */
 static int take_over(struct run *r, struct flic_err *err)
 {
     struct fd_daemon *daemon = r->op->daemon;
+    struct nv_name name = { .guest = r->move.guest, .seq = r->seq };
     enum mv_state state;
+    uint64_t freed;
     int rc = mr_publish(r->receiver, "[]", 2, err);
 
-    if (!rc)
-        rc = mv_decide(daemon, &r->move, &state, err);
-    if (!rc && state != MV_RUNNING)
-        rc = flic_err_set(err, FLIC_E_CANCELLED, "its sender asked for '%s' back before it had arrived", r->name);
     if (rc)
         return rc;
+    rc = decide(r, &state, err);
+    if (!rc && state != MV_RUNNING)
+        rc = flic_err_set(err, FLIC_E_CANCELLED, "its sender asked for '%s' back before it had arrived", r->name);
+    if (rc) {
+        (void)ck_forget(daemon->store, &name, false, &freed, NULL);     /* a guest that runs elsewhere is not to be restored here */
+        return rc;
+    }
     r->ours = true;
     if (flx_unpause(r->dom, err))       /* the keeper tries again */
         flic_error("'%s' is here and could not be let run: %s", r->name, err->text);

@@ -85,9 +85,13 @@ static int check_alive(const struct run *r, struct flic_err *err)
 static int check_moved(const struct run *r, struct flic_err *err)
 {
     struct mv_move move;
+    int found = mv_find(r->op->daemon, &r->entry.info.guest, 1u << MV_HANDING | 1u << MV_GONE, &move);
 
-    if (!mv_find(r->op->daemon, &r->entry.info.guest, 1u << MV_HANDING | 1u << MV_GONE, &move))
+    if (!found)
         return 0;
+    if (found < 0)
+        return flic_err_set(err, FLIC_E_DAMAGED, "whether guest '%s' was migrated cannot be read in '%s/moves': flicd's log says which file; "
+                            "remove it if that guest is on no other phone", r->entry.info.name, r->op->daemon->conf.store);
     return flic_err_set(err, FLIC_E_ALIVE, "guest '%s' %s to %s: migrate it back; or, if that phone is gone for good, say so with 'flic claim %s'",
                         r->entry.info.name, move.state == MV_GONE ? "was migrated" : "is being migrated", move.peer, r->entry.info.name);
 }

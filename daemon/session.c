@@ -19,7 +19,7 @@ struct fd_session {
     struct fd_daemon *daemon;
     struct ev_conn *conn;
     uint64_t serial;            /* never reused: answers to a closed session find nobody */
-    bool allowed;
+    bool allowed, is_root;
 };
 
 /* ---- answers ---- */
@@ -239,6 +239,8 @@ static void dispatch(struct fd_session *s, json_t *request)
             return;
         }
     }
+    if (!s->is_root)            /* it is run by us when the peer is to be asked */
+        (void)json_object_del(request, "command");
     if (!strcmp(verb, "tunnel"))
         on_tunnel(s, request);
     else if (!strcmp(verb, "migrate"))
@@ -278,13 +280,14 @@ static void on_line(struct ev_conn *conn, char *line, size_t len, void *arg)
 }
 
 /* With a socket group configured the file's mode has decided already; without, only root and our own user are heard. */
-static bool is_allowed(const struct fd_daemon *daemon, int fd)
+static bool is_allowed(const struct fd_daemon *daemon, int fd, bool *ret_is_root)
 {
     struct ucred peer;
     socklen_t len = sizeof(peer);
 
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len))
         return false;
+    *ret_is_root = peer.uid == 0;
     return peer.uid == 0 || peer.uid == geteuid() || daemon->conf.socket_group[0];
 }
 
@@ -300,7 +303,7 @@ static void on_open(struct ev_conn *conn, void *arg)
     s->daemon = daemon;
     s->conn = conn;
     s->serial = ++daemon->next_serial;
-    s->allowed = is_allowed(daemon, ev_fd(conn));
+    s->allowed = is_allowed(daemon, ev_fd(conn), &s->is_root);
     s->next = daemon->sessions;
     if (s->next)
         s->next->prev = s;

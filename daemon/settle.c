@@ -71,23 +71,39 @@ static int let_go_on(uint32_t domid, struct flic_err *err)
     return rc;
 }
 
+/* Whether the domain is the one of this migration, and not the same guest in a later life. */
+static bool is_marked(uint32_t domid, const char *key, const struct mv_move *move)
+{
+    char uuid[FLIC_UUID_TEXT], value[64] = "";
+    struct flx_dom *dom;
+    bool is = false;
+
+    if (flx_open(domid, &dom, NULL))
+        return false;
+    flic_uuid_text(&move->migration, uuid);
+    is = !flx_told(dom, key, value, sizeof(value), NULL) && !strcmp(value, uuid);
+    flx_close(dom);
+    return is;
+}
+
 int mv_settle(struct fd_daemon *daemon, const struct mv_move *move, bool is_there, struct flic_err *err)
 {
     struct wanted w = { .guest = &move->guest };
     int found = flx_each_domain(see, &w, err), rc = 0;
+    bool waits;
 
     if (found < 0)
         return found;
+    waits = found && w.found.run == FLX_SUSPENDED && is_marked(w.found.domid, "flic/operation", move);
     if (is_there) {
         struct mv_move gone = *move;
 
         gone.state = MV_GONE;
-        rc = mv_write(daemon, &gone, err);
-        if (!rc && found && w.found.run == FLX_SUSPENDED)
-            rc = destroy(w.found.domid, err);
-        return rc;
+        rc = move->state == MV_GONE ? 0 : mv_write(daemon, &gone, err);
+        return !rc && waits ? destroy(w.found.domid, err) : rc;
     }
-    if (found && w.found.run == FLX_SUSPENDED)
+    /* One that is known to have gone is not let go on: whoever claims it has its checkpoint. */
+    if (waits && move->state == MV_HANDING)
         rc = let_go_on(w.found.domid, err);
     return rc ? rc : mv_drop(daemon, &move->migration, err);
 }
@@ -96,12 +112,16 @@ bool fd_moves_explain(struct fd_daemon *daemon, const struct flx_info *info)
 {
     struct mv_move move;
     struct flx_dom *dom;
+    int found;
 
-    if (info->run == FLX_SUSPENDED)
-        return mv_find(daemon, &info->uuid, 1u << MV_HANDING | 1u << MV_GONE, &move) && move.domid == info->domid;
+    if (info->run == FLX_SUSPENDED) {
+        found = mv_find(daemon, &info->uuid, 1u << MV_HANDING | 1u << MV_GONE, &move);
+        return found < 0 || (found && is_marked(info->domid, "flic/operation", &move));
+    }
     /* It was ours, and flicd ended before it let it run. */
-    if (!mv_find(daemon, &info->uuid, 1u << MV_RUNNING, &move) || move.domid != info->domid || flx_open(info->domid, &dom, NULL))
-        return false;
+    found = mv_find(daemon, &info->uuid, 1u << MV_RUNNING, &move);
+    if (found <= 0 || !is_marked(info->domid, "flic/restoring", &move) || fd_op_holds(daemon, info->domid) || flx_open(info->domid, &dom, NULL))
+        return found < 0;
     if (!flx_unpause(dom, NULL)) {
         (void)flx_tell_guest(dom, "flic/restoring", "", NULL);
         flic_warn("'%s', migrated here, runs now: flicd had ended before it could let it", info->name);
@@ -131,7 +151,7 @@ static int ask(const struct mv_move *move)
     if (!is_host(move->peer))
         return -EINVAL;
     flic_uuid_text(&move->migration, uuid);
-    (void)snprintf(line, sizeof(line), "exec %s %s xl migrate-receive --flic --settle %s </dev/null 2>/dev/null", move->command[0] ? move->command : SSH,
+    (void)snprintf(line, sizeof(line), "exec timeout -k 5 30 %s %s xl migrate-receive --flic --settle %s </dev/null 2>/dev/null", move->command[0] ? move->command : SSH,
                    move->peer, uuid);
     from = popen(line, "re");
     if (!from)
@@ -151,14 +171,37 @@ static bool is_under_way(struct fd_daemon *daemon, const struct mv_move *move)
     return move->domid && fd_op_holds(daemon, move->domid);
 }
 
+/* Its domain is left if xl was killed before it could destroy it. */
+static void finish_gone(struct fd_daemon *daemon, const struct mv_move *move)
+{
+    struct flic_err err = { 0 };
+
+    if (mv_settle(daemon, move, true, &err))
+        flic_error("after the migration of '%s' to %s: %s", move->name, move->peer, err.text);
+}
+
+/* The answer took its time: does the question still stand? */
+static bool still_stands(struct fd_daemon *daemon, const struct mv_move *move)
+{
+    struct mv_move now;
+
+    return !is_under_way(daemon, move) && !mv_read(daemon, &move->migration, &now, NULL) && now.state == MV_HANDING;
+}
+
 static void settle_one(struct fd_daemon *daemon, const struct mv_move *move)
 {
     struct flic_err err = { 0 };
     int there;
 
-    if (move->state != MV_HANDING || is_under_way(daemon, move))
+    if (is_under_way(daemon, move))
+        return;
+    if (move->state == MV_GONE)
+        finish_gone(daemon, move);
+    if (move->state != MV_HANDING)
         return;
     there = ask(move);
+    if (!still_stands(daemon, move))
+        return;
     if (there < 0) {
         flic_debug("'%s': %s does not say whether it has it", move->name, move->peer);
         return;
@@ -186,7 +229,7 @@ static void look(struct fd_moves *m)
     struct mv_move *moves;
     size_t n;
 
-    if (mv_list(m->daemon, &moves, &n, NULL))
+    if (mv_list(m->daemon, &moves, &n, NULL, NULL))
         return;
     for (size_t i = 0; i < n && !is_stopped(m); i++)
         settle_one(m->daemon, &moves[i]);

@@ -48,6 +48,9 @@ static int go(struct migrate *m, struct flic_err *err)
     }
     if (rc && !m->handing)
         op_abort(&m->op, err);
+    if (rc && m->handing && !m->op.answer)
+        rc = flic_err_set(err, FLIC_E_UNSURE, "flicd ended while the guest was handed over to %s: it is suspended here until a flicd runs again and "
+                          "has asked that phone", p->peer);
     /* flicd's "no" is its word that the guest is still this side's; its silence, or "not known", is none. */
     if (rc && (!m->handing || (m->op.answer && rc != FLIC_E_UNSURE)))
         (void)op_go_on(&m->op, m->domid, err);

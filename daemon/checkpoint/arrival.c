@@ -136,19 +136,26 @@ int ck_arrival_new(struct ck_store *store, const struct ck_facts *facts, const c
     return 0;
 }
 
-void ck_arrival_free(struct ck_arrival *a)
+void ck_arrival_let_go(struct ck_arrival *a)
 {
     struct flic_err err = { 0 };
 
-    if (!a)
-        return;
     nv_txn_abort(a->txn);
+    a->txn = NULL;
     if (a->committed && !a->published) {
         struct nv_name name = { .guest = a->facts.guest, .seq = a->facts.seq };
 
         if (nv_drop_unpublished(ck_arena(a->store), &name, &err))
             flic_warn("drop a checkpoint that did not arrive whole: %s; the next start of flicd does it", err.text);
     }
+    a->committed = false;
+}
+
+void ck_arrival_free(struct ck_arrival *a)
+{
+    if (!a)
+        return;
+    ck_arrival_let_go(a);
     ck_end_writer(a->store, a->writer);
     if (a->reserved)
         ck_unreserve(a->store);

@@ -48,6 +48,9 @@ int ck_arrival_read(struct ck_arrival *arrival, const struct flic_id *ids, size_
 /* A page, before settle; FLIC_ID_ZERO and FLIC_ID_HOLE by id, and any id that ck_arrival_id() gave. */
 int ck_arrival_page(struct ck_arrival *arrival, uint64_t gfn, const void *page, struct flic_err *err);
 int ck_arrival_set(struct ck_arrival *arrival, uint64_t gfn, const struct flic_id *id, struct flic_err *err);
+/* Gives up what it holds of NVRAM, for one that is kept. */
+void ck_arrival_let_go(struct ck_arrival *arrival);
+
 /* An object that the store has, for whatever guest, is this one's too from now on: *ret_there, unless it is gone. */
 int ck_arrival_adopt(struct ck_arrival *arrival, uint64_t gfn, const struct flic_id *id, bool *ret_there, struct flic_err *err);
 /* Everything put so far becomes durable. */

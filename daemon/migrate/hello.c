@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define HEX_MAX 64u
+#define GFN_END_MAX (1u << 27)  /* 512 GiB: the sums of its leaves fit one message */
 
 static int send_json(struct mw_wire *wire, enum mw_type type, json_t *json, struct flic_err *err)
 {
@@ -142,7 +143,7 @@ int mh_get_offer(struct mw_wire *wire, struct mh_offer *ret, struct flic_err *er
     pages = json_integer_value(json_object_get(json, "pages"));
     good = text_of(json, "migration") && flic_uuid_parse(text_of(json, "migration"), &ret->migration) && text_of(json, "guest") &&
            flic_uuid_parse(text_of(json, "guest"), &ret->guest) && name && *name && strlen(name) < sizeof(ret->name) && gfn_end > 0 &&
-           gfn_end <= (json_int_t)CK_GFN_END_MAX && pages > 0 && pages <= gfn_end &&
+           gfn_end <= (json_int_t)GFN_END_MAX && pages > 0 && pages <= gfn_end &&
            from_hex(text_of(json, "group"), ret->group.b, sizeof(ret->group.b)) &&
            get_text(json, "config", CK_CONFIG_MAX, &ret->config) && get_text(json, "disks", CK_DISKS_MAX, &ret->disks);
     if (good) {

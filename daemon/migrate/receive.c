@@ -13,6 +13,7 @@
 #include <time.h>
 
 #define GO_S 120u
+#define PATIENCE_S 3600u        /* the sender copies to its flash in between; a broken link is noticed by who carries this */
 #define MAPS_MAX 65536u
 #define NO_LEAF UINT64_MAX
 
@@ -236,6 +237,7 @@ struct ck_arrival *mr_keep(struct mr_receiver *r)
 
     if (!arrival || ck_arrival_seal(arrival, NULL))
         return NULL;
+    ck_arrival_let_go(arrival);
     mr_get_figures(r, &r->figures);
     r->arrival = NULL;
     return arrival;
@@ -508,6 +510,20 @@ static int on_sync(struct mr_receiver *r, const struct mw_message *m, struct fli
     return rc ? rc : mw_send_bytes(r->params.wire, MW_SYNCED, round, sizeof(round), err);
 }
 
+/* Whole leaves that the guest had once, and has no more, were not named. */
+static int drop_absent(struct mr_receiver *r, struct flic_err *err)
+{
+    int rc = 0;
+
+    for (uint64_t gfn = 0; !rc && gfn < r->offer.gfn_end; gfn++) {
+        struct flic_id id = ck_arrival_id(r->arrival, gfn);
+
+        if (!bit(r->present, gfn) && !flic_id_equal(&id, &FLIC_ID_HOLE))
+            rc = ck_arrival_set(r->arrival, gfn, &FLIC_ID_HOLE, err);
+    }
+    return rc;
+}
+
 static int on_prepare(struct mr_receiver *r, const struct mw_message *m, struct flic_err *err)
 {
     struct flic_reader reader = flic_reader_of(m->data, m->len);
@@ -517,7 +533,9 @@ static int on_prepare(struct mr_receiver *r, const struct mw_message *m, struct 
     if (reader.bad || reader.left || r->last || pages > r->offer.gfn_end)
         return broken(err, "a preparation out of order");
     drop_leaf(r);
-    rc = ck_arrival_settle(r->arrival, pages, err);
+    rc = drop_absent(r, err);
+    if (!rc)
+        rc = ck_arrival_settle(r->arrival, pages, err);
     r->last = true;
     return rc ? rc : mw_send_bytes(r->params.wire, MW_PREPARED, NULL, 0, err);
 }
@@ -546,6 +564,9 @@ static int on_check(struct mr_receiver *r, const struct mw_message *m, struct fl
 
     if (m->len != leaves * sizeof(uint64_t) || !r->state)
         return broken(err, "sums out of order");
+    for (uint64_t gfn = 0; gfn < r->offer.gfn_end; gfn++)
+        if (bit(r->present, gfn) && r->sum[gfn] == MP_SUM_HOLE)
+            return flic_err_set(err, FLIC_E_DAMAGED, "take in '%s': gfn 0x%llx never came", r->offer.name, (unsigned long long)gfn);
     for (uint64_t i = 0; i < leaves; i++)
         if (flic_get_u64(&reader) != mp_sum_leaf(r->sum + i * MD_LEAF_PAGES))
             return flic_err_set(err, FLIC_E_DAMAGED, "take in '%s': what arrived from gfn 0x%llx on is not what was sent", r->offer.name,
@@ -576,7 +597,7 @@ int mr_take(struct mr_receiver *r, struct flx_dom *dom, struct flic_err *err)
     r->dom = dom;
     rc = flx_build_begin(dom, r->sketch, r->sketch_len, err);
     while (!rc && m.type != MW_CHECK) {
-        rc = mw_receive(r->params.wire, 0, &m, err);
+        rc = mw_receive(r->params.wire, PATIENCE_S, &m, err);
         if (!rc)
             rc = on_message(r, &m, err);
         r->params.progress(r->params.arg, r->last ? "last" : "receive", r->n_present * FLIC_PAGE_SIZE, r->offer.pages * FLIC_PAGE_SIZE);

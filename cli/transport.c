@@ -2,11 +2,10 @@
 /* Copyright (C) 2026 The FLIC authors */
 #include "cli/transport.h"
 
-#include "common/io.h"
-
-#include <ctype.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,17 +14,8 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-#include <poll.h>
 
 #define ROOM (256u << 10)
-
-bool transport_is_host(const char *host)
-{
-    for (const char *c = host; *c; c++)
-        if (!isalnum((unsigned char)*c) && !strchr("@._:-[]", *c))
-            return false;
-    return *host && *host != '-';
-}
 
 int transport_start(struct transport *t, const char *command, const char *host, int socket)
 {

@@ -7,7 +7,6 @@
 #ifndef FLIC_CLI_TRANSPORT_H
 #define FLIC_CLI_TRANSPORT_H
 
-#include <stdbool.h>
 #include <sys/types.h>
 
 /* ssh notices within 15 s that the link is gone. */
@@ -17,11 +16,8 @@ struct transport {
     pid_t child[2];             /* 0: none */
 };
 
-/* A host that can stand in a shell's command line: letters, digits, and @._:-[] */
-bool transport_is_host(const char *host);
-
-/* Starts `command` (NULL: TRANSPORT_SSH) with the host and the receiving xl's command behind it, the socket as its stdin and stdout. It does
- * not see Ctrl-C: the migration ends it. Takes the socket. 0 or -errno. */
+/* Starts `command` (NULL: TRANSPORT_SSH) with the host (flic_is_host()) and the receiving xl's command behind it, the socket as its stdin and
+ * stdout. It does not see Ctrl-C: the migration ends it. Takes the socket. 0 or -errno. */
 int transport_start(struct transport *t, const char *command, const char *host, int socket);
 /* Copies stdin to the socket and the socket to stdout, in processes that end with this one. Takes the socket. */
 int transport_serve(struct transport *t, int socket);

@@ -51,6 +51,15 @@ char *xl_name_of(libxl_ctx *ctx, uint32_t domid);
  */
 int xl_watch(uint32_t domid, bool foreground, struct flic_err *err);
 
+/*
+ * xl's own monitor of a domain ends when the domain suspends: a guest that lives on here would have nobody to restart it. If it did not
+ * suspend, that monitor is still there, and flic-watch lets it act first. A failure is told, as xl VERB.
+ */
+void xl_watch_survivor(const char *verb, uint32_t domid, const struct progress *progress);
+
+/* Flushes what was printed: 0, or `rc` (an error of printing) or the flush's as one sentence that begins with what is done all the same. */
+int xl_answered(int rc, struct flic_err *err, const char *done, ...) __attribute__((format(printf, 3, 4)));
+
 /* Prints the failure, or the code's own words when it has no text. Returns the exit status. */
 int xl_report(const char *verb, const struct flic_err *err);
 /* err from a failed libflicxl call; returns the code. */

@@ -6,8 +6,10 @@
 #include <ctype.h>
 #include <errno.h>
 #include <jansson.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 int xl_report(const char *verb, const struct flic_err *err)
 {
@@ -54,4 +56,27 @@ bool xl_parse_timeout(const char *text, uint32_t *ret_seconds)
         return false;
     *ret_seconds = (uint32_t)seconds;
     return true;
+}
+
+void xl_watch_survivor(const char *verb, uint32_t domid, const struct progress *progress)
+{
+    struct flic_err err = { 0 };
+
+    if (progress->suspending && xl_watch(domid, false, &err))
+        (void)fprintf(stderr, "xl %s: %s; nobody acts on this guest's shutdown now\n", verb, err.text);
+}
+
+int xl_answered(int rc, struct flic_err *err, const char *done, ...)
+{
+    char text[300];
+    va_list args;
+
+    if (!rc && fflush(stdout))
+        rc = -errno;
+    if (!rc)
+        return 0;
+    va_start(args, done);
+    (void)vsnprintf(text, sizeof(text), done, args);
+    va_end(args);
+    return flic_err_set(err, rc, "%s, but the answer could not be written: %s", text, strerror(-rc));
 }

@@ -6,6 +6,7 @@
 #include "cli/member.h"
 #include "cli/transport.h"
 #include "cli/xl.h"
+#include "common/host.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -76,7 +77,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case ARGP_KEY_END:
         if (!req->host)
             argp_error(state, "which domain, and to which host?");
-        if (!transport_is_host(req->host))
+        if (!flic_is_host(req->host))
             argp_error(state, "'%s' is no host name", req->host);
         return 0;
     default: return ARGP_ERR_UNKNOWN;
@@ -116,20 +117,7 @@ static int finish(const struct migrate_request *req, const struct flicxl_info *i
         rc = xl_print_json(req->domain, info);
     else if (!req->quiet)
         print_summary(req, info);
-    if (!rc && fflush(stdout))
-        rc = -errno;
-    if (rc)
-        (void)flic_err_set(err, rc, "%s runs on %s, but the answer could not be written: %s", req->domain, req->host, strerror(-rc));
-    return rc;
-}
-
-/* xl's own monitor of a domain ends when the domain suspends: a guest that lives on here would have nobody to restart it. */
-static void watch_survivor(uint32_t domid, const struct progress *progress)
-{
-    struct flic_err err = { 0 };
-
-    if (progress->suspending && xl_watch(domid, false, &err))
-        (void)fprintf(stderr, "xl migrate: %s; nobody acts on this guest's shutdown now\n", err.text);
+    return xl_answered(rc, err, "%s runs on %s", req->domain, req->host);
 }
 
 static int migrate(const struct xl_global *global, struct migrate_request *req, struct flic_err *err)
@@ -154,7 +142,7 @@ static int migrate(const struct xl_global *global, struct migrate_request *req, 
     if (r)
         rc = xl_err_from_info(&info, r, err);
     if (rc && rc != FLIC_E_UNSURE)
-        watch_survivor(domid, &req->progress);
+        xl_watch_survivor("migrate", domid, &req->progress);
     info.domid = 0;             /* of no use to anyone once the guest is gone */
     if (!rc)
         rc = finish(req, &info, err);

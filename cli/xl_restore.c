@@ -105,11 +105,7 @@ static int finish(const struct restore_request *req, const struct flicxl_info *i
         rc = xl_print_json(name_of(req), info);
     else if (!req->quiet)
         print_summary(req, info);
-    if (!rc && fflush(stdout))
-        rc = -errno;
-    if (rc)
-        (void)flic_err_set(err, rc, "domain %u runs, but the answer could not be written: %s", info->domid, strerror(-rc));
-    return rc;
+    return xl_answered(rc, err, "domain %u runs", info->domid);
 }
 
 static int restore(const struct xl_global *global, struct restore_request *req, struct flicxl_info *info,

@@ -102,21 +102,7 @@ static int finish(const struct save_request *req, const struct flicxl_info *info
         rc = xl_print_json(req->domain, info);
     else if (!req->quiet)
         print_summary(req, info);
-    if (!rc && fflush(stdout))
-        rc = -errno;
-    if (rc)
-        (void)flic_err_set(err, rc, "%s is saved, but the answer could not be written: %s", req->domain, strerror(-rc));
-    return rc;
-}
-
-/* xl's own monitor of a domain ends when the domain suspends: a guest that lives on would have nobody to restart it. If it did
- * not suspend, that monitor is still there, and flic-watch lets it act first. */
-static void watch_survivor(uint32_t domid, const struct progress *progress)
-{
-    struct flic_err err = { 0 };
-
-    if (progress->suspending && xl_watch(domid, false, &err))
-        (void)fprintf(stderr, "xl save: %s; nobody acts on this guest's shutdown now\n", err.text);
+    return xl_answered(rc, err, "%s is saved", req->domain);
 }
 
 static int save(const struct xl_global *global, struct save_request *req, struct flic_err *err)
@@ -139,7 +125,7 @@ static int save(const struct xl_global *global, struct save_request *req, struct
     if (r)
         rc = xl_err_from_info(&info, r, err);
     if (rc || req->params.after != FLICXL_AFTER_DESTROY)
-        watch_survivor(domid, &progress);
+        xl_watch_survivor("save", domid, &progress);
     info.domid = 0;     /* of no use to anyone once the guest is saved */
     if (!rc)
         rc = finish(req, &info, err);

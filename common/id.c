@@ -6,9 +6,10 @@
 
 #include "common/id.h"
 
+#include "common/hex.h"
+
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -101,6 +102,5 @@ uint64_t flic_checksum_end(struct flic_checksum_state *state)
 
 void flic_id_hex(const struct flic_id *id, char out[FLIC_ID_HEX])
 {
-    for (size_t i = 0; i < sizeof(id->b); i++)
-        (void)snprintf(out + 2 * i, 3, "%02x", id->b[i]);
+    flic_to_hex(id->b, sizeof(id->b), out);
 }

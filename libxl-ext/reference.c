@@ -3,10 +3,10 @@
 #include "libxl-ext/reference.h"
 
 #include "common/bytes.h"
+#include "common/hex.h"
 #include "common/id.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #define MAGIC "FLICREF1"
@@ -36,32 +36,12 @@ int reference_check(const uint8_t reference[REFERENCE_SIZE], struct flic_err *er
 
 void reference_to_hex(const uint8_t reference[REFERENCE_SIZE], char out[REFERENCE_HEX])
 {
-    for (size_t i = 0; i < REFERENCE_SIZE; i++)
-        (void)snprintf(out + 2 * i, 3, "%02x", reference[i]);
-}
-
-static int digit_of(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    flic_to_hex(reference, REFERENCE_SIZE, out);
 }
 
 bool reference_from_hex(const char *hex, uint8_t ret_reference[REFERENCE_SIZE])
 {
-    uint8_t bytes[REFERENCE_SIZE];
-
-    if (!hex || strlen(hex) != 2 * REFERENCE_SIZE)
-        return false;
-    for (size_t i = 0; i < REFERENCE_SIZE; i++) {
-        int high = digit_of(hex[2 * i]), low = digit_of(hex[2 * i + 1]);
-
-        if (high < 0 || low < 0)
-            return false;
-        bytes[i] = (uint8_t)(high << 4 | low);
-    }
-    memcpy(ret_reference, bytes, sizeof(bytes));
-    return true;
+    return flic_from_hex(hex, ret_reference, REFERENCE_SIZE);
 }
 
 int reference_file_build(const uint8_t reference[REFERENCE_SIZE], const char *json, void **ret_bytes, size_t *ret_len,

@@ -3,6 +3,7 @@
 /* common: errors, byte strings, ids, uuids, files. */
 #include "common/bytes.h"
 #include "common/err.h"
+#include "common/hex.h"
 #include "common/id.h"
 #include "common/io.h"
 #include "common/uuid.h"
@@ -265,6 +266,23 @@ START_TEST(what_is_no_plain_file_is_refused_at_once)
 }
 END_TEST
 
+START_TEST(hex_comes_back_and_what_is_no_hex_of_that_length_leaves_what_was_there)
+{
+    static const char *const bad[] = { "", "00ff1", "00ff1e00", "00FF1e", "00 f1e", "0x00ff", "00ff1g" };
+    const uint8_t bytes[3] = { 0x00, 0xff, 0x1e };
+    uint8_t back[3] = { 7, 7, 7 };
+    char text[FLIC_HEX_TEXT(3)];
+
+    flic_to_hex(bytes, sizeof(bytes), text);
+    ck_assert_str_eq(text, "00ff1e");
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        ck_assert_msg(!flic_from_hex(bad[i], back, sizeof(back)), "'%s' was taken", bad[i]);
+    ck_assert(!flic_from_hex(NULL, back, sizeof(back)));
+    ck_assert(back[0] == 7 && back[1] == 7 && back[2] == 7);
+    ck_assert(flic_from_hex(text, back, sizeof(back)) && !memcmp(back, bytes, sizeof(bytes)));
+}
+END_TEST
+
 START_TEST(a_short_file_is_an_error_not_garbage)
 {
     char buf[8];
@@ -299,6 +317,7 @@ int main(void)
     tcase_add_test(t, a_published_file_has_its_content_and_mode_and_replaces_the_old_one);
     tcase_add_test(t, a_file_that_cannot_be_published_leaves_nothing_behind);
     tcase_add_test(t, what_is_no_plain_file_is_refused_at_once);
+    tcase_add_test(t, hex_comes_back_and_what_is_no_hex_of_that_length_leaves_what_was_there);
     tcase_add_test(t, a_short_file_is_an_error_not_garbage);
     suite_add_tcase(s, t);
     srunner_run_all(r, CK_NORMAL);

@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "daemon/checkpoint/base.h"
+#include "daemon/checkpoint/ending.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -256,12 +257,9 @@ static int reserve_nvram(struct ck_arrival *a, uint64_t pages, struct flic_err *
 
     nv_txn_abort(a->txn);
     a->txn = NULL;
-    while ((rc = nv_txn_begin(ck_arena(a->store), fixed + (uint32_t)pages, &a->txn, err)) == FLIC_E_NOSPACE && pages)
-        pages = pages > 256 ? pages / 2 : 0;
+    rc = ck_reserve_frames(a->store, fixed, &pages, &a->txn, err);
     if (rc)
         return flic_err_wrap(err, rc, "take in '%s'", a->facts.name);
-    if (err)
-        *err = (struct flic_err){ 0 };      /* a try that was too large is no error */
     nv_txn_expect(a->txn, nv_txn_frames(a->txn));
     a->room = (struct nv_room){ .end = (uint32_t)pages };
     return 0;
@@ -339,14 +337,6 @@ static uint8_t *delta_bytes(struct ck_arrival *a, size_t *ret_n)
     return bytes;
 }
 
-static struct ck_part put_part(struct ck_arrival *a, uint32_t *next, const void *data, size_t len)
-{
-    struct ck_part part = { .frame = *next, .len = len, .checksum = flic_checksum(data, len) };
-
-    *next += nv_txn_put_bytes(a->txn, *next, data, len);
-    return part;
-}
-
 int ck_arrival_commit(struct ck_arrival *a, const void *state, size_t state_len, uint64_t taken_ns, struct flic_err *err)
 {
     struct nv_name name = { .guest = a->facts.guest, .seq = a->facts.seq };
@@ -364,10 +354,7 @@ int ck_arrival_commit(struct ck_arrival *a, const void *state, size_t state_len,
         return rc;
     a->facts.taken_ns = taken_ns;
     a->facts.ws_pages = a->figures.nvram_pages + a->figures.spilled_pages;
-    parts.state = put_part(a, &next, state, state_len);
-    parts.config = put_part(a, &next, a->config, a->config_len);
-    parts.leaves = put_part(a, &next, a->leaves, a->n_leaves * sizeof(*a->leaves));
-    parts.delta = put_part(a, &next, delta, n_delta * CK_DELTA_ENTRY);
+    ck_put_parts(a->txn, &(struct ck_contents){ state, state_len, a->config, a->config_len, a->leaves, a->n_leaves, delta, n_delta }, &next, &parts);
     a->figures.nvram_bytes = (uint64_t)next * FLIC_PAGE_SIZE;
     rc = ck_root_encode_record(&a->facts, &parts, &record, &len);
     if (rc)
@@ -383,23 +370,11 @@ int ck_arrival_commit(struct ck_arrival *a, const void *state, size_t state_len,
 
 int ck_arrival_publish(struct ck_arrival *a, const char *disks, size_t len, struct flic_err *err)
 {
-    struct nv_name name = { .guest = a->facts.guest, .seq = a->facts.seq };
-    struct ck_entry entry = { .id = a->facts.id };
-    int rc;
+    int rc = ck_publish(a->store, &a->facts, disks, len, err);
 
-    if (len > CK_DISKS_MAX)
-        return flic_err_set(err, FLIC_E_REFUSED, "take in '%s': it has too many disks to record", a->facts.name);
-    rc = nv_note_add(ck_arena(a->store), &name, NV_NOTE_PUBLISHED, disks, len, err);
     if (rc)
-        return rc;
+        return flic_err_wrap(err, rc, "take in '%s'", a->facts.name);
     a->published = true;
-    entry.info = (struct ix_checkpoint){
-        .guest = a->facts.guest, .seq = a->facts.seq, .taken_ns = a->facts.taken_ns, .ram_bytes = a->facts.pages * FLIC_PAGE_SIZE,
-        .working_set_bytes = a->facts.ws_pages * FLIC_PAGE_SIZE, .places = IX_NVRAM,
-    };
-    memcpy(entry.info.name, a->facts.name, sizeof(entry.info.name));
-    memcpy(entry.info.arch, a->facts.arch, sizeof(entry.info.arch));
     a->reserved = false;
-    ck_add(a->store, &entry);
     return 0;
 }

@@ -6,6 +6,7 @@
  * Nothing here writes flash (but the spill), compresses, deduplicates or asks SQLite. A page is read once: streamed to its
  * frame, hashed on the way.
  */
+#include "daemon/checkpoint/ending.h"
 #include "daemon/checkpoint/save_priv.h"
 
 #include <errno.h>
@@ -168,27 +169,18 @@ static int capture_pages(struct ck_save *save, uint32_t frames, uint32_t *ret_ne
 
 /* ---- the parts and the switch ---- */
 
-static struct ck_part put_part(struct ck_save *save, uint32_t *next, const void *data, size_t len)
-{
-    struct ck_part part = { .frame = *next, .len = len, .checksum = flic_checksum(data, len) };
-
-    *next += nv_txn_put_bytes(save->txn, *next, data, len);
-    return part;
-}
-
 static int commit(struct ck_save *save, uint32_t next, struct flic_err *err)
 {
     struct nv_name name = { .guest = save->facts.guest, .seq = save->facts.seq };
+    const struct ck_contents contents = { save->state, save->state_len, save->params.config, save->params.config_len, save->leaves,
+                                          save->n_leaves, save->delta, save->n_delta };
     struct ck_parts parts;
     uint64_t mark = ck_now_us();
     void *record;
     size_t len;
     int rc;
 
-    parts.state = put_part(save, &next, save->state, save->state_len);
-    parts.config = put_part(save, &next, save->params.config, save->params.config_len);
-    parts.leaves = put_part(save, &next, save->leaves, save->n_leaves * sizeof(*save->leaves));
-    parts.delta = put_part(save, &next, save->delta, save->n_delta * CK_DELTA_ENTRY);
+    ck_put_parts(save->txn, &contents, &next, &parts);
     save->figures.nvram_bytes = (uint64_t)next * FLIC_PAGE_SIZE;
     rc = ck_root_encode_record(&save->facts, &parts, &record, &len);
     if (rc)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Copyright (C) 2026 The FLIC authors */
 /* live - the rounds of a save that run beside the guest. */
+#include "daemon/checkpoint/ending.h"
 #include "daemon/checkpoint/save_priv.h"
 
 #include <errno.h>
@@ -98,10 +99,7 @@ static int reserve_nvram(struct ck_save *save, struct flic_err *err)
 
     if (pages > save->info.pages)
         pages = save->info.pages;
-    while ((rc = nv_txn_begin(ck_arena(save->store), fixed + (uint32_t)pages, &save->txn, err)) == FLIC_E_NOSPACE && pages)
-        pages = pages > 256 ? pages / 2 : 0;
-    if (!rc && err)
-        *err = (struct flic_err){ 0 };      /* a try that was too large is no error */
+    rc = ck_reserve_frames(save->store, fixed, &pages, &save->txn, err);
     return rc ? flic_err_wrap(err, rc, "save '%s'", save->info.name) : 0;
 }
 

@@ -344,6 +344,14 @@ void ck_reference_encode(const struct ck_facts *facts, uint8_t out[CK_REFERENCE_
     seal(out, CK_REFERENCE_SIZE);
 }
 
+void ck_reference_text(const struct ck_facts *facts, char out[FLIC_HEX_TEXT(CK_REFERENCE_SIZE)])
+{
+    uint8_t reference[CK_REFERENCE_SIZE];
+
+    ck_reference_encode(facts, reference);
+    flic_to_hex(reference, sizeof(reference), out);
+}
+
 int ck_reference_parse(const void *data, size_t len, struct ck_facts *ret_facts, struct flic_err *err)
 {
     struct flic_reader r = flic_reader_of(data, len);

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "common/hex.h"
 #include "common/id.h"
 #include "common/uuid.h"
 
@@ -95,6 +96,8 @@ int ck_tombstone_parse(const void *data, size_t len, struct flic_uuid *ret_guest
 
 #define CK_REFERENCE_SIZE 96
 void ck_reference_encode(const struct ck_facts *facts, uint8_t out[CK_REFERENCE_SIZE]);
+/* The same in hex, as it travels to a helper. */
+void ck_reference_text(const struct ck_facts *facts, char out[FLIC_HEX_TEXT(CK_REFERENCE_SIZE)]);
 int ck_reference_parse(const void *data, size_t len, struct ck_facts *ret_facts, struct flic_err *err);
 
 #endif

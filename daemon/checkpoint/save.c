@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Copyright (C) 2026 The FLIC authors */
+#include "daemon/checkpoint/ending.h"
 #include "daemon/checkpoint/save_priv.h"
 
 #include "common/log.h"
@@ -158,26 +159,13 @@ void ck_save_unmap(struct ck_save *save)
 
 int ck_save_publish(struct ck_save *save, const char *disks, size_t len, struct flic_err *err)
 {
-    struct nv_name name = { .guest = save->facts.guest, .seq = save->facts.seq };
     uint64_t began = ck_now_us();
-    struct ck_entry entry = { .id = save->facts.id };
-    int rc;
+    int rc = ck_publish(save->store, &save->facts, disks, len, err);
 
-    if (len > CK_DISKS_MAX)
-        return flic_err_set(err, FLIC_E_REFUSED, "save '%s': it has too many disks to record", save->facts.name);
-    rc = nv_note_add(ck_arena(save->store), &name, NV_NOTE_PUBLISHED, disks, len, err);
     if (rc)
-        return rc;
+        return flic_err_wrap(err, rc, "save '%s'", save->facts.name);
     save->published = true;
-    entry.info = (struct ix_checkpoint){
-        .guest = save->facts.guest, .seq = save->facts.seq, .taken_ns = save->facts.taken_ns,
-        .ram_bytes = save->facts.pages * FLIC_PAGE_SIZE, .working_set_bytes = save->facts.ws_pages * FLIC_PAGE_SIZE,
-        .places = IX_NVRAM,
-    };
-    memcpy(entry.info.name, save->facts.name, sizeof(entry.info.name));
-    memcpy(entry.info.arch, save->facts.arch, sizeof(entry.info.arch));
     save->reserved = false;
-    ck_add(save->store, &entry);
     save->figures.publish_us = ck_now_us() - began;
     return 0;
 }

@@ -35,8 +35,6 @@ struct ck_save {
     struct flx_map **maps; size_t n_maps;   /* all there are; unmapping costs more than mapping: left for after the pause */
 };
 
-uint64_t ck_now_us(void);       /* CLOCK_MONOTONIC */
-
 /* Fetches log-dirty and adds it to save->dirty; gfns that Xen did not report on count as dirty. The `last` bitmap, in the pause, is
  * only looked at: nothing is write-protected again, and should the guest go on, its next bitmap has these pages too. */
 int ck_save_fetch_dirty(struct ck_save *save, bool last, struct flic_err *err);

@@ -2,14 +2,13 @@
 /* Copyright (C) 2026 The FLIC authors */
 #include "daemon/migrate/hello.h"
 
+#include "common/hex.h"
 #include "daemon/checkpoint/root.h"
 
 #include <jansson.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define HEX_MAX 64u
 #define GFN_END_MAX (1u << 27)  /* 512 GiB: the sums of its leaves fit one message */
 
 static int send_json(struct mw_wire *wire, enum mw_type type, json_t *json, struct flic_err *err)
@@ -37,26 +36,6 @@ static int get_json(struct mw_wire *wire, enum mw_type type, unsigned silence_s,
     return flic_err_set(err, FLIC_E_PROTOCOL, "the peer sent what is no JSON object");
 }
 
-static void to_hex(const uint8_t *data, size_t len, char out[2 * HEX_MAX + 1])
-{
-    for (size_t i = 0; i < len; i++)
-        (void)snprintf(out + 2 * i, 3, "%02x", data[i]);
-}
-
-static bool from_hex(const char *text, uint8_t *out, size_t len)
-{
-    if (!text || strlen(text) != 2 * len || strspn(text, "0123456789abcdef") != 2 * len)
-        return false;
-    for (size_t i = 0; i < len; i++) {
-        unsigned byte;
-
-        if (sscanf(text + 2 * i, "%2x", &byte) != 1)
-            return false;
-        out[i] = (uint8_t)byte;
-    }
-    return true;
-}
-
 static const char *text_of(const json_t *json, const char *member)
 {
     return json_string_value(json_object_get(json, member));
@@ -67,7 +46,7 @@ static const char *text_of(const json_t *json, const char *member)
 int mh_greet(struct mw_wire *wire, bool is_sender, struct md_key *ret_key, struct flic_err *err)
 {
     uint8_t mine[MD_NONCE], theirs[MD_NONCE];
-    char hex[2 * HEX_MAX + 1];
+    char hex[FLIC_HEX_TEXT(MD_NONCE)];
     json_t *hello = NULL;
     json_int_t version;
     int rc;
@@ -75,7 +54,7 @@ int mh_greet(struct mw_wire *wire, bool is_sender, struct md_key *ret_key, struc
     if (md_init())
         return flic_err_set(err, FLIC_E_INTERNAL, "talk to the peer: libsodium cannot be used");
     md_draw(mine);
-    to_hex(mine, sizeof(mine), hex);
+    flic_to_hex(mine, sizeof(mine), hex);
     rc = send_json(wire, MW_HELLO, json_pack("{s:i, s:s}", "version", MH_VERSION, "nonce", hex), err);
     if (!rc)
         rc = get_json(wire, MW_HELLO, 0, &hello, err);
@@ -85,7 +64,7 @@ int mh_greet(struct mw_wire *wire, bool is_sender, struct md_key *ret_key, struc
     if (version != MH_VERSION)
         rc = flic_err_set(err, FLIC_E_VERSION, "the peer speaks version %lld, this flicd %d: install the same FLIC on both", (long long)version,
                           MH_VERSION);
-    else if (!from_hex(text_of(hello, "nonce"), theirs, sizeof(theirs)))
+    else if (!flic_from_hex(text_of(hello, "nonce"), theirs, sizeof(theirs)))
         rc = flic_err_set(err, FLIC_E_PROTOCOL, "the peer's greeting has no nonce");
     json_decref(hello);
     if (!rc)
@@ -109,11 +88,11 @@ void mh_offer_fini(struct mh_offer *offer)
 
 int mh_send_offer(struct mw_wire *wire, const struct mh_offer *o, struct flic_err *err)
 {
-    char migration[FLIC_UUID_TEXT], guest[FLIC_UUID_TEXT], group[2 * HEX_MAX + 1];
+    char migration[FLIC_UUID_TEXT], guest[FLIC_UUID_TEXT], group[FLIC_HEX_TEXT(sizeof(struct md_digest))];
 
     flic_uuid_text(&o->migration, migration);
     flic_uuid_text(&o->guest, guest);
-    to_hex(o->group.b, sizeof(o->group.b), group);
+    flic_to_hex(o->group.b, sizeof(o->group.b), group);
     return send_json(wire, MW_OFFER, json_pack("{s:s, s:s, s:s, s:I, s:I, s:s, s:s, s:s}", "migration", migration, "guest", guest, "name",
                                                o->name, "gfn_end", (json_int_t)o->gfn_end, "pages", (json_int_t)o->pages, "group", group,
                                                "config", o->config, "disks", o->disks), err);
@@ -144,7 +123,7 @@ int mh_get_offer(struct mw_wire *wire, struct mh_offer *ret, struct flic_err *er
     good = text_of(json, "migration") && flic_uuid_parse(text_of(json, "migration"), &ret->migration) && text_of(json, "guest") &&
            flic_uuid_parse(text_of(json, "guest"), &ret->guest) && name && *name && strlen(name) < sizeof(ret->name) && gfn_end > 0 &&
            gfn_end <= (json_int_t)GFN_END_MAX && pages > 0 && pages <= gfn_end &&
-           from_hex(text_of(json, "group"), ret->group.b, sizeof(ret->group.b)) &&
+           flic_from_hex(text_of(json, "group"), ret->group.b, sizeof(ret->group.b)) &&
            get_text(json, "config", CK_CONFIG_MAX, &ret->config) && get_text(json, "disks", CK_DISKS_MAX, &ret->disks);
     if (good) {
         memcpy(ret->name, name, strlen(name) + 1);

@@ -21,7 +21,6 @@
 #include "daemon/migrate/digest.h"
 
 #define MP_BATCH 64u            /* pages in one message: 256 KiB */
-#define MP_GFN_MAX (1ull << 28) /* CK_GFN_END_MAX */
 #define MP_BITS (MD_LEAF_PAGES / 8)
 
 struct mp_leaf {

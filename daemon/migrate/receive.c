@@ -3,6 +3,7 @@
 #include "daemon/migrate/receive.h"
 
 #include "common/bytes.h"
+#include "daemon/checkpoint/base.h"
 #include "daemon/migrate/digest.h"
 #include "daemon/migrate/known.h"
 #include "daemon/migrate/pages.h"
@@ -49,16 +50,13 @@ struct mr_receiver {
     struct mr_figures figures;
 };
 
-static uint64_t now_us(clockid_t clock)
+static uint64_t wall_us(void)
 {
     struct timespec t;
 
-    (void)clock_gettime(clock, &t);     /* cannot fail for the clocks used */
+    (void)clock_gettime(CLOCK_REALTIME, &t);    /* cannot fail for this clock */
     return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
-
-static size_t words(uint64_t bits) { return (size_t)((bits + 63) / 64); }
-static bool bit(const uint64_t *bits, uint64_t n) { return bits[n / 64] >> (n % 64) & 1; }
 
 static int no_memory(const struct mr_receiver *r, struct flic_err *err)
 {
@@ -205,8 +203,8 @@ static int allocate(struct mr_receiver *r, struct flic_err *err)
 {
     uint64_t end = r->offer.gfn_end;
 
-    r->present = calloc(words(end) + MD_LEAF_PAGES / 64, 8);
-    r->fresh = calloc(words(end) + MD_LEAF_PAGES / 64, 8);
+    r->present = calloc(ck_words(end) + MD_LEAF_PAGES / 64, 8);
+    r->fresh = calloc(ck_words(end) + MD_LEAF_PAGES / 64, 8);
     r->sum = calloc(end + MD_LEAF_PAGES, sizeof(*r->sum));      /* MP_SUM_HOLE */
     r->maps = calloc(MAPS_MAX, sizeof(*r->maps));
     r->batch = malloc((size_t)MP_BATCH * FLIC_PAGE_SIZE);
@@ -258,7 +256,7 @@ static int populate(struct mr_receiver *r, const struct mp_leaf *leaf, struct fl
     for (unsigned i = 0; i < MD_LEAF_PAGES; i++) {
         if (!mp_bit(leaf->present, i))
             continue;
-        if (bit(r->present, first + i))
+        if (ck_bit(r->present, first + i))
             return broken(err, "a leaf came twice");
         r->fresh[(first + i) / 64] |= 1ull << (i % 64);
         r->n_present++;
@@ -281,7 +279,7 @@ static int map_leaf(struct mr_receiver *r, uint64_t first, struct flic_err *err)
     drop_leaf(r);
     memset(r->leaf.at, 0, sizeof(r->leaf.at));
     for (uint64_t gfn = first; gfn < first + MD_LEAF_PAGES && gfn < r->offer.gfn_end; gfn++)
-        if (bit(r->present, gfn))
+        if (ck_bit(r->present, gfn))
             gfns[n++] = gfn;
     rc = flx_map_pages(r->dom, gfns, n, true, &r->leaf.map, kind, err);
     if (rc)
@@ -487,7 +485,7 @@ static int on_pages(struct mr_receiver *r, const struct mw_message *m, struct fl
     int rc = mp_decode(r->coder, m->data, m->len, r->offer.gfn_end, gfns, &n, pages, err);
 
     for (size_t i = 0; !rc && i < n; i++)
-        if (!bit(r->present, gfns[i]))
+        if (!ck_bit(r->present, gfns[i]))
             rc = broken(err, "a page came where the guest has none");
     if (rc)
         return rc;
@@ -518,7 +516,7 @@ static int drop_absent(struct mr_receiver *r, struct flic_err *err)
     for (uint64_t gfn = 0; !rc && gfn < r->offer.gfn_end; gfn++) {
         struct flic_id id = ck_arrival_id(r->arrival, gfn);
 
-        if (!bit(r->present, gfn) && !flic_id_equal(&id, &FLIC_ID_HOLE))
+        if (!ck_bit(r->present, gfn) && !flic_id_equal(&id, &FLIC_ID_HOLE))
             rc = ck_arrival_set(r->arrival, gfn, &FLIC_ID_HOLE, err);
     }
     return rc;
@@ -543,7 +541,7 @@ static int on_prepare(struct mr_receiver *r, const struct mw_message *m, struct 
 static int on_state(struct mr_receiver *r, const struct mw_message *m, struct flic_err *err)
 {
     struct flic_reader reader = flic_reader_of(m->data, m->len);
-    uint64_t ago_ns = flic_get_u64(&reader), now_ns = now_us(CLOCK_REALTIME) * 1000;
+    uint64_t ago_ns = flic_get_u64(&reader), now_ns = wall_us() * 1000;
 
     if (reader.bad || !r->last || r->state || reader.left > FLX_STATE_MAX)
         return broken(err, "a machine state out of order");
@@ -553,7 +551,7 @@ static int on_state(struct mr_receiver *r, const struct mw_message *m, struct fl
     memcpy(r->state, reader.at, reader.left);
     r->state_len = reader.left;
     r->taken_ns = ago_ns < now_ns ? now_ns - ago_ns : now_ns;
-    r->state_us = now_us(CLOCK_MONOTONIC) - (ago_ns < now_ns ? ago_ns / 1000 : 0);
+    r->state_us = ck_now_us() - (ago_ns < now_ns ? ago_ns / 1000 : 0);
     return 0;
 }
 
@@ -565,7 +563,7 @@ static int on_check(struct mr_receiver *r, const struct mw_message *m, struct fl
     if (m->len != leaves * sizeof(uint64_t) || !r->state)
         return broken(err, "sums out of order");
     for (uint64_t gfn = 0; gfn < r->offer.gfn_end; gfn++)
-        if (bit(r->present, gfn) && r->sum[gfn] == MP_SUM_HOLE)
+        if (ck_bit(r->present, gfn) && r->sum[gfn] == MP_SUM_HOLE)
             return flic_err_set(err, FLIC_E_DAMAGED, "take in '%s': gfn 0x%llx never came", r->offer.name, (unsigned long long)gfn);
     for (uint64_t i = 0; i < leaves; i++)
         if (flic_get_u64(&reader) != mp_sum_leaf(r->sum + i * MD_LEAF_PAGES))
@@ -590,7 +588,7 @@ static int on_message(struct mr_receiver *r, const struct mw_message *m, struct 
 
 int mr_take(struct mr_receiver *r, struct flx_dom *dom, struct flic_err *err)
 {
-    uint64_t began = now_us(CLOCK_MONOTONIC);
+    uint64_t began = ck_now_us();
     struct mw_message m = { .type = 0 };
     int rc;
 
@@ -602,7 +600,7 @@ int mr_take(struct mr_receiver *r, struct flx_dom *dom, struct flic_err *err)
             rc = on_message(r, &m, err);
         r->params.progress(r->params.arg, r->last ? "last" : "receive", r->n_present * FLIC_PAGE_SIZE, r->offer.pages * FLIC_PAGE_SIZE);
     }
-    r->figures.take_us = now_us(CLOCK_MONOTONIC) - began;
+    r->figures.take_us = ck_now_us() - began;
     return rc;
 }
 
@@ -610,14 +608,14 @@ int mr_take(struct mr_receiver *r, struct flx_dom *dom, struct flic_err *err)
 
 int mr_finish(struct mr_receiver *r, const struct flx_ports *ports, struct flx_built *ret_built, struct flic_err *err)
 {
-    uint64_t began = now_us(CLOCK_MONOTONIC);
+    uint64_t began = ck_now_us();
     int rc = flx_state_fits(r->state, r->state_len, err);
 
     if (!rc)
         rc = ck_arrival_commit(r->arrival, r->state, r->state_len, r->taken_ns, err);
     if (!rc)
-        rc = flx_build_finish(r->dom, r->state, r->state_len, ports, (now_us(CLOCK_MONOTONIC) - r->state_us) * 1000, ret_built, err);
-    r->figures.finish_us = now_us(CLOCK_MONOTONIC) - began;
+        rc = flx_build_finish(r->dom, r->state, r->state_len, ports, (ck_now_us() - r->state_us) * 1000, ret_built, err);
+    r->figures.finish_us = ck_now_us() - began;
     return rc;
 }
 

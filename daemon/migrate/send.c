@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define READY_S 300u            /* the peer's libxl builds the devices in it */
 #define MAPS_MAX 65536u
@@ -41,27 +40,8 @@ struct ms_sender {
     struct ms_figures figures;
 };
 
-static uint64_t now_us(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);   /* cannot fail for this clock */
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
-static size_t words(uint64_t bits) { return (size_t)((bits + 63) / 64); }
-static bool bit(const uint64_t *bits, uint64_t n) { return bits[n / 64] >> (n % 64) & 1; }
 static void set_bit(uint64_t *bits, uint64_t n) { bits[n / 64] |= 1ull << (n % 64); }
 static void clear_bit(uint64_t *bits, uint64_t n) { bits[n / 64] &= ~(1ull << (n % 64)); }
-
-static uint64_t count(const uint64_t *bits, uint64_t n)
-{
-    uint64_t sum = 0;
-
-    for (size_t i = 0; i < words(n); i++)
-        sum += (uint64_t)__builtin_popcountll(bits[i]);
-    return sum;
-}
 
 /* ---- beginning ---- */
 
@@ -69,11 +49,11 @@ static int allocate(struct ms_sender *s, struct flic_err *err)
 {
     uint64_t end = s->info.gfn_end;
 
-    s->unsent = calloc(words(end) + 1, 8);
-    s->sent_once = calloc(words(end) + 1, 8);
-    s->present = calloc(words(end) + 1, 8);
-    s->hot = calloc(words(end) + 1, 8);
-    s->dirtied = calloc(words(end) + 1, 8);
+    s->unsent = calloc(ck_words(end) + 1, 8);
+    s->sent_once = calloc(ck_words(end) + 1, 8);
+    s->present = calloc(ck_words(end) + 1, 8);
+    s->hot = calloc(ck_words(end) + 1, 8);
+    s->dirtied = calloc(ck_words(end) + 1, 8);
     s->sum = calloc(end + MD_LEAF_PAGES, sizeof(*s->sum));      /* MP_SUM_HOLE */
     s->batch = malloc((size_t)MP_BATCH * FLIC_PAGE_SIZE);
     s->leaf = malloc((size_t)MD_LEAF_PAGES * FLIC_PAGE_SIZE);
@@ -161,7 +141,7 @@ void ms_dirtied(struct ms_sender *s, const uint64_t *bitmap, uint64_t gfn_end)
 {
     if (gfn_end > s->info.gfn_end)
         gfn_end = s->info.gfn_end;
-    for (size_t i = 0; i < words(gfn_end); i++) {
+    for (size_t i = 0; i < ck_words(gfn_end); i++) {
         s->unsent[i] |= bitmap[i];
         s->hot[i] = bitmap[i] & s->dirtied[i];
         s->dirtied[i] = bitmap[i];
@@ -183,10 +163,10 @@ static int flush_pages(struct ms_sender *s, struct flic_err *err)
     rc = mp_encode(s->coder, s->gfns, s->n, s->batch, &head, &head_len, &body, &body_len, err);
     pieces[0] = (struct mw_piece){ head, head_len };
     pieces[1] = (struct mw_piece){ body, body_len };
-    began = now_us();
+    began = ck_now_us();
     if (!rc)
         rc = mw_send(s->params.wire, MW_PAGES, pieces, 2, err);
-    s->link_us += now_us() - began;
+    s->link_us += ck_now_us() - began;
     s->figures.sent_pages += s->n;
     s->figures.last_pages += s->in_pause ? s->n : 0;
     s->figures.page_bytes += body_len;
@@ -219,7 +199,7 @@ static int put(struct ms_sender *s, uint64_t gfn, const void *page, struct flic_
         s->zeros[s->n_zeros++] = gfn;
         return s->n_zeros == MP_BATCH ? flush_zeros(s, err) : 0;
     }
-    s->figures.resent_pages += bit(s->sent_once, gfn);
+    s->figures.resent_pages += ck_bit(s->sent_once, gfn);
     set_bit(s->sent_once, gfn);
     memcpy(s->batch + s->n * FLIC_PAGE_SIZE, page, FLIC_PAGE_SIZE);
     s->gfns[s->n++] = gfn;
@@ -365,7 +345,7 @@ static int send_leaf(struct ms_sender *s, const struct look *l, const uint64_t *
 
         if (!mp_bit(l->leaf.present, i))
             continue;
-        if (mp_bit(need, i) && bit(later, gfn))
+        if (mp_bit(need, i) && ck_bit(later, gfn))
             continue;
         if (mp_bit(need, i)) {
             rc = put(s, gfn, s->leaf + (size_t)i * FLIC_PAGE_SIZE, err);
@@ -410,7 +390,7 @@ static int check_kind(const struct ms_sender *s, uint64_t gfn, uint8_t kind, str
 {
     bool is = kind == FLX_PAGE_RAM || kind == FLX_PAGE_RING;
 
-    if (is == bit(s->present, gfn))
+    if (is == ck_bit(s->present, gfn))
         return 0;
     return flic_err_set(err, FLIC_E_BUSY, "migrate '%s': its memory was resized just now: migrate it again", s->info.name);
 }
@@ -445,7 +425,7 @@ static int send_some(struct ms_sender *s, const uint64_t *gfns, size_t n, struct
 /* Everything unsent but for `later` (may be NULL). */
 static int send_unsent(struct ms_sender *s, const uint64_t *later, struct flic_err *err)
 {
-    uint64_t total = count(s->unsent, s->info.gfn_end), done = 0, gfns[MP_BATCH];
+    uint64_t total = ck_count_bits(s->unsent, s->info.gfn_end), done = 0, gfns[MP_BATCH];
     size_t n = 0;
     int rc = 0;
 
@@ -454,7 +434,7 @@ static int send_unsent(struct ms_sender *s, const uint64_t *later, struct flic_e
             gfn += 63;
             continue;
         }
-        if (!bit(s->unsent, gfn) || (later && bit(later, gfn)))
+        if (!ck_bit(s->unsent, gfn) || (later && ck_bit(later, gfn)))
             continue;
         gfns[n++] = gfn;
         if (n == MP_BATCH) {
@@ -474,7 +454,7 @@ static int send_unsent(struct ms_sender *s, const uint64_t *later, struct flic_e
 static int sync_round(struct ms_sender *s, struct flic_err *err)
 {
     uint8_t round[4] = { (uint8_t)s->figures.rounds, (uint8_t)(s->figures.rounds >> 8) };
-    uint64_t began = now_us();
+    uint64_t began = ck_now_us();
     struct mw_message m;
     int rc = mw_send_bytes(s->params.wire, MW_SYNC, round, sizeof(round), err);
 
@@ -483,7 +463,7 @@ static int sync_round(struct ms_sender *s, struct flic_err *err)
     if (!rc && (m.len != sizeof(round) || memcmp(m.data, round, sizeof(round))))
         rc = flic_err_set(err, FLIC_E_PROTOCOL, "the peer acknowledged another round");
     s->figures.rounds++;
-    s->link_us += now_us() - began;
+    s->link_us += ck_now_us() - began;
     return rc;
 }
 
@@ -491,7 +471,7 @@ static int sync_round(struct ms_sender *s, struct flic_err *err)
  * more of the first packets than of the link, which is taken to be a slow one. */
 static void expect_downtime(struct ms_sender *s)
 {
-    uint64_t left = count(s->unsent, s->info.gfn_end);
+    uint64_t left = ck_count_bits(s->unsent, s->info.gfn_end);
     uint64_t page = s->figures.sent_pages ? s->figures.page_bytes / s->figures.sent_pages : FLIC_PAGE_SIZE;
     uint64_t rate = s->link_us ? s->figures.page_bytes * 1000000 / s->link_us : 0;
 
@@ -521,7 +501,7 @@ static int give_up(const struct ms_sender *s, struct flic_err *err)
 {
     return flic_err_set(err, FLIC_E_GUEST, "migrate '%s': it writes memory as fast as the link carries it: %llu MiB are left after %llu rounds, a "
                         "pause of about %llu ms; it runs on here. Allow that with --max-downtime, or migrate it when it is calmer",
-                        s->info.name, (unsigned long long)(count(s->unsent, s->info.gfn_end) >> 8),
+                        s->info.name, (unsigned long long)(ck_count_bits(s->unsent, s->info.gfn_end) >> 8),
                         (unsigned long long)s->figures.rounds, (unsigned long long)s->figures.expected_downtime_us / 1000);
 }
 
@@ -535,7 +515,7 @@ static int all_rounds(struct ms_sender *s, struct ck_save *save, struct flic_err
         rc = one_round(s, save, err);
         if (rc)
             return rc;
-        left = count(s->unsent, s->info.gfn_end);
+        left = ck_count_bits(s->unsent, s->info.gfn_end);
     } while (s->figures.expected_downtime_us > s->params.max_downtime_ms * 1000ull && s->figures.rounds < s->params.rounds_max &&
              left < before - before / 8);
     return s->figures.expected_downtime_us > s->params.max_downtime_ms * 1000ull ? give_up(s, err) : 0;
@@ -543,7 +523,7 @@ static int all_rounds(struct ms_sender *s, struct ck_save *save, struct flic_err
 
 static int prepare(struct ms_sender *s, struct flic_err *err)
 {
-    uint64_t pages = count(s->unsent, s->info.gfn_end) * 2 + 1024;
+    uint64_t pages = ck_count_bits(s->unsent, s->info.gfn_end) * 2 + 1024;
     struct flic_builder b;
     struct mw_message m;
     int rc;
@@ -558,14 +538,14 @@ static int prepare(struct ms_sender *s, struct flic_err *err)
 
 int ms_live(struct ms_sender *s, struct ck_save *save, struct flic_err *err)
 {
-    uint64_t began = now_us();
+    uint64_t began = ck_now_us();
     int rc;
 
-    memset(s->unsent, 0, words(s->info.gfn_end) * 8);   /* the first round looks at every page */
+    memset(s->unsent, 0, ck_words(s->info.gfn_end) * 8);   /* the first round looks at every page */
     rc = all_rounds(s, save, err);
     if (!rc)
         rc = prepare(s, err);
-    s->figures.live_us = now_us() - began;
+    s->figures.live_us = ck_now_us() - began;
     return rc;
 }
 
@@ -585,7 +565,7 @@ static int send_state(struct ms_sender *s, const void *state, size_t len, uint64
     int rc;
 
     flic_builder_init(&b);
-    flic_put_u64(&b, (now_us() - suspended_us) * 1000);
+    flic_put_u64(&b, (ck_now_us() - suspended_us) * 1000);
     pieces[0] = (struct mw_piece){ b.data, b.len };
     pieces[1] = (struct mw_piece){ state, len };
     rc = b.bad ? flic_err_set(err, -ENOMEM, "migrate '%s': out of memory", s->info.name)
@@ -612,7 +592,7 @@ static int send_check(struct ms_sender *s, struct flic_err *err)
 
 int ms_last(struct ms_sender *s, const void *state, size_t state_len, uint64_t suspended_us, struct flic_err *err)
 {
-    uint64_t began = now_us();
+    uint64_t began = ck_now_us();
     int rc;
 
     s->in_pause = true;
@@ -621,17 +601,17 @@ int ms_last(struct ms_sender *s, const void *state, size_t state_len, uint64_t s
         rc = send_state(s, state, state_len, suspended_us, err);
     if (!rc)
         rc = send_check(s, err);
-    s->figures.last_us = now_us() - began;
+    s->figures.last_us = ck_now_us() - began;
     return rc;
 }
 
 int ms_await(struct ms_sender *s, struct flic_err *err)
 {
-    uint64_t began = now_us();
+    uint64_t began = ck_now_us();
     struct mw_message m;
     int rc = mw_expect(s->params.wire, MW_READY, READY_S, &m, err);
 
-    s->figures.await_us = now_us() - began;
+    s->figures.await_us = ck_now_us() - began;
     return rc;
 }
 

@@ -2,24 +2,10 @@
 /* Copyright (C) 2026 The FLIC authors */
 #include "daemon/find.h"
 
+#include "common/hex.h"
 #include "daemon/checkpoint/root.h"
 
-#include <stdio.h>
 #include <string.h>
-
-static bool unhex(const char *text, uint8_t *out, size_t len)
-{
-    if (strlen(text) != 2 * len || strspn(text, "0123456789abcdef") != 2 * len)
-        return false;
-    for (size_t i = 0; i < len; i++) {
-        unsigned byte;
-
-        if (sscanf(text + 2 * i, "%2x", &byte) != 1)
-            return false;
-        out[i] = (uint8_t)byte;
-    }
-    return true;
-}
 
 static int find_by_reference(struct fd_daemon *daemon, const char *hex, struct ck_entry *ret_entry, struct flic_err *err)
 {
@@ -28,7 +14,7 @@ static int find_by_reference(struct fd_daemon *daemon, const char *hex, struct c
     struct ck_entry entry;
     int rc;
 
-    if (!unhex(hex, raw, sizeof(raw)))
+    if (!flic_from_hex(hex, raw, sizeof(raw)))
         return flic_err_set(err, FLIC_E_DAMAGED, "the reference is not %u bytes in hex", CK_REFERENCE_SIZE);
     rc = ck_reference_parse(raw, sizeof(raw), &facts, err);
     if (rc)
@@ -58,4 +44,23 @@ int fd_find(struct fd_daemon *daemon, json_t *request, struct ck_entry *ret_entr
     if (!domain || seq < 0)
         return flic_err_set(err, FLIC_E_PROTOCOL, "the request names no checkpoint");
     return ck_find(daemon->store, domain, (uint64_t)seq, ret_entry, err);
+}
+
+struct living { const struct flic_uuid *guest; const char *name; struct flx_info *found; };
+
+static int see_domain(const struct flx_info *info, void *arg)
+{
+    const struct living *wanted = arg;
+
+    if (info->run == FLX_DYING || (!flic_uuid_equal(&info->uuid, wanted->guest) && (!wanted->name || strcmp(info->name, wanted->name))))
+        return 0;
+    *wanted->found = *info;
+    return 1;
+}
+
+int fd_find_living(const struct flic_uuid *guest, const char *name, struct flx_info *ret_info, struct flic_err *err)
+{
+    struct living wanted = { guest, name, ret_info };
+
+    return flx_each_domain(see_domain, &wanted, err);
 }

@@ -9,6 +9,7 @@
  */
 #include "common/log.h"
 #include "daemon/checkpoint/destage.h"
+#include "daemon/cond.h"
 #include "daemon/moves.h"
 #include "daemon/op.h"
 #include "daemon/protect.h"
@@ -53,7 +54,7 @@ static time_t now_s(void)
 
 /* ---- guests left behind ---- */
 
-static void destroy_half(uint32_t domid)
+int fd_destroy_domain(uint32_t domid)
 {
     char text[16];
     char *const argv[] = { (char *)"flic-guest", (char *)"destroy", text, NULL };
@@ -63,6 +64,13 @@ static void destroy_half(uint32_t domid)
     (void)snprintf(text, sizeof(text), "%u", domid);
     if (posix_spawn(&pid, FLIC_LIBEXECDIR "/flic-guest", NULL, NULL, argv, environ) || waitpid(pid, &status, 0) != pid ||
         !WIFEXITED(status) || WEXITSTATUS(status))
+        return -EIO;
+    return 0;
+}
+
+static void destroy_half(uint32_t domid)
+{
+    if (fd_destroy_domain(domid))
         flic_error("domain %u is a half restored guest and could not be destroyed: run 'xl destroy %u'", domid, domid);
     else
         flic_warn("destroyed domain %u, left half restored; its checkpoint is untouched", domid);
@@ -259,16 +267,12 @@ static void *keep(void *arg)
 int fd_keeper_start(struct fd_daemon *daemon, struct flic_err *err)
 {
     struct fd_keeper *k = calloc(1, sizeof(*k));
-    pthread_condattr_t monotonic;
 
     if (!k)
         return flic_err_set(err, -ENOMEM, "start the keeper: out of memory");
     k->daemon = daemon;
     (void)pthread_mutex_init(&k->lock, NULL);
-    (void)pthread_condattr_init(&monotonic);
-    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&k->poked, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic);
+    fd_cond_init(&k->poked);
     if (pthread_create(&k->thread, NULL, keep, k)) {
         free(k);
         return flic_err_set(err, -EAGAIN, "start the keeper: no thread");

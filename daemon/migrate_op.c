@@ -18,9 +18,7 @@
 #include "daemon/tracking.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define TUNNEL_TIMEOUT_S 300    /* somebody may be typing a password */
 #define JOIN_TIMEOUT_S 60
@@ -42,14 +40,6 @@ struct run {
     struct ck_save_figures saved;
     struct ck_facts facts;
 };
-
-static uint64_t now_us(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);   /* cannot fail for this clock */
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
 
 /* Past the hand-over nothing that is said here counts any more, only what the peer says. */
 static bool is_cancelled(void *arg)
@@ -81,9 +71,9 @@ static int suspend(void *arg, struct flic_err *err)
     struct run *r = arg;
     int rc;
 
-    r->began_pause_us = now_us();
+    r->began_pause_us = ck_now_us();
     rc = fd_op_suspend(r->op, err);
-    r->suspended_us = now_us();
+    r->suspended_us = ck_now_us();
     return rc;
 }
 
@@ -188,12 +178,9 @@ static int live(struct run *r, struct flic_err *err)
 /* The helper's answer: libxl completes while the peer's builds. */
 static void answer_helper(struct run *r)
 {
-    uint8_t reference[CK_REFERENCE_SIZE];
-    char hex[2 * CK_REFERENCE_SIZE + 1];
+    char hex[FLIC_HEX_TEXT(CK_REFERENCE_SIZE)];
 
-    ck_reference_encode(ck_save_facts(r->save), reference);
-    for (size_t i = 0; i < sizeof(reference); i++)
-        (void)snprintf(hex + 2 * i, 3, "%02x", reference[i]);
+    ck_reference_text(ck_save_facts(r->save), hex);
     fd_op_to_helper(r->op, json_pack("{s:b, s:s}", "ok", 1, "reference", hex), true);
 }
 
@@ -259,7 +246,7 @@ static int all_steps(struct run *r, struct flic_err *err)
         rc = fd_op_wait(r->op, FD_WAIT_FINISH, 0, err);
     if (!rc)
         rc = hand_over(r, err);
-    r->pause_us = now_us() - r->began_pause_us;
+    r->pause_us = ck_now_us() - r->began_pause_us;
     if (!rc)
         note_gone(r);
     return rc;
@@ -270,7 +257,7 @@ static int all_steps(struct run *r, struct flic_err *err)
 static json_t *figures_of(const struct run *r)
 {
     const struct ms_figures *f = &r->sent;
-    const struct { const char *name; uint64_t value; } rows[] = {
+    const struct fd_figure rows[] = {
         { "ram_pages", f->ram_pages }, { "zero_pages", f->zero_pages }, { "there_pages", f->there_pages }, { "sent_pages", f->sent_pages },
         { "resent_pages", f->resent_pages }, { "last_pages", f->last_pages }, { "last_zero_pages", f->last_zero_pages },
         { "page_bytes", f->page_bytes }, { "sent_bytes", f->sent_bytes }, { "received_bytes", f->received_bytes }, { "rounds", f->rounds },
@@ -281,31 +268,9 @@ static json_t *figures_of(const struct run *r)
     };
     json_t *o = json_object();
 
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        (void)json_object_set_new(o, rows[i].name, json_integer((json_int_t)rows[i].value));
+    fd_add_figures(o, rows, sizeof(rows) / sizeof(rows[0]));
     (void)json_object_set_new(o, "peer", json_string(r->peer));
     return o;
-}
-
-/* With libflicxl there, libxl resumes the guest and only the mark is ours; without it, all of it is. */
-static void undo(struct run *r)
-{
-    struct flic_err err = { 0 };
-    bool owner_gone;
-    int rc;
-
-    if (!r->dom || flx_info(r->dom, &r->info, &err))
-        return;
-    if (!r->asked_suspend)
-        (void)flx_tell_guest(r->dom, "flic/operation", "", NULL);
-    (void)pthread_mutex_lock(&r->op->lock);
-    owner_gone = r->op->owner_gone;
-    (void)pthread_mutex_unlock(&r->op->lock);
-    if (r->info.run != FLX_SUSPENDED)
-        return;
-    rc = owner_gone ? flx_resume(r->dom, &err) : flx_mark_resume(r->dom, &err);
-    if (rc)
-        flic_error("resume '%s' after a failed migration: %s", r->info.name, err.text);
 }
 
 static void end_parts(struct run *r, int rc, const struct flic_err *err)
@@ -327,24 +292,10 @@ static void end_parts(struct run *r, int rc, const struct flic_err *err)
 
 static void finish(struct run *r, int rc, const struct flic_err *err)
 {
-    struct fd_op *op = r->op;
-    json_t *figures = figures_of(r), *answer;
-    struct ix_entry entry = { .began_ns = op->began_ns, .verb = "migrate", .guest = r->info.uuid, .code = rc,
-                              .message = rc ? err->text : "", .seq = rc ? 0 : r->facts.seq };
-    struct timespec now;
+    struct ix_entry entry = { .verb = "migrate", .guest = r->info.uuid, .seq = rc ? 0 : r->facts.seq };
 
-    if (rc)
-        answer = fd_answer_error(rc, err->text);
-    else
-        answer = json_pack("{s:b, s:s, s:I, s:o}", "ok", 1, "domain", r->info.name, "seq", (json_int_t)r->facts.seq, "figures",
-                           json_deep_copy(figures));        /* it ends in the loop's thread */
-    if (rc)
-        fd_op_to_helper(op, json_incref(answer), true);
-    fd_op_to_owner(op, answer);
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    entry.took_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec - op->began_ns;
-    (void)snprintf(entry.guest_name, sizeof(entry.guest_name), "%s", r->info.name);
-    fd_journal(op->daemon, &entry, figures);
+    fd_op_end(r->op, rc, err, json_pack("{s:b, s:s, s:I}", "ok", 1, "domain", r->info.name, "seq", (json_int_t)r->facts.seq), figures_of(r), &entry,
+              r->info.name);
 }
 
 void fd_run_migrate(struct fd_op *op)
@@ -361,7 +312,7 @@ void fd_run_migrate(struct fd_op *op)
                           r.info.name, r.peer, why.text, r.info.name);
         fd_op_hand_over(op);
     } else if (rc) {
-        undo(&r);
+        fd_op_undo(op, r.dom, !r.asked_suspend, false);
     } else {
         fd_op_hand_over(op);
     }

@@ -2,7 +2,9 @@
 /* Copyright (C) 2026 The FLIC authors */
 #include "daemon/op.h"
 
+#include "common/hex.h"
 #include "common/log.h"
+#include "daemon/cond.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -33,8 +35,7 @@ static int draw_id(char id[FD_OP_ID])
 
     if (getrandom(raw, sizeof(raw), 0) != (ssize_t)sizeof(raw))
         return -errno;
-    for (size_t i = 0; i < sizeof(raw); i++)
-        (void)snprintf(id + 2 * i, 3, "%02x", raw[i]);
+    flic_to_hex(raw, sizeof(raw), id);
     return 0;
 }
 
@@ -186,7 +187,6 @@ static struct fd_op *new_op(struct fd_daemon *daemon, enum fd_op_kind kind, uint
 {
     json_int_t timeout_s = json_integer_value(json_object_get(request, "timeout_s"));
     struct fd_op *op = calloc(1, sizeof(*op));
-    pthread_condattr_t monotonic;
 
     if (!op || draw_id(op->id)) {
         free(op);
@@ -202,10 +202,7 @@ static struct fd_op *new_op(struct fd_daemon *daemon, enum fd_op_kind kind, uint
     if (timeout_s > 0 && timeout_s < 1000000)
         op->deadline_us = now_us(CLOCK_MONOTONIC) + (uint64_t)timeout_s * 1000000;
     (void)pthread_mutex_init(&op->lock, NULL);
-    (void)pthread_condattr_init(&monotonic);
-    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&op->changed, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic);
+    fd_cond_init(&op->changed);
     return op;
 }
 
@@ -470,4 +467,53 @@ unsigned fd_cpus(void)
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
     return cpus > 0 ? (unsigned)cpus : 1;
+}
+
+/* ---- ends ---- */
+
+void fd_add_figures(json_t *to, const struct fd_figure *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        (void)json_object_set_new(to, rows[i].name, json_integer((json_int_t)rows[i].value));
+}
+
+/* A message belongs to one thread at a time, and ends in the loop's: the journal's figures are another copy. */
+void fd_op_end(struct fd_op *op, int rc, const struct flic_err *err, json_t *answer, json_t *figures, struct ix_entry *entry,
+               const char *guest_name)
+{
+    entry->began_ns = op->began_ns;
+    entry->code = rc;
+    entry->message = rc ? err->text : "";
+    if (rc) {
+        json_decref(answer);
+        answer = fd_answer_error(rc, err->text);
+        fd_op_to_helper(op, json_incref(answer), true);
+    } else if (answer) {
+        (void)json_object_set_new(answer, "figures", json_deep_copy(figures));
+    }
+    fd_op_to_owner(op, answer);
+    entry->took_ns = now_us(CLOCK_REALTIME) * 1000 - op->began_ns;
+    (void)snprintf(entry->guest_name, sizeof(entry->guest_name), "%s", guest_name);
+    fd_journal(op->daemon, entry, figures);
+}
+
+void fd_op_undo(struct fd_op *op, struct flx_dom *dom, bool is_over, bool by_us)
+{
+    struct flic_err err = { 0 };
+    struct flx_info info;
+    bool owner_gone;
+    int rc;
+
+    if (!dom || flx_info(dom, &info, NULL))
+        return;
+    if (is_over)
+        (void)flx_tell_guest(dom, "flic/operation", "", NULL);
+    (void)pthread_mutex_lock(&op->lock);
+    owner_gone = op->owner_gone;
+    (void)pthread_mutex_unlock(&op->lock);
+    if (info.run != FLX_SUSPENDED)
+        return;
+    rc = owner_gone || by_us ? flx_resume(dom, &err) : flx_mark_resume(dom, &err);
+    if (rc)
+        flic_error("resume '%s' after a failed %s: %s", info.name, op->kind == FD_OP_MIGRATE ? "migration" : "save", err.text);
 }

@@ -43,7 +43,6 @@ struct fd_op {
     int tunnel;                     /* migrations: the connection to the peer; -1: not there, or taken. Then what was read of it: */
     bool tunneled;
     void *early; size_t n_early;
-    struct flic_uuid migration;     /* of a receive, once it is known */
     uint32_t domid;
     char name[256];
     const char *phase;
@@ -86,6 +85,20 @@ void fd_run_receive(struct fd_op *op);
 void fd_receive_forget(bool all);
 /* The suspend of save and migrate: ck_save_params.suspend, whose argument is the operation. */
 int fd_op_suspend(void *op, struct flic_err *err);
+
+/* ---- what their ends have in common ---- */
+
+struct fd_figure { const char *name; uint64_t value; };
+void fd_add_figures(json_t *to, const struct fd_figure *rows, size_t n);
+
+/* `entry` has verb, guest and, after a success, seq. Answers both sessions (err's sentence when rc, else `answer`, taken, with the figures in it)
+ * and writes the journal. Takes `figures`. */
+void fd_op_end(struct fd_op *op, int rc, const struct flic_err *err, json_t *answer, json_t *figures, struct ix_entry *entry,
+               const char *guest_name);
+
+/* After a failed save or migration: with libflicxl there, libxl resumes the guest and only the mark is ours; without it, or when `by_us`, all of
+ * it is. `is_over`: nobody will find it suspended because of us. */
+void fd_op_undo(struct fd_op *op, struct flx_dom *dom, bool is_over, bool by_us);
 
 /* Whether a domain belongs to a running operation; any thread. */
 bool fd_op_holds(struct fd_daemon *daemon, uint32_t domid);

@@ -3,6 +3,7 @@
 #include "daemon/protect.h"
 
 #include "common/log.h"
+#include "daemon/cond.h"
 #include "daemon/op.h"
 #include "daemon/protect_file.h"
 #include "daemon/schedule.h"
@@ -432,7 +433,6 @@ static void begin_loaded(struct fd_protect *p)
 int fd_protect_start(struct fd_daemon *daemon, struct flic_err *err)
 {
     struct fd_protect *p;
-    pthread_condattr_t monotonic;
 
     if (!daemon->store)
         return 0;
@@ -441,10 +441,7 @@ int fd_protect_start(struct fd_daemon *daemon, struct flic_err *err)
         return flic_err_set(err, -ENOMEM, "start protecting: out of memory");
     p->daemon = daemon;
     (void)pthread_mutex_init(&p->lock, NULL);
-    (void)pthread_condattr_init(&monotonic);
-    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&p->changed, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic);
+    fd_cond_init(&p->changed);
     begin_loaded(p);
     daemon->protect = p;
     if (pthread_create(&p->thread, NULL, run, p)) {

@@ -10,6 +10,7 @@
  */
 #include "common/log.h"
 #include "daemon/disks.h"
+#include "daemon/find.h"
 #include "daemon/migrate/receive.h"
 #include "daemon/moves.h"
 #include "daemon/op.h"
@@ -54,28 +55,16 @@ static void progress(void *arg, const char *phase, uint64_t done, uint64_t total
 
 /* ---- what is offered ---- */
 
-struct alive { const struct flic_uuid *guest; const char *name; struct flx_info found; };
-
-static int see_domain(const struct flx_info *info, void *arg)
-{
-    struct alive *alive = arg;
-
-    if (info->run == FLX_DYING || (!flic_uuid_equal(&info->uuid, alive->guest) && strcmp(info->name, alive->name)))
-        return 0;
-    alive->found = *info;
-    return 1;
-}
-
 static int check_alive(const struct mh_offer *offer, struct flic_err *err)
 {
-    struct alive alive = { .guest = &offer->guest, .name = offer->name };
-    int rc = flx_each_domain(see_domain, &alive, err);
+    struct flx_info alive;
+    int rc = fd_find_living(&offer->guest, offer->name, &alive, err);
 
     if (rc <= 0)
         return rc;
-    if (flic_uuid_equal(&alive.found.uuid, &offer->guest))
-        return flic_err_set(err, FLIC_E_ALIVE, "guest '%s' is alive here already, as domain %u", offer->name, alive.found.domid);
-    return flic_err_set(err, FLIC_E_REFUSED, "the name '%s' is taken here, by domain %u: rename that one first", offer->name, alive.found.domid);
+    if (flic_uuid_equal(&alive.uuid, &offer->guest))
+        return flic_err_set(err, FLIC_E_ALIVE, "guest '%s' is alive here already, as domain %u", offer->name, alive.domid);
+    return flic_err_set(err, FLIC_E_REFUSED, "the name '%s' is taken here, by domain %u: rename that one first", offer->name, alive.domid);
 }
 
 static int see_disk(const struct fd_disk *disk, void *arg, struct flic_err *err)
@@ -272,8 +261,7 @@ static int hear(struct run *r, struct flic_err *err)
 
 static int say_offered(struct run *r, struct flic_err *err)
 {
-    uint8_t reference[CK_REFERENCE_SIZE];
-    char hex[2 * CK_REFERENCE_SIZE + 1];
+    char hex[FLIC_HEX_TEXT(CK_REFERENCE_SIZE)];
     const struct mh_offer *offer = mr_offer(r->receiver);
     struct flx_state_info state;
     size_t len;
@@ -284,9 +272,7 @@ static int say_offered(struct run *r, struct flic_err *err)
     if (rc)
         return rc;
     r->seq = r->move.seq = mr_facts(r->receiver)->seq;
-    ck_reference_encode(mr_facts(r->receiver), reference);
-    for (size_t i = 0; i < sizeof(reference); i++)
-        (void)snprintf(hex + 2 * i, 3, "%02x", reference[i]);
+    ck_reference_text(mr_facts(r->receiver), hex);
     msg = json_pack("{s:s, s:s, s:s, s:i, s:s, s:I}", "event", "offered", "config", offer->config, "reference", hex, "gic", (int)state.gic,
                     "domain", offer->name, "seq", (json_int_t)r->seq);
     if (!msg)
@@ -399,7 +385,7 @@ static int all_steps(struct run *r, struct flic_err *err)
 static json_t *figures_of(const struct run *r)
 {
     const struct mr_figures *f = &r->figures;
-    const struct { const char *name; uint64_t value; } rows[] = {
+    const struct fd_figure rows[] = {
         { "same_pages", f->same_pages }, { "found_pages", f->found_pages }, { "known_pages", f->known_pages },
         { "received_pages", f->received_pages }, { "last_pages", f->last_pages }, { "zero_pages", f->zero_pages },
         { "new_pages", f->store.new_pages }, { "dedup_pages", f->store.dedup_pages }, { "nvram_pages", f->store.nvram_pages },
@@ -408,8 +394,7 @@ static json_t *figures_of(const struct run *r)
     };
     json_t *o = json_object();
 
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        (void)json_object_set_new(o, rows[i].name, json_integer((json_int_t)rows[i].value));
+    fd_add_figures(o, rows, sizeof(rows) / sizeof(rows[0]));
     return o;
 }
 
@@ -441,24 +426,9 @@ static void end_parts(struct run *r, int rc, const struct flic_err *err)
 
 static void finish(struct run *r, int rc, const struct flic_err *err)
 {
-    json_t *figures = figures_of(r), *answer;
-    struct fd_op *op = r->op;
-    struct ix_entry entry = { .began_ns = op->began_ns, .verb = "receive", .guest = r->move.guest, .code = rc,
-                              .message = rc ? err->text : "", .seq = rc ? 0 : r->seq };
-    struct timespec now;
+    struct ix_entry entry = { .verb = "receive", .guest = r->move.guest, .seq = rc ? 0 : r->seq };
 
-    if (rc)
-        answer = fd_answer_error(rc, err->text);
-    else
-        answer = json_pack("{s:b, s:s, s:I, s:o}", "ok", 1, "domain", r->name, "seq", (json_int_t)r->seq, "figures",
-                           json_deep_copy(figures));        /* it ends in the loop's thread */
-    if (rc)
-        fd_op_to_helper(op, json_incref(answer), true);
-    fd_op_to_owner(op, answer);
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    entry.took_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec - op->began_ns;
-    (void)snprintf(entry.guest_name, sizeof(entry.guest_name), "%s", r->name);
-    fd_journal(op->daemon, &entry, figures);
+    fd_op_end(r->op, rc, err, json_pack("{s:b, s:s, s:I}", "ok", 1, "domain", r->name, "seq", (json_int_t)r->seq), figures_of(r), &entry, r->name);
 }
 
 void fd_run_receive(struct fd_op *op)

@@ -17,9 +17,6 @@
 #include "daemon/swap.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 #define JOIN_TIMEOUT_S 60
 
@@ -49,36 +46,21 @@ static json_t *figures_of(const struct run *r)
 
 /* ---- before there is a domain ---- */
 
-struct alive {
-    const struct flic_uuid *guest;
-    struct flx_info found;
-};
-
-static int see_domain(const struct flx_info *info, void *arg)
-{
-    struct alive *alive = arg;
-
-    if (info->run == FLX_DYING || !flic_uuid_equal(&info->uuid, alive->guest))
-        return 0;
-    alive->found = *info;
-    return 1;
-}
-
 /* Beside the original a clone may live that has no disk to write to: there is no copy of a disk for it. */
 static int check_alive(const struct run *r, struct flic_err *err)
 {
-    struct alive alive = { .guest = &r->entry.info.guest };
     struct flic_err share = { 0 };
-    int rc = flx_each_domain(see_domain, &alive, err);
+    struct flx_info alive;
+    int rc = fd_find_living(&r->entry.info.guest, NULL, &alive, err);
 
     if (rc <= 0)
         return rc;
     rc = fd_disks_can_share(r->loaded.root.config, r->clone ? err : &share);
     if (r->clone)
         return rc == FLIC_E_ALIVE ? flic_err_wrap(err, rc, "guest '%s' is alive as domain %u: destroy it before its clone is made",
-                                                  r->entry.info.name, alive.found.domid) : rc;
+                                                  r->entry.info.name, alive.domid) : rc;
     return flic_err_set(err, FLIC_E_ALIVE, "guest '%s' is alive as domain %u: two of one guest would ruin its disks; destroy it first%s",
-                        r->entry.info.name, alive.found.domid, rc ? "" : ", or restore beside it with --clone");
+                        r->entry.info.name, alive.domid, rc ? "" : ", or restore beside it with --clone");
 }
 
 /* It went to another phone, or may have: two of it would be a guest too many. */
@@ -164,17 +146,14 @@ static int end_swap(struct run *r, bool stays, struct flic_err *err)
 
 static int say_ready(struct run *r, struct flic_err *err)
 {
-    uint8_t reference[CK_REFERENCE_SIZE];
-    char hex[2 * CK_REFERENCE_SIZE + 1];
+    char hex[FLIC_HEX_TEXT(CK_REFERENCE_SIZE)];
     struct flx_state_info state;
     json_t *msg;
     int rc = flx_state_parse(r->loaded.root.state, r->loaded.root.state_len, &state, err);
 
     if (rc)
         return rc;
-    ck_reference_encode(&r->loaded.root.facts, reference);
-    for (size_t i = 0; i < sizeof(reference); i++)
-        (void)snprintf(hex + 2 * i, 3, "%02x", reference[i]);
+    ck_reference_text(&r->loaded.root.facts, hex);
     msg = json_pack("{s:s, s:s, s:s, s:s, s:i, s:s, s:I}", "event", "ready", "operation", r->op->id, "config",
                     r->loaded.root.config, "reference", hex, "gic", (int)state.gic, "domain", r->entry.info.name,
                     "seq", (json_int_t)r->name.seq);
@@ -261,24 +240,10 @@ static int all_steps(struct run *r, struct flic_err *err)
 
 static void finish(struct run *r, int rc, const struct flic_err *err)
 {
-    json_t *figures = figures_of(r), *answer;
-    struct fd_op *op = r->op;
-    struct ix_entry entry = { .began_ns = op->began_ns, .verb = "restore", .guest = r->entry.info.guest, .code = rc,
-                              .message = rc ? err->text : "", .seq = r->entry.info.seq };
-    struct timespec now;
+    struct ix_entry entry = { .verb = "restore", .guest = r->entry.info.guest, .seq = r->entry.info.seq };
 
-    if (rc)
-        answer = fd_answer_error(rc, err->text);
-    else
-        answer = json_pack("{s:b, s:s, s:I, s:o}", "ok", 1, "domain", r->entry.info.name, "seq",
-                           (json_int_t)r->name.seq, "figures", json_deep_copy(figures));   /* it ends in the loop's thread */
-    if (rc)
-        fd_op_to_helper(op, json_incref(answer), true);
-    fd_op_to_owner(op, answer);
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    entry.took_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec - op->began_ns;
-    (void)snprintf(entry.guest_name, sizeof(entry.guest_name), "%s", r->entry.info.name);
-    fd_journal(op->daemon, &entry, figures);
+    fd_op_end(r->op, rc, err, json_pack("{s:b, s:s, s:I}", "ok", 1, "domain", r->entry.info.name, "seq", (json_int_t)r->name.seq), figures_of(r),
+              &entry, r->entry.info.name);
 }
 
 void fd_run_restore(struct fd_op *op)

@@ -15,10 +15,8 @@
 #include "daemon/protect.h"
 #include "daemon/tracking.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define JOIN_TIMEOUT_S 60
 #define SUSPEND_GRACE_S 5       /* libxl's own limit is the same 60 s: let its answer come first */
@@ -41,24 +39,16 @@ struct run {
     bool by_protect;
 };
 
-struct row { const char *name; uint64_t value; };
-
-static void add_rows(json_t *o, const struct row *rows, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        (void)json_object_set_new(o, rows[i].name, json_integer((json_int_t)rows[i].value));
-}
-
 static json_t *figures_of(const struct run *r)
 {
     const struct ck_save_figures *f = &r->figures;
     const struct sn_figures *s = &r->shot_figures;
     json_t *o = json_object();
-    const struct row snapshot[] = {
+    const struct fd_figure snapshot[] = {
         { "end_us", f->end_us }, { "snapshot_us", s->take_us }, { "snapshot_bytes", s->take_bytes },
         { "snapshot_flush_us", s->flush_us }, { "snapshot_sync_us", s->settle_us }, { "snapshot_sync_bytes", s->settle_bytes },
     };
-    const struct row rows[] = {
+    const struct fd_figure rows[] = {
         { "ram_pages", f->ram_pages }, { "zero_pages", f->zero_pages }, { "live_pages", f->live_pages },
         { "rounds", f->rounds }, { "dirty_live_last", f->dirty_live_last }, { "ws_pages", f->ws_pages },
         { "ahead_pages", f->ahead_pages }, { "ws_zero_pages", f->ws_zero_pages }, { "spilled_pages", f->spilled_pages }, { "dedup_pages", f->dedup_pages },
@@ -69,9 +59,9 @@ static json_t *figures_of(const struct run *r)
         { "parts_us", f->parts_us }, { "switch_us", f->switch_us }, { "publish_us", f->publish_us },
     };
 
-    add_rows(o, rows, sizeof(rows) / sizeof(rows[0]));
+    fd_add_figures(o, rows, sizeof(rows) / sizeof(rows[0]));
     if (r->goes_on)
-        add_rows(o, snapshot, sizeof(snapshot) / sizeof(snapshot[0]));
+        fd_add_figures(o, snapshot, sizeof(snapshot) / sizeof(snapshot[0]));
     return o;
 }
 
@@ -164,25 +154,13 @@ static int open_domain(struct run *r, struct flic_err *err)
     return rc || !r->goes_on ? rc : prepare_to_go_on(r, config, err);
 }
 
-static char *hex_of(const uint8_t *data, size_t len)
-{
-    char *text = malloc(2 * len + 1);
-
-    for (size_t i = 0; text && i < len; i++)
-        (void)snprintf(text + 2 * i, 3, "%02x", data[i]);
-    return text;
-}
-
 /* The helper's answer: what it writes into libxl's stream. */
 static void answer_helper(struct run *r)
 {
-    uint8_t reference[CK_REFERENCE_SIZE];
-    char *hex;
+    char hex[FLIC_HEX_TEXT(CK_REFERENCE_SIZE)];
 
-    ck_reference_encode(ck_save_facts(r->save), reference);
-    hex = hex_of(reference, sizeof(reference));
-    fd_op_to_helper(r->op, json_pack("{s:b, s:s}", "ok", 1, "reference", hex ? hex : ""), true);
-    free(hex);
+    ck_reference_text(ck_save_facts(r->save), hex);
+    fd_op_to_helper(r->op, json_pack("{s:b, s:s}", "ok", 1, "reference", hex), true);
 }
 
 static int settle_and_publish(struct run *r, struct flic_err *err)
@@ -233,28 +211,6 @@ static int all_steps(struct run *r, struct flic_err *err)
 
 /* ---- the end ---- */
 
-/* With libflicxl there, libxl resumes the guest and only the mark is ours; without it, all of it is. A guest that was to run on is
- * resumed by us in any case: nobody shall wait for libxl. */
-static void undo(struct run *r)
-{
-    struct flic_err err = { 0 };
-    bool owner_gone;
-    int rc;
-
-    if (!r->dom || flx_info(r->dom, &r->info, &err))
-        return;
-    if (!r->asked_suspend || r->resumed)        /* nobody will find it suspended because of us */
-        (void)flx_tell_guest(r->dom, "flic/operation", "", NULL);
-    (void)pthread_mutex_lock(&r->op->lock);
-    owner_gone = r->op->owner_gone;
-    (void)pthread_mutex_unlock(&r->op->lock);
-    if (r->info.run != FLX_SUSPENDED)
-        return;
-    rc = owner_gone || r->goes_on ? flx_resume(r->dom, &err) : flx_mark_resume(r->dom, &err);
-    if (rc)
-        flic_error("resume '%s' after a failed save: %s", r->info.name, err.text);
-}
-
 /* Before anybody is answered: then log-dirty is off, or tracking goes on, and the domain may go or be saved again. */
 static void end_save(struct run *r)
 {
@@ -273,14 +229,14 @@ static void end_save(struct run *r)
 static void add_tracked(json_t *figures, const struct run *r)
 {
     const struct tk_status *t = &r->tracked;
-    const struct row rows[] = {
+    const struct fd_figure rows[] = {
         { "tracked_epochs", t->epochs }, { "tracked_unknown_pages", t->unknown_pages }, { "tracked_copied_pages", t->copied.pages },
         { "tracked_flash_bytes", t->flash_bytes }, { "wss_pages", t->last.ws_pages }, { "wss_stable_pages", t->last.stable_pages },
         { "wss_written_pages", t->last.written_pages }, { "wss_regions", t->last.ws_regions }, { "wss_epoch_ms", t->last.epoch_ms },
     };
 
     if (r->base)
-        add_rows(figures, rows, sizeof(rows) / sizeof(rows[0]));
+        fd_add_figures(figures, rows, sizeof(rows) / sizeof(rows[0]));
 }
 
 static void end_snapshots(struct run *r)
@@ -293,27 +249,14 @@ static void end_snapshots(struct run *r)
 
 static void finish(struct run *r, int rc, const struct flic_err *err)
 {
-    struct fd_op *op = r->op;
-    json_t *figures = r->had_save ? figures_of(r) : json_object(), *answer;
+    struct ix_entry entry = { .verb = "save", .guest = r->info.uuid, .seq = rc ? 0 : r->facts.seq };
+    json_t *figures = r->had_save ? figures_of(r) : json_object();
     char uuid[FLIC_UUID_TEXT];
-    struct ix_entry entry = { .began_ns = op->began_ns, .verb = "save", .guest = r->info.uuid, .code = rc,
-                              .message = rc ? err->text : "", .seq = rc ? 0 : r->facts.seq };
-    struct timespec now;
 
     add_tracked(figures, r);
     flic_uuid_text(&r->info.uuid, uuid);
-    if (rc)
-        answer = fd_answer_error(rc, err->text);
-    else
-        answer = json_pack("{s:b, s:s, s:s, s:I, s:o}", "ok", 1, "domain", r->info.name, "uuid", uuid, "seq",
-                           (json_int_t)r->facts.seq, "figures", json_deep_copy(figures));      /* it ends in the loop's thread */
-    if (rc)
-        fd_op_to_helper(op, json_incref(answer), true);
-    fd_op_to_owner(op, answer);
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    entry.took_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec - op->began_ns;
-    (void)snprintf(entry.guest_name, sizeof(entry.guest_name), "%s", r->info.name);
-    fd_journal(op->daemon, &entry, figures);
+    fd_op_end(r->op, rc, err, json_pack("{s:b, s:s, s:s, s:I}", "ok", 1, "domain", r->info.name, "uuid", uuid, "seq", (json_int_t)r->facts.seq),
+              figures, &entry, r->info.name);
 }
 
 void fd_run_save(struct fd_op *op)
@@ -326,8 +269,8 @@ void fd_run_save(struct fd_op *op)
     rc = all_steps(&r, &err);
     /* On success the mark stays: should xl be killed before it destroys the guest, the keeper lets it go on; while xl is there,
      * however slow, it is xl's. */
-    if (rc)
-        undo(&r);
+    if (rc)     /* a guest that was to run on is resumed by us in any case: nobody shall wait for libxl */
+        fd_op_undo(op, r.dom, !r.asked_suspend || r.resumed, r.goes_on);
     else if (r.resumed)
         (void)flx_tell_guest(r.dom, "flic/operation", "", NULL);
     else

@@ -3,23 +3,21 @@
 /* settle - asks peers about guests of whom it is not known on which side they are, and does what follows from the answer. */
 #include "daemon/moves.h"
 
+#include "common/host.h"
 #include "common/log.h"
+#include "daemon/cond.h"
+#include "daemon/find.h"
 #include "daemon/op.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <pthread.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
 
 #define EVERY_S 3
 #define SSH "ssh -o BatchMode=yes -o ConnectTimeout=5 -o ServerAliveInterval=5 -o ServerAliveCountMax=2"
-
-extern char **environ;
 
 struct fd_moves {
     struct fd_daemon *daemon;
@@ -30,31 +28,6 @@ struct fd_moves {
 };
 
 /* ---- the guest here ---- */
-
-struct wanted { const struct flic_uuid *guest; struct flx_info found; };
-
-static int see(const struct flx_info *info, void *arg)
-{
-    struct wanted *w = arg;
-
-    if (info->run == FLX_DYING || !flic_uuid_equal(&info->uuid, w->guest))
-        return 0;
-    w->found = *info;
-    return 1;
-}
-
-static int destroy(uint32_t domid, struct flic_err *err)
-{
-    char text[16];
-    char *const argv[] = { (char *)"flic-guest", (char *)"destroy", text, NULL };
-    int status = -1;
-    pid_t pid;
-
-    (void)snprintf(text, sizeof(text), "%u", domid);
-    if (posix_spawn(&pid, FLIC_LIBEXECDIR "/flic-guest", NULL, NULL, argv, environ) || waitpid(pid, &status, 0) != pid || status)
-        return flic_err_set(err, FLIC_E_XEN, "domain %u went to the peer and could not be destroyed here: run 'xl destroy %u'", domid, domid);
-    return 0;
-}
 
 /* Suspended it is the one that was to go. One that runs, or was restored since, is not touched. */
 static int let_go_on(uint32_t domid, struct flic_err *err)
@@ -88,35 +61,43 @@ static bool is_marked(uint32_t domid, const char *key, const struct mv_move *mov
 
 int mv_settle(struct fd_daemon *daemon, const struct mv_move *move, bool is_there, struct flic_err *err)
 {
-    struct wanted w = { .guest = &move->guest };
-    int found = flx_each_domain(see, &w, err), rc = 0;
+    struct flx_info here;
+    int found = fd_find_living(&move->guest, NULL, &here, err), rc = 0;
     bool waits;
 
     if (found < 0)
         return found;
-    waits = found && w.found.run == FLX_SUSPENDED && is_marked(w.found.domid, "flic/operation", move);
+    waits = found && here.run == FLX_SUSPENDED && is_marked(here.domid, "flic/operation", move);
     if (is_there) {
         struct mv_move gone = *move;
 
         gone.state = MV_GONE;
         rc = move->state == MV_GONE ? 0 : mv_write(daemon, &gone, err);
-        return !rc && waits ? destroy(w.found.domid, err) : rc;
+        return rc || !waits || !fd_destroy_domain(here.domid)
+               ? rc : flic_err_set(err, FLIC_E_XEN, "domain %u went to the peer and could not be destroyed here: run 'xl destroy %u'", here.domid,
+                                   here.domid);
     }
     /* One that is known to have gone is not let go on: whoever claims it has its checkpoint. */
     if (waits && move->state == MV_HANDING)
-        rc = let_go_on(w.found.domid, err);
+        rc = let_go_on(here.domid, err);
     return rc ? rc : mv_drop(daemon, &move->migration, err);
 }
 
 bool fd_moves_explain(struct fd_daemon *daemon, const struct flx_info *info)
 {
+    struct flic_err err = { 0 };
     struct mv_move move;
     struct flx_dom *dom;
     int found;
 
     if (info->run == FLX_SUSPENDED) {
         found = mv_find(daemon, &info->uuid, 1u << MV_HANDING | 1u << MV_GONE, &move);
-        return found < 0 || (found && is_marked(info->domid, "flic/operation", &move));
+        if (found <= 0 || !is_marked(info->domid, "flic/operation", &move))
+            return found < 0;
+        /* Known to be gone, its domain is left: xl was killed before it could destroy it. */
+        if (move.state == MV_GONE && mv_settle(daemon, &move, true, &err))
+            flic_error("after the migration of '%s' to %s: %s", move.name, move.peer, err.text);
+        return true;
     }
     /* It was ours, and flicd ended before it let it run. */
     found = mv_find(daemon, &info->uuid, 1u << MV_RUNNING, &move);
@@ -132,15 +113,6 @@ bool fd_moves_explain(struct fd_daemon *daemon, const struct flx_info *info)
 
 /* ---- asking ---- */
 
-/* It was typed by root, and goes to a shell. */
-static bool is_host(const char *host)
-{
-    for (const char *c = host; *c; c++)
-        if (!isalnum((unsigned char)*c) && !strchr("@._:-[]", *c))
-            return false;
-    return *host && *host != '-';
-}
-
 /* 1: it is there; 0: it will never be; negative: the peer gave no answer. */
 static int ask(const struct mv_move *move)
 {
@@ -148,7 +120,7 @@ static int ask(const struct mv_move *move)
     FILE *from;
     int status;
 
-    if (!is_host(move->peer))
+    if (!flic_is_host(move->peer))
         return -EINVAL;
     flic_uuid_text(&move->migration, uuid);
     (void)snprintf(line, sizeof(line), "exec timeout -k 5 30 %s %s xl migrate-receive --flic --settle %s </dev/null 2>/dev/null", move->command[0] ? move->command : SSH,
@@ -171,15 +143,6 @@ static bool is_under_way(struct fd_daemon *daemon, const struct mv_move *move)
     return move->domid && fd_op_holds(daemon, move->domid);
 }
 
-/* Its domain is left if xl was killed before it could destroy it. */
-static void finish_gone(struct fd_daemon *daemon, const struct mv_move *move)
-{
-    struct flic_err err = { 0 };
-
-    if (mv_settle(daemon, move, true, &err))
-        flic_error("after the migration of '%s' to %s: %s", move->name, move->peer, err.text);
-}
-
 /* The answer took its time: does the question still stand? */
 static bool still_stands(struct fd_daemon *daemon, const struct mv_move *move)
 {
@@ -193,11 +156,7 @@ static void settle_one(struct fd_daemon *daemon, const struct mv_move *move)
     struct flic_err err = { 0 };
     int there;
 
-    if (is_under_way(daemon, move))
-        return;
-    if (move->state == MV_GONE)
-        finish_gone(daemon, move);
-    if (move->state != MV_HANDING)
+    if (move->state != MV_HANDING || is_under_way(daemon, move))
         return;
     there = ask(move);
     if (!still_stands(daemon, move))
@@ -258,16 +217,12 @@ static void *run(void *arg)
 int fd_moves_start(struct fd_daemon *daemon, struct flic_err *err)
 {
     struct fd_moves *m = daemon->store ? calloc(1, sizeof(*m)) : NULL;
-    pthread_condattr_t monotonic;
 
     if (!m)
         return daemon->store ? flic_err_set(err, -ENOMEM, "start settling migrations: out of memory") : 0;
     m->daemon = daemon;
     (void)pthread_mutex_init(&m->lock, NULL);
-    (void)pthread_condattr_init(&monotonic);
-    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&m->changed, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic);
+    fd_cond_init(&m->changed);
     if (pthread_create(&m->thread, NULL, run, m)) {
         free(m);
         return flic_err_set(err, -EAGAIN, "start settling migrations: no thread");

@@ -3,6 +3,7 @@
 #include "daemon/tracking.h"
 
 #include "common/log.h"
+#include "daemon/cond.h"
 #include "daemon/op.h"
 #include "daemon/protect.h"
 #include "daemon/tracking_file.h"
@@ -510,7 +511,6 @@ int fd_tracking_start(struct fd_daemon *daemon, struct flic_err *err)
 {
     struct fd_tracking *t = daemon->store ? calloc(1, sizeof(*t)) : NULL;
     const struct fd_conf *c = &daemon->conf;
-    pthread_condattr_t monotonic;
 
     if (!t)
         return daemon->store ? flic_err_set(err, -ENOMEM, "start tracking: out of memory") : 0;
@@ -521,10 +521,7 @@ int fd_tracking_start(struct fd_daemon *daemon, struct flic_err *err)
     t->conf = (struct tk_conf){ .epoch_min_ms = (unsigned)c->track_epoch_min_ms, .epoch_max_ms = (unsigned)c->track_epoch_max_ms,
                                 .clean_epochs = (unsigned)c->track_clean_epochs };
     (void)pthread_mutex_init(&t->lock, NULL);
-    (void)pthread_condattr_init(&monotonic);
-    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&t->changed, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic);
+    fd_cond_init(&t->changed);
     if (tf_load(c->store, &t->words, &t->words_err))
         flic_error("which guests commands had tracked is not known: %s", t->words_err.text);
     if (pthread_create(&t->thread, NULL, run, t)) {

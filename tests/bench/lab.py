@@ -67,7 +67,11 @@ class Phone:
     def tune(self, epoch_ms=1000):
         """Copying ahead may take what it needs to come to rest in minutes under an emulator; its pace has tests of its own."""
         keys = {"track_kib_per_s": 65536, "track_cpu_percent": 90, "track_epoch_min_ms": epoch_ms, "track_epoch_max_ms": max(epoch_ms, 8000)}
-        lines = " ".join(f"'{key} = {value}'" for key, value in keys.items())
+        self.configure(*(f"{key} = {value}" for key, value in keys.items()))
+
+    def configure(self, *lines):
+        """flicd again, with these lines behind its own configuration."""
+        lines = " ".join(f"'{line}'" for line in lines)
         self.dom0("cp -n /etc/flic/flicd.conf /tmp/flicd.conf.was; cp /tmp/flicd.conf.was /etc/flic/flicd.conf; "
                   f"printf '%s\\n' {lines} >>/etc/flic/flicd.conf; kill $(pidof flicd); "
                   "while pidof flicd >/dev/null; do sleep 0.2; done; start-flicd")

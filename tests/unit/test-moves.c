@@ -169,6 +169,19 @@ START_TEST(invariant_6_a_guest_that_arrived_is_destroyed_here_and_noted_as_gone)
 }
 END_TEST
 
+START_TEST(a_domain_that_nobody_destroyed_after_its_guest_had_gone_is_destroyed_by_the_keeper)
+{
+    struct mv_move m = move_of(0x61, MV_GONE);
+    struct flx_info info = { .domid = GUEST, .uuid = scene_uuid(1), .run = FLX_SUSPENDED };
+
+    OK(mv_write(&daemon_, &m, &err));
+    mark("flic/operation", 0x61);
+    flx_fake_set_run(GUEST, FLX_SUSPENDED);
+    ck_assert(fd_moves_explain(&daemon_, &info));
+    ck_assert_uint_eq(destroyed, GUEST);
+}
+END_TEST
+
 START_TEST(one_that_runs_here_is_not_destroyed_whatever_the_peer_says)
 {
     struct mv_move m = move_of(0x61, MV_HANDING);
@@ -300,6 +313,7 @@ static Suite *suite(void)
     tcase_add_test(t, invariant_6_of_running_and_refused_the_first_one_stays);
     tcase_add_test(t, invariant_6_a_guest_that_did_not_arrive_goes_on_in_place);
     tcase_add_test(t, invariant_6_a_guest_that_arrived_is_destroyed_here_and_noted_as_gone);
+    tcase_add_test(t, a_domain_that_nobody_destroyed_after_its_guest_had_gone_is_destroyed_by_the_keeper);
     tcase_add_test(t, one_that_runs_here_is_not_destroyed_whatever_the_peer_says);
     tcase_add_test(t, invariant_12_a_guest_that_waits_for_its_peers_word_is_not_resumed_by_the_keeper);
     tcase_add_test(t, one_that_was_ours_when_flicd_ended_is_let_run);

@@ -67,7 +67,6 @@ struct oracle {
     uint8_t *clean, *peek, *kind;
     uint8_t *pinned;            /* always dirty, as far as was known at the start */
     uint8_t *was;               /* x86: every page as it was when it was hashed last; else NULL */
-    uint64_t was_room;
     struct tally sum;
 };
 
@@ -123,15 +122,9 @@ static void *resized(void *array, uint64_t old, uint64_t count, size_t size)
 static void make_copies(struct oracle *o)
 {
 #if defined(__x86_64__)
-    uint64_t room = o->mem.nr * GUESTMEM_PAGE;
-    uint8_t *bigger = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-    if (bigger == MAP_FAILED)
+    o->was = mmap(NULL, o->mem.nr * GUESTMEM_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (o->was == MAP_FAILED)
         die("no room for a copy of the guest");
-    if (o->was)
-        munmap(o->was, o->was_room);
-    o->was = bigger;
-    o->was_room = room;
 #else
     (void)o;
 #endif

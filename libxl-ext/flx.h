@@ -131,8 +131,9 @@ int flx_resume(struct flx_dom *dom, struct flic_err *err);
 
 /* The steps in this order, all in one handle. Restored pages: flx_map_pages(writable) after populate. */
 int flx_build_begin(struct flx_dom *dom, const void *state, size_t len, struct flic_err *err);    /* address width ... */
-/* `present` is a bitmap over gfn_end bits (bit set: page there): populates with 2 MiB extents where a whole aligned block is present. */
-int flx_build_populate(struct flx_dom *dom, const uint64_t *present, uint64_t gfn_end, struct flic_err *err);
+/* Those of [first, end) that `present`, a bitmap by gfn, has a bit for; `first` a multiple of 512. With 2 MiB extents where a whole
+ * aligned block is present. May be called again for another range. */
+int flx_build_populate(struct flx_dom *dom, const uint64_t *present, uint64_t first, uint64_t end, struct flic_err *err);
 
 struct flx_ports { uint32_t store_port, store_domid, console_port, console_domid; };
 struct flx_built { uint64_t store_gfn, console_gfn; };

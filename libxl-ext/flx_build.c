@@ -122,7 +122,7 @@ static bool is_block(const uint64_t *present, uint64_t block, uint64_t gfn_end)
     return is_in(ranges, n, block) && is_in(ranges, n, block + BLOCK - 1);
 }
 
-int flx_build_populate(struct flx_dom *dom, const uint64_t *present, uint64_t gfn_end, struct flic_err *err)
+int flx_build_populate(struct flx_dom *dom, const uint64_t *present, uint64_t first, uint64_t end, struct flic_err *err)
 {
     FLIC_AUTO_FREE struct extents *e = calloc(1, sizeof(*e));
     bool blocks = true;
@@ -131,15 +131,15 @@ int flx_build_populate(struct flx_dom *dom, const uint64_t *present, uint64_t gf
     if (!e)
         return flic_err_set(err, -ENOMEM, "domain %u: out of memory", dom->domid);
     e->dom = dom;
-    for (uint64_t block = 0; block < gfn_end && !rc; block += BLOCK) {
-        uint64_t end = block + BLOCK < gfn_end ? block + BLOCK : gfn_end;
+    for (uint64_t block = first; block < end && !rc; block += BLOCK) {
+        uint64_t to = block + BLOCK < end ? block + BLOCK : end;
 
-        if (blocks && is_block(present, block, gfn_end)) {
+        if (blocks && is_block(present, block, end)) {
             blocks = try_block(dom, block);
             if (blocks)
                 continue;
         }
-        rc = add_pages(e, present, block, end, err);
+        rc = add_pages(e, present, block, to, err);
     }
     return rc ? rc : flush(e, err);
 }

@@ -289,7 +289,7 @@ static int build(struct job *job, struct flx_built *ret_built, struct flic_err *
     int rc = flx_build_begin(dom, root->state, root->state_len, err);
 
     if (!rc)
-        rc = flx_build_populate(dom, job->present, root->facts.gfn_end, err);
+        rc = flx_build_populate(dom, job->present, 0, root->facts.gfn_end, err);
     now = ck_now_us();
     job->figures->populate_us = now - mark;
     if (!rc) {

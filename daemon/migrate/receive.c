@@ -37,7 +37,6 @@ struct mr_receiver {
     struct mp_coder *coder;
 
     uint64_t *present;          /* bits over gfn_end: what the domain has */
-    uint64_t *fresh;            /* room for one leaf's bits of it; else zero */
     uint64_t *sum;              /* mp_sum() of what it has, one a gfn */
     uint64_t n_present;
     struct leaf leaf;
@@ -130,7 +129,6 @@ void mr_free(struct mr_receiver *r)
     free(r->sketch);
     free(r->state);
     free(r->present);
-    free(r->fresh);
     free(r->sum);
     free(r->maps);
     free(r->batch);
@@ -204,13 +202,12 @@ static int allocate(struct mr_receiver *r, struct flic_err *err)
     uint64_t end = r->offer.gfn_end;
 
     r->present = calloc(ck_words(end) + MD_LEAF_PAGES / 64, 8);
-    r->fresh = calloc(ck_words(end) + MD_LEAF_PAGES / 64, 8);
     r->sum = calloc(end + MD_LEAF_PAGES, sizeof(*r->sum));      /* MP_SUM_HOLE */
     r->maps = calloc(MAPS_MAX, sizeof(*r->maps));
     r->batch = malloc((size_t)MP_BATCH * FLIC_PAGE_SIZE);
     if (!r->known)
         r->known = mk_new();
-    if (!r->present || !r->fresh || !r->sum || !r->maps || !r->batch || !r->known)
+    if (!r->present || !r->sum || !r->maps || !r->batch || !r->known)
         return no_memory(r, err);
     return mp_coder_new(&r->coder, err);
 }
@@ -250,23 +247,18 @@ int mr_accept(struct mr_receiver *r, struct flic_err *err)
 
 static int populate(struct mr_receiver *r, const struct mp_leaf *leaf, struct flic_err *err)
 {
-    uint64_t first = (uint64_t)leaf->leaf * MD_LEAF_PAGES;
-    int rc;
+    uint64_t first = (uint64_t)leaf->leaf * MD_LEAF_PAGES, end = first + MD_LEAF_PAGES;
 
+    for (uint64_t w = first / 64; w < end / 64; w++)
+        if (r->present[w])
+            return broken(err, "a leaf came twice");
     for (unsigned i = 0; i < MD_LEAF_PAGES; i++) {
         if (!mp_bit(leaf->present, i))
             continue;
-        if (ck_bit(r->present, first + i))
-            return broken(err, "a leaf came twice");
-        r->fresh[(first + i) / 64] |= 1ull << (i % 64);
+        r->present[(first + i) / 64] |= 1ull << (i % 64);
         r->n_present++;
     }
-    rc = flx_build_populate(r->dom, r->fresh, r->offer.gfn_end, err);
-    for (unsigned w = 0; w < MD_LEAF_PAGES / 64; w++) {
-        r->present[first / 64 + w] |= r->fresh[first / 64 + w];
-        r->fresh[first / 64 + w] = 0;
-    }
-    return rc;
+    return flx_build_populate(r->dom, r->present, first, end < r->offer.gfn_end ? end : r->offer.gfn_end, err);
 }
 
 static int map_leaf(struct mr_receiver *r, uint64_t first, struct flic_err *err)

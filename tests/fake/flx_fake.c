@@ -884,7 +884,7 @@ int flx_build_begin(struct flx_dom *dom, const void *state, size_t len, struct f
     return leave("build_begin", dom->d, rc);
 }
 
-int flx_build_populate(struct flx_dom *dom, const uint64_t *present, uint64_t gfn_end, struct flic_err *err)
+int flx_build_populate(struct flx_dom *dom, const uint64_t *present, uint64_t first, uint64_t end, struct flic_err *err)
 {
     int rc = enter("build_populate", dom->d, err);
 
@@ -892,10 +892,9 @@ int flx_build_populate(struct flx_dom *dom, const uint64_t *present, uint64_t gf
         return rc;
     if (!dom->d->building)
         die("build_populate before build_begin");
-    if (gfn_end > dom->d->gfn_room)
-        rc = flic_err_set(err, FLIC_E_XEN, "domain %u has no room for gfn %#lx", dom->d->info.domid,
-                          (unsigned long)gfn_end);
-    for (uint64_t gfn = 0; !rc && gfn < gfn_end; gfn++)
+    if (end > dom->d->gfn_room)
+        rc = flic_err_set(err, FLIC_E_XEN, "domain %u has no room for gfn %#lx", dom->d->info.domid, (unsigned long)end);
+    for (uint64_t gfn = first; !rc && gfn < end; gfn++)
         if (present[gfn / 64] >> (gfn % 64) & 1)
             make_page(dom->d, gfn, FLX_FAKE_FRESH);
     return leave("build_populate", dom->d, rc);

@@ -22,6 +22,7 @@
 
 #define TUNNEL_TIMEOUT_S 300    /* somebody may be typing a password */
 #define JOIN_TIMEOUT_S 60
+#define COOL_MS 1000
 
 struct run {
     struct fd_op *op;
@@ -151,7 +152,7 @@ static int offer(struct run *r, struct flic_err *err)
     struct ms_params params = {
         .dom = r->dom, .migration = &r->move.migration, .config = r->config, .disks = "[]", .owner_group = conf->owner_group,
         .max_downtime_ms = downtime > 0 && downtime < 86400000 ? (unsigned)downtime : (unsigned)conf->migrate_downtime_ms,
-        .rounds_max = (unsigned)conf->migrate_rounds_max, .progress = progress, .arg = r,
+        .rounds_max = (unsigned)conf->migrate_rounds_max, .cool_ms = COOL_MS, .progress = progress, .arg = r,
     };
     struct fd_op *op = r->op;
     int rc = fd_op_wait(op, FD_WAIT_TUNNEL, TUNNEL_TIMEOUT_S, err);

@@ -4,16 +4,19 @@
 
 #include "common/bytes.h"
 #include "daemon/migrate/digest.h"
+#include "daemon/migrate/heat.h"
 #include "daemon/migrate/hello.h"
 #include "daemon/migrate/pages.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define READY_S 300u            /* the peer's libxl builds the devices in it */
 #define MAPS_MAX 65536u
 #define KNOWS_LINK (2u << 20)   /* bytes of pages after which the link's speed is known */
+#define REST_MIN 64u            /* pages: with no more to send the pause is as short as it gets */
 #define SLOW_LINK (4u << 20)    /* bytes a second, until then: Wi-Fi with a wall in between */
 
 struct ms_sender {
@@ -26,7 +29,8 @@ struct ms_sender {
     uint64_t *unsent;           /* bits over gfn_end: not sent, or written since */
     uint64_t *sent_once;
     uint64_t *present;          /* as the peer was told */
-    uint64_t *hot, *dirtied;    /* written in both of the last two epochs; in the last */
+    struct mt_heat heat;
+    uint64_t cleaned_us;        /* when the last bitmap came */
     uint64_t *sum;              /* of what the peer has at each gfn, as far as we know: mp_sum() */
 
     /* one batch, in the making */
@@ -52,13 +56,12 @@ static int allocate(struct ms_sender *s, struct flic_err *err)
     s->unsent = calloc(ck_words(end) + 1, 8);
     s->sent_once = calloc(ck_words(end) + 1, 8);
     s->present = calloc(ck_words(end) + 1, 8);
-    s->hot = calloc(ck_words(end) + 1, 8);
-    s->dirtied = calloc(ck_words(end) + 1, 8);
     s->sum = calloc(end + MD_LEAF_PAGES, sizeof(*s->sum));      /* MP_SUM_HOLE */
     s->batch = malloc((size_t)MP_BATCH * FLIC_PAGE_SIZE);
     s->leaf = malloc((size_t)MD_LEAF_PAGES * FLIC_PAGE_SIZE);
     s->maps = calloc(MAPS_MAX, sizeof(*s->maps));
-    if (!s->unsent || !s->sent_once || !s->present || !s->hot || !s->dirtied || !s->sum || !s->batch || !s->leaf || !s->maps)
+    if (!s->unsent || !s->sent_once || !s->present || !s->sum || !s->batch || !s->leaf || !s->maps ||
+        mt_heat_init(&s->heat, end, ck_now_us()))
         return flic_err_set(err, -ENOMEM, "migrate '%s': out of memory", s->info.name);
     return mp_coder_new(&s->coder, err);
 }
@@ -128,8 +131,7 @@ void ms_free(struct ms_sender *s)
     free(s->unsent);
     free(s->sent_once);
     free(s->present);
-    free(s->hot);
-    free(s->dirtied);
+    mt_heat_fini(&s->heat);
     free(s->sum);
     free(s->batch);
     free(s->leaf);
@@ -141,11 +143,10 @@ void ms_dirtied(struct ms_sender *s, const uint64_t *bitmap, uint64_t gfn_end)
 {
     if (gfn_end > s->info.gfn_end)
         gfn_end = s->info.gfn_end;
-    for (size_t i = 0; i < ck_words(gfn_end); i++) {
+    for (size_t i = 0; i < ck_words(gfn_end); i++)
         s->unsent[i] |= bitmap[i];
-        s->hot[i] = bitmap[i] & s->dirtied[i];
-        s->dirtied[i] = bitmap[i];
-    }
+    s->cleaned_us = ck_now_us();
+    mt_heat_wrote(&s->heat, bitmap, ck_words(gfn_end), s->cleaned_us);
 }
 
 /* ---- pages out ---- */
@@ -481,16 +482,32 @@ static void expect_downtime(struct ms_sender *s)
     s->figures.expected_downtime_us = left * (page + 8) * 1000000 / (rate ? rate : 1);
 }
 
+/* A round that had little to send says nothing of which pages have cooled down: the guest is given the time to show it. */
+static void let_cool(const struct ms_sender *s)
+{
+    uint64_t due = s->cleaned_us + s->heat.window_us, now = ck_now_us();
+    struct timespec t;
+
+    if (now >= due)
+        return;
+    t = (struct timespec){ .tv_sec = (time_t)((due - now) / 1000000), .tv_nsec = (long)((due - now) % 1000000 * 1000) };
+    (void)nanosleep(&t, NULL);
+}
+
+/* The first round takes long: of all that was written since log-dirty is on it leaves to the later ones what the peer lacks. */
 static int one_round(struct ms_sender *s, struct ck_save *save, struct flic_err *err)
 {
+    bool first = !s->figures.rounds;
     uint64_t ignored;
-    /* The first round takes long: what was written just before it will be written again in it. */
-    int rc = s->figures.rounds ? send_unsent(s, s->hot, err) : first_round(s, s->dirtied, err);
+    int rc = first ? first_round(s, mt_heat_warm(&s->heat), err) : send_unsent(s, mt_heat_warm(&s->heat), err);
 
+    if (first)
+        mt_heat_window(&s->heat, s->params.cool_ms * 1000ull, ck_now_us());
     if (!rc)
         rc = sync_round(s, err);
     if (rc)
         return rc;
+    let_cool(s);
     rc = ck_save_round(save, &ignored, err);
     expect_downtime(s);
     return rc;
@@ -505,6 +522,7 @@ static int give_up(const struct ms_sender *s, struct flic_err *err)
                         (unsigned long long)s->figures.rounds, (unsigned long long)s->figures.expected_downtime_us / 1000);
 }
 
+/* As long as they help, however long a pause is allowed: a page that has cooled down is sent once, now or in the pause. */
 static int all_rounds(struct ms_sender *s, struct ck_save *save, struct flic_err *err)
 {
     uint64_t before, left = UINT64_MAX;
@@ -516,8 +534,7 @@ static int all_rounds(struct ms_sender *s, struct ck_save *save, struct flic_err
         if (rc)
             return rc;
         left = ck_count_bits(s->unsent, s->info.gfn_end);
-    } while (s->figures.expected_downtime_us > s->params.max_downtime_ms * 1000ull && s->figures.rounds < s->params.rounds_max &&
-             left < before - before / 8);
+    } while (left > REST_MIN && s->figures.rounds < s->params.rounds_max && left < before - before / 8);
     return s->figures.expected_downtime_us > s->params.max_downtime_ms * 1000ull ? give_up(s, err) : 0;
 }
 
@@ -554,7 +571,7 @@ int ms_once_more(struct ms_sender *s, struct ck_save *save, struct flic_err *err
     int rc = ck_save_clean(save, err);
 
     if (!rc)
-        rc = send_unsent(s, s->hot, err);
+        rc = send_unsent(s, mt_heat_warm(&s->heat), err);
     return rc ? rc : sync_round(s, err);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Copyright (C) 2026 The FLIC authors */
 /* A guest goes from one store to another: two stores, two threads, one socket, and Xen's twin on both sides. */
+#include "daemon/migrate/heat.h"
 #include "daemon/migrate/receive.h"
 #include "daemon/migrate/send.h"
 #include "tests/unit/checkpoint-scene.h"
@@ -239,7 +240,7 @@ static int send_all(struct trip *t, struct ck_save *save, struct flic_err *why)
 static void run(struct trip *t)
 {
     struct flic_uuid migration = scene_uuid(0x77);
-    struct ms_params params = { .migration = &migration, .config = CONFIG, .disks = "[]", .rounds_max = 5,
+    struct ms_params params = { .migration = &migration, .config = CONFIG, .disks = "[]", .rounds_max = 5, .cool_ms = 2,
                                 .owner_group = t->group_here ? t->group_here : "",
                                 .max_downtime_ms = t->max_downtime_ms ? t->max_downtime_ms : 100000, .progress = no_progress };
     struct ck_save_params saving = { .config = CONFIG, .config_len = strlen(CONFIG), .live_rounds_max = 4, .live_stop_pages = 16,
@@ -469,6 +470,67 @@ START_TEST(a_guest_that_writes_all_the_time_arrives_with_what_it_wrote_last)
 }
 END_TEST
 
+static void write_the_same(uint32_t domid, void *arg)
+{
+    (void)arg;
+    if (rounds++ < 100)
+        scene_dirty(domid, 300, 500, rounds);
+}
+
+START_TEST(pages_that_are_written_all_the_time_are_sent_once_in_the_pause)
+{
+    struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE };
+
+    rounds = 0;
+    flx_fake_before("track_clean", write_the_same, NULL);
+    must_arrive(&t);
+    flx_fake_before("track_clean", NULL, NULL);
+    ck_assert_uint_eq(t.sent.resent_pages, 0);
+    ck_assert_uint_ge(t.sent.last_pages, 500);
+}
+END_TEST
+
+static void write_another_each_time(uint32_t domid, void *arg)
+{
+    (void)arg;
+    if (rounds++ < 100)
+        scene_dirty(domid, 300 + rounds % 10 * 50, 50, rounds);
+}
+
+START_TEST(pages_that_cool_down_are_sent_before_the_pause_however_long_it_may_be)
+{
+    struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE, .max_downtime_ms = 3600000 };
+
+    rounds = 0;
+    flx_fake_after("track_clean", write_another_each_time, NULL);
+    must_arrive(&t);
+    flx_fake_after("track_clean", NULL, NULL);
+    ck_assert_uint_gt(t.sent.rounds, 1);
+    ck_assert_uint_lt(t.sent.last_pages, 250);
+}
+END_TEST
+
+START_TEST(a_page_is_warm_until_it_was_left_alone_for_a_window)
+{
+    uint64_t first[1] = { 1 }, second[1] = { 2 }, none[1] = { 0 };
+    struct mt_heat heat;
+
+    ck_assert_int_eq(mt_heat_init(&heat, 64, 0), 0);
+    mt_heat_wrote(&heat, first, 1, 50000);
+    ck_assert_uint_eq(mt_heat_warm(&heat)[0], 1);       /* no window yet */
+    mt_heat_window(&heat, 1000, 50000);
+    mt_heat_wrote(&heat, second, 1, 50400);
+    ck_assert_uint_eq(mt_heat_warm(&heat)[0], 3);
+    mt_heat_wrote(&heat, none, 1, 51000);               /* a window is full */
+    ck_assert_uint_eq(mt_heat_warm(&heat)[0], 2);
+    mt_heat_wrote(&heat, none, 1, 51100);
+    ck_assert_uint_eq(mt_heat_warm(&heat)[0], 2);
+    mt_heat_wrote(&heat, none, 1, 52200);
+    ck_assert_uint_eq(mt_heat_warm(&heat)[0], 0);
+    mt_heat_fini(&heat);
+}
+END_TEST
+
 static int balloon(struct trip *t)
 {
     flx_fake_set_kind(t->here, 512, FLX_PAGE_HOLE);
@@ -516,6 +578,9 @@ static Suite *suite(void)
     tcase_add_test(t, what_arrived_before_it_was_broken_off_is_not_sent_again);
     tcase_add_test(t, a_guest_that_writes_faster_than_the_link_is_told_so_and_runs_on);
     tcase_add_test(t, a_guest_that_writes_all_the_time_arrives_with_what_it_wrote_last);
+    tcase_add_test(t, pages_that_are_written_all_the_time_are_sent_once_in_the_pause);
+    tcase_add_test(t, pages_that_cool_down_are_sent_before_the_pause_however_long_it_may_be);
+    tcase_add_test(t, a_page_is_warm_until_it_was_left_alone_for_a_window);
     tcase_add_test(t, a_guest_that_is_resized_on_its_way_is_not_handed_over);
     tcase_add_test(t, an_nvram_too_small_for_the_last_pages_spills_to_flash_and_the_guest_arrives);
     suite_add_tcase(s, t);

@@ -45,7 +45,7 @@ static void start(struct part *p)
         int fd = open_file(i, O_WRONLY | O_CREAT | O_TRUNC);
 
         for (unsigned page = 0; page < FILE_SIZE / PATTERN_SIZE; page++)
-            pattern_fill(content + page * PATTERN_SIZE, p->config->seed, (uint64_t)(i + 1) << 32 | page, 0);
+            pattern_fill(content + page * PATTERN_SIZE, p->config->cold_seed, (uint64_t)(i + 1) << 32 | page, 0);
         digest_of(content, known[i]);
         if (fd < 0 || write(fd, content, FILE_SIZE) != FILE_SIZE)
             part_error(p, "cannot fill file %u", i);
@@ -76,7 +76,7 @@ static void step(struct part *p)
     pace(p, 1, p->config->rate);
 }
 
-/* The digest over all files' digests depends on the seed and the guest's size alone. */
+/* The digest over all files' digests depends on the cold seed and the guest's size alone. */
 static void verify(struct part *p)
 {
     struct sha256 h;

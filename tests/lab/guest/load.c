@@ -3,7 +3,7 @@
 /*
  * The lab guest's only program: runs a workload, reports on the console every 2 s, answers on the control port.
  *
- *   load WORKLOAD SEED MEMORY-MIB [gap]
+ *   load WORKLOAD SEED COLD-SEED MEMORY-MIB [gap]
  *
  * A report is one line "FLIC-GUEST key=value ..."; an error in addition is a line "FLIC-GUEST-ERROR ...". Each part
  * is "ok", "bad" (it found errors), "stuck" (no step finished for STUCK_S), "start" (filling its data) or "off".
@@ -231,16 +231,16 @@ int main(int argc, char **argv)
     bool found = false;
     pthread_t thread;
 
-    for (size_t i = 0; argc >= 4 && i < sizeof(known) / sizeof(known[0]); i++)
+    for (size_t i = 0; argc >= 5 && i < sizeof(known) / sizeof(known[0]); i++)
         found = found || strcmp(argv[1], known[i]) == 0;
     if (!found) {
-        fprintf(stderr, "usage: load idle|memory|disk|net|db|mixed SEED MEMORY-MIB [gap]\n");
+        fprintf(stderr, "usage: load idle|memory|disk|net|db|mixed SEED COLD-SEED MEMORY-MIB [gap]\n");
         return 2;
     }
-    config = (struct load_config){ strtoull(argv[2], NULL, 10), (unsigned)strtoul(argv[3], NULL, 10),
+    config = (struct load_config){ strtoull(argv[2], NULL, 10), strtoull(argv[3], NULL, 10), (unsigned)strtoul(argv[4], NULL, 10),
                                    strcmp(argv[1], "mixed") == 0 ? 0.5 : 1, argv[1] };
     clocks_watch();
-    if (argc > 4 && strcmp(argv[4], "gap") == 0)
+    if (argc > 5 && strcmp(argv[5], "gap") == 0)
         gap_watch();
     for (size_t i = 0; i < PARTS; i++)
         if (wants(config.workload, parts[i]))

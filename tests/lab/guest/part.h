@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 struct load_config {
-    uint64_t seed;
+    uint64_t seed, cold_seed; /* the second of what is written once: equal in guests that have the same files */
     unsigned memory_mib; /* of the guest; memory sizes scale with it, 512 being 1 */
     double rate;         /* 1, or 0.5 in the mixed workload */
     const char *workload;

@@ -49,7 +49,7 @@ guest_image() {
 guest_name() { [[ $1 =~ ^[a-z][a-z0-9-]{0,30}$ ]] || usage_error "'$1' is no guest name"; }
 
 phone_guest() {
-    local phone=$1 guest=$2 memory=512 vcpus=1 workload=mixed seed=1 disk=512 limit=180 scale='' gap=no
+    local phone=$1 guest=$2 memory=512 vcpus=1 workload=mixed seed=1 disk=512 limit=180 scale='' gap=no cold_seed=''
     guest_name "$guest"
     shift 2
     while [ $# -gt 0 ]; do
@@ -59,6 +59,7 @@ phone_guest() {
             --vcpus) vcpus=$2; number --vcpus "$vcpus" 1 8 ;;
             --workload) workload=$2 ;;
             --seed) seed=$2; number --seed "$seed" 0 999999999 ;;
+            --cold-seed) cold_seed=$2; number --cold-seed "$cold_seed" 0 999999999 ;;
             --disk) disk=$2; [ "$disk" = 0 ] || number --disk "$disk" 160 16384 ;;
             --scale) scale=$2; number --scale "$scale" 32 6144 ;;
             --gap) gap=$2; [[ $gap =~ ^(yes|no)$ ]] || usage_error '--gap takes yes or no' ;;
@@ -68,7 +69,7 @@ phone_guest() {
         shift 2
     done
     [[ $workload =~ ^(idle|memory|disk|net|db|mixed)$ ]] || usage_error "--workload takes idle, memory, disk, net, db or mixed"
-    phone_exec "$phone" lab-guest create "$guest" "$memory" "$vcpus" "$workload" "$seed" "$disk" "$limit" "${scale:-$memory}" "$gap"
+    phone_exec "$phone" lab-guest create "$guest" "$memory" "$vcpus" "$workload" "$seed" "$disk" "$limit" "${scale:-$memory}" "$gap" "${cold_seed:-$seed}"
 }
 
 phone_guest_status() { guest_name "$2"; phone_exec "$1" lab-guest status "$2" "${3:-}"; }

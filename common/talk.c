@@ -115,7 +115,7 @@ static int send_all(struct flic_talk *talk, const char *data, size_t len, struct
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
-            return flic_err_set(err, FLIC_E_NODAEMON, "flicd closed the connection");
+            return 0;           /* the next flic_talk_next() tells, after what was said before */
         if (n < 0)
             return flic_err_errno(err, "send to flicd");
         data += n;

@@ -23,7 +23,7 @@ int flic_talk_open(const char *path, struct flic_talk **ret_talk, struct flic_er
 void flic_talk_close(struct flic_talk *talk);       /* accepts NULL */
 int flic_talk_fd(const struct flic_talk *talk);     /* to poll for reading; see flic_talk_next() */
 
-/* Takes `msg` (decref'd also on failure). */
+/* Takes `msg` (decref'd also on failure). That flicd has closed is no failure here: it may have said why, which is heard first. */
 int flic_talk_send(struct flic_talk *talk, json_t *msg, struct flic_err *err);
 
 /* The next message: gives *ret_msg. timeout_ms < 0: no limit. FLIC_E_TIMEOUT, FLIC_E_NODAEMON when flicd closed,

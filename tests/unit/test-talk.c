@@ -164,7 +164,21 @@ START_TEST(a_flicd_that_goes_away_is_told_as_such)
     (void)close(peer);
     peer = -1;
     ck_assert_int_eq(flic_talk_next(talk, 1000, &msg, &err), FLIC_E_NODAEMON);
-    ck_assert_int_eq(flic_talk_send(talk, json_pack("{s:s}", "op", "x"), &err), FLIC_E_NODAEMON);
+    ck_assert_int_eq(flic_talk_send(talk, json_pack("{s:s}", "op", "x"), &err), 0);
+    ck_assert_int_eq(flic_talk_next(talk, 1000, &msg, &err), FLIC_E_NODAEMON);
+}
+END_TEST
+
+START_TEST(what_flicd_said_before_it_closed_is_heard_although_it_took_no_more)
+{
+    json_t *answer = NULL;
+
+    peer_says("{\"ok\":false,\"code\":\"FLIC_E_ALIVE\",\"error\":\"it lives\"}\n");
+    (void)close(peer);
+    peer = -1;
+    ck_assert_int_eq(flic_talk_ask(talk, json_pack("{s:s}", "op", "x"), &answer, &err), FLIC_E_ALIVE);
+    ck_assert_str_eq(err.text, "it lives");
+    ck_assert_ptr_null(answer);
 }
 END_TEST
 
@@ -223,6 +237,7 @@ int main(void)
     tcase_add_test(tc, a_line_without_end_is_given_up_at_its_limit);
     tcase_add_test(tc, silence_ends_at_the_limit);
     tcase_add_test(tc, a_flicd_that_goes_away_is_told_as_such);
+    tcase_add_test(tc, what_flicd_said_before_it_closed_is_heard_although_it_took_no_more);
     tcase_add_test(tc, no_flicd_says_how_to_start_one);
     tcase_add_test(tc, a_path_that_fits_no_socket_is_wrong_usage);
     tcase_add_test(tc, a_signal_ends_the_wait);

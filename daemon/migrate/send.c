@@ -17,6 +17,7 @@
 #define MAPS_MAX 65536u
 #define KNOWS_LINK (2u << 20)   /* bytes of pages after which the link's speed is known */
 #define REST_MIN 64u            /* pages: with no more to send the pause is as short as it gets */
+#define CATCH_UP 3u             /* rounds after both sides prepared */
 #define SLOW_LINK (4u << 20)    /* bytes a second, until then: Wi-Fi with a wall in between */
 
 struct ms_sender {
@@ -513,6 +514,11 @@ static int one_round(struct ms_sender *s, struct ck_save *save, struct flic_err 
     return rc;
 }
 
+static bool is_too_long(const struct ms_sender *s)
+{
+    return s->figures.expected_downtime_us > s->params.max_downtime_ms * 1000ull;
+}
+
 /* The next round cannot make it much shorter. */
 static int give_up(const struct ms_sender *s, struct flic_err *err)
 {
@@ -535,7 +541,7 @@ static int all_rounds(struct ms_sender *s, struct ck_save *save, struct flic_err
             return rc;
         left = ck_count_bits(s->unsent, s->info.gfn_end);
     } while (left > REST_MIN && s->figures.rounds < s->params.rounds_max && left < before - before / 8);
-    return s->figures.expected_downtime_us > s->params.max_downtime_ms * 1000ull ? give_up(s, err) : 0;
+    return is_too_long(s) ? give_up(s, err) : 0;
 }
 
 static int prepare(struct ms_sender *s, struct flic_err *err)
@@ -566,13 +572,28 @@ int ms_live(struct ms_sender *s, struct ck_save *save, struct flic_err *err)
     return rc;
 }
 
-int ms_once_more(struct ms_sender *s, struct ck_save *save, struct flic_err *err)
+static int once_more(struct ms_sender *s, struct ck_save *save, struct flic_err *err)
 {
     int rc = ck_save_clean(save, err);
 
     if (!rc)
         rc = send_unsent(s, mt_heat_warm(&s->heat), err);
-    return rc ? rc : sync_round(s, err);
+    if (!rc)
+        rc = sync_round(s, err);
+    expect_downtime(s);
+    return rc;
+}
+
+/* Preparing took its time, in which much may have been written. */
+int ms_once_more(struct ms_sender *s, struct ck_save *save, struct flic_err *err)
+{
+    int rc = once_more(s, save, err);
+
+    for (unsigned i = 1; !rc && i < CATCH_UP && is_too_long(s); i++) {
+        let_cool(s);
+        rc = once_more(s, save, err);
+    }
+    return rc || !is_too_long(s) ? rc : give_up(s, err);
 }
 
 static int send_state(struct ms_sender *s, const void *state, size_t len, uint64_t suspended_us, struct flic_err *err)

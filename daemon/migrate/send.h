@@ -6,7 +6,7 @@
  *
  *   ms_new     hello, offer: the peer takes it or says why not
  *   ms_live    all pages, then what was written meanwhile, until the rest fits the pause that is allowed
- *   ms_once_more   after ck_save_settle(): what was written while both sides prepared for the pause
+ *   ms_once_more   after ck_save_settle(): what was written while both sides prepared for the pause; a few rounds if it is too much for it
  *   ms_last    in the pause: the rest, the machine state, the sums of all
  *   ms_await   until it is whole and durable there
  *   ms_hand_over   the one message after which the guest is the peer's

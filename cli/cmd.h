@@ -65,6 +65,8 @@ int cmd_log(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
 int cmd_log_print(const struct cmd_request *req, const json_t *answer);
 int cmd_forget(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
 int cmd_forget_print(const struct cmd_request *req, const json_t *answer);
+int cmd_gc(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
+int cmd_gc_print(const struct cmd_request *req, const json_t *answer);
 int cmd_claim(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
 int cmd_claim_print(const struct cmd_request *req, const json_t *answer);
 int cmd_hold(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);

@@ -49,6 +49,10 @@ const struct cmd_verb cmd_verbs[] = {
       "Forgets one checkpoint for good. Its number is never used again. A FILE stays where it is and refers to nothing "
       "from then on.",
       CMD_TARGET, dry_run_option, cmd_forget, cmd_forget_print },
+    { "gc", "give back flash that no checkpoint needs", "",
+      "Removes packs of which nothing is in use, and rewrites those of which little is, so that the rest can be given back. Runs beside "
+      "saves and restores. flicd does it by itself when idle, slowly; this does it now, as fast as it goes.",
+      CMD_NO_ARGUMENT, dry_run_option, cmd_gc, cmd_gc_print },
     { "track", "copy a guest to flash ahead of its save", "DOMAIN",
       "Tracks what DOMAIN, a name or uuid, writes, and copies what it leaves unwritten for some epochs to flash in the "
       "background, at the pace that flicd.conf gives. A save of it then copies only the rest. It stays so until 'flic untrack', "

@@ -25,6 +25,8 @@ struct fd_conf {
     int live_stop_pages;
     int suspend_timeout_s;
     int destage_delay_ms;
+    char gc[8];                 /* "idle" or "asked" */
+    int gc_live_percent, gc_kib_per_s, gc_interval_s;
     char track[2048];           /* "all", "none", or "\nNAME\nNAME\n" */
     int track_epoch_min_ms, track_epoch_max_ms;
     int track_clean_epochs;

@@ -25,6 +25,7 @@ struct fd_keeper;
 struct fd_tracking;
 struct fd_protect;
 struct fd_moves;
+struct fd_upkeep;
 
 struct fd_daemon {
     struct fd_conf conf;                /* constant after start */
@@ -36,7 +37,9 @@ struct fd_daemon {
     struct fd_tracking *tracking;       /* NULL without a store; constant while sessions are served */
     struct fd_moves *moves;             /* NULL without a store; the loop's thread only */
     struct fd_protect *protect;         /* NULL without a store; constant while sessions are served */
+    struct fd_upkeep *upkeep;           /* constant while sessions are served */
     atomic_bool held;                   /* destage is held */
+    atomic_uint running;                /* operations under way */
     /* loop thread only */
     struct fd_session *sessions;
     uint64_t next_serial;

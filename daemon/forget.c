@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "daemon/daemon.h"
 #include "daemon/swap.h"
+#include "daemon/upkeep.h"
 
 #include <string.h>
 #include <time.h>
@@ -40,8 +41,10 @@ int fd_forget(struct fd_daemon *daemon, const struct ck_entry *entry, bool dry_r
     rc = ck_forget(daemon->store, &name, dry_run, ret_freed_bytes, err);
     if (dry_run)
         return rc;
-    if (!rc)
+    if (!rc) {
         drop_disks(daemon, entry);
+        fd_upkeep_forgot(daemon);
+    }
     journal.began_ns = (uint64_t)began.tv_sec * 1000000000u + (uint64_t)began.tv_nsec;
     journal.code = rc;
     journal.message = rc && err ? err->text : "";

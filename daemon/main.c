@@ -8,6 +8,7 @@
 #include "daemon/protect.h"
 #include "daemon/socket.h"
 #include "daemon/tracking.h"
+#include "daemon/upkeep.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -59,6 +60,7 @@ static void on_stop(int signo, void *arg)
     fd_notify("STOPPING=1");
     daemon->stopping = true;
     fd_protect_close(daemon);
+    fd_upkeep_close(daemon);
     fd_op_abort_all(daemon);
     if (!daemon->ops && !daemon->tasks)
         ev_stop(daemon->loop);
@@ -113,6 +115,8 @@ static int serve(struct fd_daemon *daemon, struct flic_err *err)
     if (!rc)
         rc = fd_keeper_start(daemon, err);
     if (!rc)
+        rc = fd_upkeep_start(daemon, err);
+    if (!rc)
         rc = fd_moves_start(daemon, err);
     if (!rc && !fd_check_ready(daemon, NULL))
         rc = fd_tracking_start(daemon, err);
@@ -148,6 +152,7 @@ int main(int argc, char **argv)
         flic_error("%s", err.text);
     fd_tracking_stop(&daemon);
     fd_moves_stop(&daemon);
+    fd_upkeep_stop(&daemon);
     fd_keeper_stop(&daemon);
     fd_protect_stop(&daemon);
     ev_free(daemon.loop);

@@ -157,6 +157,7 @@ static void ended(void *arg)
         at = &(*at)->next;
     *at = op->next;
     free_op(op);
+    atomic_fetch_sub(&daemon->running, 1);
     if (daemon->stopping && !daemon->ops && !daemon->tasks)
         ev_stop(daemon->loop);
 }
@@ -223,7 +224,9 @@ int fd_op_start(struct fd_daemon *daemon, enum fd_op_kind kind, uint64_t owner, 
         fd_op_describe(op, (uint32_t)domid, "");    /* now, not in its thread: the next request for it may be in line already */
     op->next = daemon->ops;
     daemon->ops = op;
+    atomic_fetch_add(&daemon->running, 1);
     if (pthread_create(&op->thread, NULL, run, op)) {
+        atomic_fetch_sub(&daemon->running, 1);
         daemon->ops = op->next;
         free_op(op);
         return flic_err_set(err, -EAGAIN, "start an operation: no thread");

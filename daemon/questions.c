@@ -8,6 +8,7 @@
 #include "daemon/op.h"
 #include "daemon/protect.h"
 #include "daemon/tracking.h"
+#include "daemon/upkeep.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -100,7 +101,7 @@ static json_t *track_status(const char *track)
 
 static json_t *conf_status(const struct fd_conf *c)
 {
-    return json_pack("{s:s, s:i, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:s, s:i, s:s, s:s, s:o, s:i, s:i, s:i, s:i, s:i, s:i, s:i}", "nvram",
+    json_t *o = json_pack("{s:s, s:i, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:s, s:i, s:s, s:s, s:o, s:i, s:i, s:i, s:i, s:i, s:i, s:i}", "nvram",
                      c->nvram, "nvram_size_mib",
                      c->nvram_size_mib, "store", c->store, "socket", c->socket, "socket_group", c->socket_group, "workers",
                      c->workers, "live_rounds_max", c->live_rounds_max, "live_stop_pages", c->live_stop_pages,
@@ -110,6 +111,9 @@ static json_t *conf_status(const struct fd_conf *c)
                      c->track_epoch_max_ms, "track_clean_epochs", c->track_clean_epochs, "track_kib_per_s", c->track_kib_per_s,
                      "track_cpu_percent", c->track_cpu_percent, "migrate_rounds_max", c->migrate_rounds_max, "migrate_downtime_ms",
                      c->migrate_downtime_ms);       /* owner_group is a secret */
+    (void)json_object_update_new(o, json_pack("{s:s, s:i, s:i, s:i}", "gc", c->gc, "gc_live_percent", c->gc_live_percent, "gc_kib_per_s",
+                                              c->gc_kib_per_s, "gc_interval_s", c->gc_interval_s));
+    return o;
 }
 
 static json_t *one_operation(struct fd_op *op)
@@ -363,7 +367,7 @@ static const struct {
     bool needs_store;
 } questions[] = {
     { "status", on_status, false }, { "list", on_list, true }, { "show", on_show, true },
-    { "log", on_log, true }, { "forget", on_forget, true }, { "hold", on_hold, false },
+    { "log", on_log, true }, { "forget", on_forget, true }, { "hold", on_hold, false }, { "gc", fd_gc, true },
     { "protect", fd_protect_on, true }, { "unprotect", fd_protect_off, true },
     { "settle", fd_settle, true }, { "claim", fd_claim, true },
     { "track", fd_track, true }, { "untrack", fd_untrack, true }, { "wss", fd_wss, true },

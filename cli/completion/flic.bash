@@ -12,7 +12,7 @@ _flic_tracked() {
 
 _flic() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb='' word i
-    local verbs='status list show log forget track untrack wss protect unprotect claim hold release cancel' options='--json --socket --help --usage'
+    local verbs='status list show log forget gc track untrack wss protect unprotect claim hold release cancel' options='--json --socket --help --usage'
 
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
@@ -29,7 +29,7 @@ _flic() {
     case $verb in
         '') options+=' --version' ;;
         log) options+=' --limit' ;;
-        forget | claim) options+=' --dry-run' ;;
+        forget | claim | gc) options+=' --dry-run' ;;
         wss) options+=' --watch' ;;
         protect) options+=' --every --keep --ram-only' ;;
     esac

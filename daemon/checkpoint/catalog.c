@@ -234,7 +234,7 @@ static int mirror_all(struct ck_store *store, struct flic_err *err)
 
     if (rc)
         return rc;
-    rc = pk_each_pack(store->packs, mirror_pack, store->index);
+    rc = pk_each_pack(store->packs, &store->mirrored, mirror_pack, store->index);
     for (size_t i = 0; !rc && i < store->n_entries; i++)
         rc = ix_put_checkpoint(store->index, &store->entries[i].info, err);
     if (rc) {
@@ -484,15 +484,28 @@ static void apply_restore(struct ck_entry *entry, const void *arg)
     entry->info.restored++;
 }
 
-void ck_moved_to_flash(struct ck_store *store, const struct nv_name *name, const struct flic_id *root)
+void ck_mirror_packs(struct ck_store *store)
 {
+    uint32_t from;
     int rc;
 
+    (void)pthread_mutex_lock(&store->lock);
+    from = store->mirrored;
+    (void)pthread_mutex_unlock(&store->lock);
     ck_work_begin(store);
-    rc = pk_each_pack(store->packs, mirror_pack, store->index);
+    rc = pk_each_pack(store->packs, &from, mirror_pack, store->index);
     ck_work_end(store);
     if (rc)
         flic_warn("new packs are not in the index: %s; the next start of flicd puts them there", flic_code_text(rc));
+    (void)pthread_mutex_lock(&store->lock);
+    if (from > store->mirrored)
+        store->mirrored = from;
+    (void)pthread_mutex_unlock(&store->lock);
+}
+
+void ck_moved_to_flash(struct ck_store *store, const struct nv_name *name, const struct flic_id *root)
+{
+    ck_mirror_packs(store);
     change(store, name, apply_flash, root);
 }
 

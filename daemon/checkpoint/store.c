@@ -96,10 +96,8 @@ int ck_open(const struct ck_config *config, struct ck_store **ret_store, struct 
 
     if (!store)
         return flic_err_set(err, -ENOMEM, "open the store: out of memory");
-    (void)pthread_mutex_init(&store->forgetting, NULL); /* these four cannot fail with default attributes */
-    (void)pthread_mutex_init(&store->lock, NULL);
+    (void)pthread_mutex_init(&store->lock, NULL);       /* these cannot fail with default attributes */
     (void)pthread_cond_init(&store->turn, NULL);
-    (void)pthread_rwlock_init(&store->ending, NULL);
     store->flash_stat = -1;
     rc = open_parts(store, config, err);
     if (!rc)
@@ -126,10 +124,8 @@ void ck_close(struct ck_store *store)
     free(store->entries);
     free(store->tombs);
     free(store->users);
-    (void)pthread_rwlock_destroy(&store->ending);
     (void)pthread_cond_destroy(&store->turn);
     (void)pthread_mutex_destroy(&store->lock);
-    (void)pthread_mutex_destroy(&store->forgetting);
     explicit_bzero(&store->identity.secret, sizeof(store->identity.secret));
     free(store);
 }
@@ -174,11 +170,9 @@ void ck_end_writer(struct ck_store *store, struct pk_writer *writer)
 {
     if (!writer)
         return;
-    (void)pthread_rwlock_rdlock(&store->ending);
     ck_work_begin(store);       /* it removes its unsealed files */
     pk_writer_free(writer);
     ck_work_end(store);
-    (void)pthread_rwlock_unlock(&store->ending);
 }
 
 static bool same_name(const struct nv_name *a, const struct nv_name *b)
@@ -308,9 +302,7 @@ int ck_forget(struct ck_store *store, const struct nv_name *name, bool dry_run, 
     if (rc)
         return flic_err_wrap(err, rc, "forget %s@%llu", entry.info.name, (unsigned long long)name->seq);
     *ret_freed_bytes = 0;
-    (void)pthread_mutex_lock(&store->forgetting);
     rc = dry_run ? ck_collect(store, name, true, ret_freed_bytes, err) : forget_claimed(store, name, ret_freed_bytes, err);
-    (void)pthread_mutex_unlock(&store->forgetting);
     ck_unuse(store, name);
     return rc;
 }

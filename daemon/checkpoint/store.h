@@ -81,6 +81,7 @@ void ck_unreserve(struct ck_store *store);
  * cannot be written is derived, and the next start brings it in line. */
 void ck_add(struct ck_store *store, const struct ck_entry *entry);      /* uses a reservation */
 void ck_moved_to_flash(struct ck_store *store, const struct nv_name *name, const struct flic_id *root);
+void ck_mirror_packs(struct ck_store *store);       /* those sealed since the last time */
 void ck_cannot_move(struct ck_store *store, const struct nv_name *name);
 void ck_count_restore(struct ck_store *store, const struct nv_name *name);
 /* Durable tombstone first, then the catalog, then frames and packs nobody needs any more. */
@@ -102,8 +103,7 @@ void ck_quiet_end(struct ck_store *store);
 void ck_work_begin(struct ck_store *store);
 void ck_work_end(struct ck_store *store);
 
-/* Ends a writer (accepts NULL). A collection leaves alone what a live writer sealed or hit, and what the catalog reaches; so
- * a writer may not end while one has looked at the catalog and not yet removed: this waits for it. Outside of work. */
+/* Ends a writer (accepts NULL), after the catalog has what it was for. Outside of work. */
 void ck_end_writer(struct ck_store *store, struct pk_writer *writer);
 
 #endif

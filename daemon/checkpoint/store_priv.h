@@ -22,15 +22,14 @@ struct ck_store {
     struct ck_recovery recovery;
     int flash_stat;             /* for ck_device_written(); -1: none */
 
-    /* Lock order: forgetting, ending, work, lock; none is held over I/O on guests. */
-    pthread_mutex_t forgetting; /* one at a time: a collection must not read what another is dropping */
-    pthread_rwlock_t ending;    /* read: ends a writer; write: collects */
-    pthread_mutex_t lock;       /* all below */
+    pthread_mutex_t lock;       /* all below; never held over I/O on guests */
     pthread_cond_t turn;        /* quiet or working changed */
     unsigned quiet, working;
     struct ck_entry *entries; size_t n_entries, room, reserved;     /* a guest's own in the order of their numbers */
     struct nv_name *tombs; size_t n_tombs;              /* forgotten ones: their numbers stay taken */
     struct ck_user *users; size_t n_users;
+    uint32_t mirrored;          /* packs before this one are in the index: a place of pk_each_pack() */
+    bool gc_runs;
 };
 
 /* One scan of arena and packs; unpublished objects are dropped; the index is brought in line. */

@@ -1,54 +1,111 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Copyright (C) 2026 The FLIC authors */
-/* Giving space back: whole packs that nothing refers to. */
+/* Giving space back: which packs are worth what, and taking one out. */
 #include "daemon/packs/store.h"
 
 #include <endian.h>
 #include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-struct collection {
-    struct pk_store *store;
-    bool (*used)(const struct flic_id *id, void *arg);
-    void *arg;
-    uint64_t bytes;
-    int packs;
-};
-
-static struct flic_id id_of(const struct pk_disk_entry *e)
+uint64_t pk_moment(struct pk_store *store)
 {
-    struct flic_id id;
+    uint64_t now;
 
-    memcpy(id.b, e->id, sizeof(id.b));
-    return id;
+    pthread_mutex_lock(&store->lock);
+    now = store->clock;
+    pthread_mutex_unlock(&store->lock);
+    return now;
 }
 
-static bool any_used(const struct collection *c, const struct pk_footer *footer)
+/* With the lock held: nobody needs this pack now, nor has since that moment. */
+static bool is_idle(const struct pk_pack *pack, uint64_t since)
 {
-    for (uint32_t i = 0; i < footer->trailer.entries; i++) {
-        struct flic_id id = id_of(&footer->entries[i]);
+    return pack && !pack->pins && pack->let_go <= since;
+}
 
-        if (c->used(&id, c->arg))
-            return true;
+/* ---- survey ---- */
+
+/* A pack that is not there, needed, or being moved by another is passed by: false. */
+static bool look_at(struct pk_store *store, uint32_t slot, uint64_t since, struct pk_use *ret_use)
+{
+    const struct pk_pack *pack;
+    bool there;
+
+    pthread_mutex_lock(&store->lock);
+    pack = store->packs[slot];
+    there = pack && !pack->leaving;
+    if (there)
+        *ret_use = (struct pk_use){ .slot = slot, .number = pack->number, .bytes = pack->bytes,
+                                    .objects = pack->objects, .idle = is_idle(pack, since) };
+    pthread_mutex_unlock(&store->lock);
+    return there;
+}
+
+static int survey_pack(struct pk_store *store, struct pk_use *use, bool (*claim)(const struct flic_id *, void *), void *arg,
+                       struct flic_err *err)
+{
+    struct pk_footer footer;
+    int rc = pk_load_footer(store, use->number, &footer, NULL);
+
+    use->known = !rc;
+    if (rc == -ENOMEM)
+        return flic_err_set(err, rc, "look through pack %08x: out of memory", use->number);
+    if (rc)
+        return 0;           /* what it holds is not known now, so it stays */
+    for (uint32_t i = 0; i < footer.trailer.entries; i++) {
+        struct flic_id id = pk_entry_id(&footer.entries[i]);
+
+        use->used += claim(&id, arg);
     }
-    return false;
+    free(footer.entries);
+    return 0;
 }
 
-/* Takes a pack out of table and list unless a writer began to use it. From here on nobody finds it. */
-static bool take_out(struct pk_store *store, uint32_t slot, const struct pk_footer *footer)
+int pk_survey(struct pk_store *store, uint64_t since, bool (*claim)(const struct flic_id *id, void *arg), void *arg,
+              struct pk_use **ret_uses, size_t *ret_n, struct flic_err *err)
+{
+    struct pk_use *uses;
+    uint32_t slots;
+    size_t n = 0;
+    int rc = 0;
+
+    pthread_mutex_lock(&store->lock);
+    slots = store->n_packs;
+    pthread_mutex_unlock(&store->lock);
+    uses = calloc(slots + 1, sizeof(*uses));
+    if (!uses)
+        return flic_err_set(err, -ENOMEM, "look through %u packs: out of memory", slots);
+    for (uint32_t slot = slots; !rc && slot--;) {
+        if (!look_at(store, slot, since, &uses[n]))
+            continue;
+        rc = survey_pack(store, &uses[n], claim, arg, err);
+        n += !rc && uses[n].known;
+    }
+    if (rc) {
+        free(uses);
+        return rc;
+    }
+    *ret_uses = uses;
+    *ret_n = n;
+    return 0;
+}
+
+/* ---- removing ---- */
+
+/* Takes a pack out of table and list unless somebody needs it. From here on nobody finds it. */
+static bool take_out(struct pk_store *store, uint32_t slot, uint64_t since, const struct pk_footer *footer)
 {
     struct pk_pack *pack;
     bool free_to_go;
 
     pthread_mutex_lock(&store->lock);
     pack = store->packs[slot];
-    free_to_go = !pack->pins;
+    free_to_go = is_idle(pack, since);
     for (uint32_t i = 0; free_to_go && i < footer->trailer.entries; i++) {
         const struct pk_disk_entry *e = &footer->entries[i];
-        struct flic_id id = id_of(e);
+        struct flic_id id = pk_entry_id(e);
         struct pk_slot gone = pk_slot_of(&id, pk_place_of(slot, le32toh(e->offset), le16toh(e->index)));
 
         pk_table_remove(&store->table, &gone);
@@ -64,61 +121,29 @@ static bool take_out(struct pk_store *store, uint32_t slot, const struct pk_foot
     return free_to_go;
 }
 
-static int remove_pack(struct collection *c, uint32_t number, uint64_t bytes, struct flic_err *err)
+int pk_remove(struct pk_store *store, uint64_t since, const struct pk_use *use, bool *ret_gone, struct flic_err *err)
 {
+    struct pk_footer footer;
     char name[PK_NAME];
+    int rc = pk_load_footer(store, use->number, &footer, NULL);
 
-    pk_cache_forget(&c->store->cache, number);
-    pk_name(name, number, true);
-    if (unlinkat(c->store->dir_fd, name, 0))
-        return flic_err_errno(err, "remove '%s/%s'", c->store->dir, name);
-    c->packs++;
-    c->bytes += bytes;
+    *ret_gone = false;
+    if (rc == -ENOMEM)
+        return flic_err_set(err, rc, "remove pack %08x: out of memory", use->number);
+    if (rc)
+        return 0;           /* removed by another meanwhile, or no longer readable: then it stays */
+    *ret_gone = take_out(store, use->slot, since, &footer);
+    free(footer.entries);
+    if (!*ret_gone)
+        return 0;
+    pk_cache_forget(&store->cache, use->number);
+    pk_name(name, use->number, true);
+    if (unlinkat(store->dir_fd, name, 0))
+        return flic_err_errno(err, "remove '%s/%s'", store->dir, name);
     return 0;
 }
 
-static int collect_slot(struct collection *c, uint32_t slot, struct flic_err *err)
+int pk_sync(struct pk_store *store, struct flic_err *err)
 {
-    struct pk_footer footer;
-    struct pk_pack pack = { 0 };
-    bool there = false;
-    int rc;
-
-    pthread_mutex_lock(&c->store->lock);
-    if (c->store->packs[slot]) {
-        pack = *c->store->packs[slot];
-        there = !pack.pins;
-    }
-    pthread_mutex_unlock(&c->store->lock);
-    if (!there)
-        return 0;
-    rc = pk_load_footer(c->store, pack.number, &footer, NULL);
-    if (rc == -ENOMEM)
-        return flic_err_set(err, rc, "look through pack %08x: out of memory", pack.number);
-    if (rc)
-        return 0;           /* what it holds is not known now, so it stays */
-    if (!any_used(c, &footer) && take_out(c->store, slot, &footer))
-        rc = remove_pack(c, pack.number, pack.bytes, err);
-    free(footer.entries);
-    return rc;
-}
-
-int pk_collect(struct pk_store *store, bool (*used)(const struct flic_id *id, void *arg), void *arg,
-               uint64_t *ret_bytes, struct flic_err *err)
-{
-    struct collection c = { .store = store, .used = used, .arg = arg };
-    uint32_t n;
-    int rc = 0;
-
-    pthread_mutex_lock(&store->seal);       /* so no pack is added, and the list does not move */
-    pthread_mutex_lock(&store->lock);
-    n = store->n_packs;
-    pthread_mutex_unlock(&store->lock);
-    for (uint32_t slot = 0; !rc && slot < n && c.packs < INT_MAX; slot++)
-        rc = collect_slot(&c, slot, err);
-    if (c.packs && fsync(store->dir_fd) && !rc)
-        rc = flic_err_errno(err, "sync the folder '%s'", store->dir);
-    pthread_mutex_unlock(&store->seal);
-    *ret_bytes = c.bytes;
-    return rc ? rc : c.packs;
+    return fsync(store->dir_fd) ? flic_err_errno(err, "sync the folder '%s'", store->dir) : 0;
 }

@@ -107,17 +107,22 @@ int pk_entries_check(const struct pk_disk_trailer *t, const struct pk_disk_entry
     return 0;
 }
 
+int pk_place_order(const void *a, const void *b)
+{
+    const struct pk_disk_entry *x = a, *y = b;
+    uint32_t x_at = le32toh(x->offset), y_at = le32toh(y->offset);
+
+    if (x_at != y_at)
+        return x_at < y_at ? -1 : 1;
+    return (int)le16toh(x->index) - (int)le16toh(y->index);
+}
+
 int pk_entry_order(const void *a, const void *b)
 {
     const struct pk_disk_entry *x = a, *y = b;
     int by_id = memcmp(x->id, y->id, sizeof(x->id));
-    uint32_t x_at = le32toh(x->offset), y_at = le32toh(y->offset);
 
-    if (by_id)
-        return by_id;
-    if (x_at != y_at)
-        return x_at < y_at ? -1 : 1;
-    return (int)le16toh(x->index) - (int)le16toh(y->index);
+    return by_id ? by_id : pk_place_order(a, b);
 }
 
 int pk_frame_check(struct pk_disk_frame *f, uint32_t number, uint32_t offset, uint32_t limit, struct flic_err *err)

@@ -16,6 +16,7 @@
 #include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "common/err.h"
 #include "common/id.h"
@@ -100,8 +101,17 @@ int pk_trailer_check(struct pk_disk_trailer *t, uint32_t number, uint64_t size, 
 /* Checks what the trailer (host order) says of the entries, each one's bounds, and their order. */
 int pk_entries_check(const struct pk_disk_trailer *t, const struct pk_disk_entry *entries, struct flic_err *err);
 
-/* qsort: by id, then by place. */
+/* qsort: by id, then by place; and by place alone. */
 int pk_entry_order(const void *a, const void *b);
+int pk_place_order(const void *a, const void *b);
+
+static inline struct flic_id pk_entry_id(const struct pk_disk_entry *e)
+{
+    struct flic_id id;
+
+    memcpy(id.b, e->id, sizeof(id.b));
+    return id;
+}
 
 /* Checks a frame head (converted to host order in place) that was read at `offset` of pack `number`, and that it ends
  * by `limit`. The checksum comes later, with the whole frame. */

@@ -82,7 +82,7 @@ void pk_get_put_stats(const struct pk_writer *w, struct pk_put_stats *ret_stats)
 /* Whether an error ended it: what it had not sealed is gone. */
 bool pk_writer_failed(const struct pk_writer *w);
 /* Removes what is not sealed. Accepts NULL. Ends the writer (also the normal end after a seal). Call it after the root
- * that refers to the writer's objects is durable: until then pk_collect() leaves what it sealed or hit alone. */
+ * that refers to the writer's objects is durable: until then pk_remove() leaves what it sealed or hit alone. */
 void pk_writer_free(struct pk_writer *w);
 
 /* ---- reading ---- */
@@ -114,12 +114,51 @@ struct pk_pack_info {
     const uint8_t *run;
     size_t run_len;
 };
-int pk_each_pack(struct pk_store *store, int (*see)(const struct pk_pack_info *pack, void *arg), void *arg);
+/* `from` (NULL: all) is where the last walk ended, 0 at first; a walk without an error moves it. */
+int pk_each_pack(struct pk_store *store, uint32_t *from, int (*see)(const struct pk_pack_info *pack, void *arg), void *arg);
 
-/* Removes packs none of whose objects is in use: `used` says so for an id, roots and tombstones included. Packs that a
- * live writer sealed or hit stay. `used` must not seal or collect. Returns packs removed or an error; *ret_bytes is what it freed (set in both cases).
- * Writers may put meanwhile; a seal waits. */
-int pk_collect(struct pk_store *store, bool (*used)(const struct flic_id *id, void *arg), void *arg,
-               uint64_t *ret_bytes, struct flic_err *err);
+/* ---- giving space back ---- */
+
+/*
+ * Who gives space back takes a moment, then finds out what is in use, then surveys, moves and removes. A pack that a live
+ * writer sealed or hit, or that one did which was freed after the moment, is not removed: what such a writer was for may not
+ * be among what was found. So nothing needs to stand still meanwhile.
+ */
+uint64_t pk_moment(struct pk_store *store);
+
+struct pk_use {
+    uint32_t number, slot;
+    uint64_t bytes;
+    uint32_t objects, used;     /* used: how often `claim` said yes */
+    bool idle;                  /* no writer needs it, or has since the moment */
+    bool known;                 /* its footer could be read: always so in a survey's result */
+};
+/* All packs, newest first, but those that another moves. `claim` is asked about every object once, roots and tombstones
+ * included; who says yes only once for an id counts one copy of it. Gives *ret_uses (free()). */
+int pk_survey(struct pk_store *store, uint64_t since, bool (*claim)(const struct flic_id *id, void *arg), void *arg,
+              struct pk_use **ret_uses, size_t *ret_n, struct flic_err *err);
+/* Removes one; *ret_gone is false when somebody needs it, or another was faster. pk_sync() makes removals durable; a pack that comes
+ * back in a power cut before that does no harm. */
+int pk_remove(struct pk_store *store, uint64_t since, const struct pk_use *use, bool *ret_gone, struct flic_err *err);
+int pk_sync(struct pk_store *store, struct flic_err *err);
+
+/* These are going to be moved (or, after all, no longer are): all that will be are said so before the first is. */
+void pk_leave(struct pk_store *store, const struct pk_use *uses, size_t n, bool leaving);
+
+/* Puts what `used` says of a pack into a writer of pk_mover_new(), unless an equal copy lies in a pack that nobody moves.
+ * After pk_seal() the pack can be removed if nothing was lost. */
+struct pk_moving;
+struct pk_move_stats {
+    uint64_t moved, moved_bytes;        /* stored anew, before compression */
+    uint64_t lost;                      /* in use, unreadable, and nowhere else */
+    struct flic_id last_lost;
+};
+int pk_mover_new(struct pk_store *store, struct pk_writer **ret_writer, struct flic_err *err);
+/* -ENOENT: it is gone. `used` is called by pk_move_some(). */
+int pk_move_begin(struct pk_store *store, const struct pk_use *use, bool (*used)(const struct flic_id *id, void *arg), void *arg,
+                  struct pk_moving **ret_moving, struct flic_err *err);
+int pk_move_some(struct pk_writer *w, struct pk_moving *moving, uint32_t n, bool *ret_done, struct flic_err *err);
+void pk_move_stats(const struct pk_moving *moving, struct pk_move_stats *ret_stats);
+void pk_move_end(struct pk_moving *moving);     /* accepts NULL */
 
 #endif

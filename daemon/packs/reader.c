@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define AHEAD_BYTES (1u << 20)      /* asked of the kernel at once */
+#define MOVES_MAX 16                 /* an object is moved at most so often while one reads it */
 #define AHEAD_GAP (128u << 10)      /* a longer stretch that nobody wants is not read */
 
 static int no_such_object(const struct flic_id *id, struct flic_err *err)
@@ -55,18 +56,40 @@ static int read_spot(struct pk_store *store, const struct flic_id *id, const str
     return rc;
 }
 
+bool pk_spot_verifies(struct pk_store *store, const struct flic_id *id, const struct pk_spot *spot)
+{
+    struct pk_frame *frame;
+    size_t len;
+    bool does;
+
+    if (pk_frame_get(&store->cache, &spot->file, spot->offset, &frame, NULL))
+        return false;
+    does = verified(store, frame, spot->index, id, &len);
+    pk_frame_put(&store->cache, frame);
+    return does;
+}
+
+/* From whichever copy is whole. -ENOENT: there is none, or the pack was removed since it was looked up. */
+static int read_copies(struct pk_store *store, const struct flic_id *id, void *buf, size_t *len, struct flic_err *err)
+{
+    struct pk_spot spots[PK_COPIES];
+    size_t n = pk_find(store, id, spots);
+    int rc = n ? -EINVAL : no_such_object(id, err);
+
+    for (size_t i = 0; rc && i < n; i++)
+        rc = read_spot(store, id, &spots[i], buf, len, err);
+    return rc;
+}
+
 int pk_read(struct pk_store *store, const struct flic_id *id, void *buf, size_t cap, size_t *ret_len,
             struct flic_err *err)
 {
-    struct pk_spot spots[PK_COPIES];
-    size_t n = pk_find(store, id, spots), len = cap;
     struct flic_err why = { .code = 0 };
+    size_t len = cap;
     int rc = -ENOENT;
 
-    if (!n)
-        return no_such_object(id, err);
-    for (size_t i = 0; rc && i < n; i++)
-        rc = read_spot(store, id, &spots[i], buf, &len, &why);
+    for (int tries = 0; rc == -ENOENT && tries < MOVES_MAX; tries++)    /* it was moved: it is found where it is now */
+        rc = read_copies(store, id, buf, &len, &why);
     if (rc)
         return flic_err_set(err, rc, "%s", why.text);
     *ret_len = len;

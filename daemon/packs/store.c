@@ -295,12 +295,6 @@ int pk_reserve(struct pk_store *store, uint32_t packs, size_t objects, struct fl
     return 0;
 }
 
-static struct pk_file sealed_file(const struct pk_store *store, const struct pk_pack *pack)
-{
-    return (struct pk_file){ .fd = -1, .dir_fd = store->dir_fd, .number = pack->number,
-                             .limit = pack->footer_offset, .sealed = true };
-}
-
 size_t pk_find_slot(struct pk_store *store, const struct pk_slot *key, struct pk_spot spots[PK_COPIES])
 {
     uint64_t places[PK_COPIES];
@@ -309,7 +303,7 @@ size_t pk_find_slot(struct pk_store *store, const struct pk_slot *key, struct pk
     pthread_mutex_lock(&store->lock);
     n = pk_table_find(&store->table, key, places, PK_COPIES);
     for (size_t i = 0; i < n; i++)
-        spots[i] = (struct pk_spot){ .file = sealed_file(store, store->packs[pk_place_pack(places[i])]),
+        spots[i] = (struct pk_spot){ .file = pk_sealed_file(store, store->packs[pk_place_pack(places[i])]),
                                      .place = places[i], .offset = pk_place_offset(places[i]),
                                      .index = pk_place_index(places[i]) };
     pthread_mutex_unlock(&store->lock);
@@ -334,7 +328,7 @@ bool pk_file_of(struct pk_store *store, uint64_t place, struct pk_file *ret_file
     pthread_mutex_lock(&store->lock);
     pack = store->packs[pk_place_pack(place)];
     if (pack)
-        *ret_file = sealed_file(store, pack);
+        *ret_file = pk_sealed_file(store, pack);
     pthread_mutex_unlock(&store->lock);
     return pack;
 }
@@ -360,16 +354,17 @@ uint64_t pk_place(struct pk_store *store, const struct flic_id *id)
     return (uint64_t)spots[0].file.number << 32 | spots[0].offset;
 }
 
-struct pk_pack *pk_snapshot(struct pk_store *store, uint32_t *ret_n)
+struct pk_pack *pk_snapshot(struct pk_store *store, uint32_t from, uint32_t *ret_n, uint32_t *ret_end)
 {
     struct pk_pack *copy;
     uint32_t n = 0;
 
     pthread_mutex_lock(&store->lock);
     copy = malloc((store->n_packs + 1) * sizeof(*copy));
-    for (uint32_t i = 0; copy && i < store->n_packs; i++)
+    for (uint32_t i = from; copy && i < store->n_packs; i++)
         if (store->packs[i])
             copy[n++] = *store->packs[i];
+    *ret_end = store->n_packs;
     pthread_mutex_unlock(&store->lock);
     *ret_n = n;
     return copy;

@@ -25,6 +25,8 @@ struct pk_pack {
     uint32_t roots;
     uint64_t bytes;
     uint32_t pins;              /* live writers that sealed it or hit an object in it */
+    bool leaving;               /* being moved: no copy for those who move */
+    uint64_t let_go;            /* when it was sealed or its last pin went, by the store's clock */
 };
 
 struct pk_store {
@@ -38,6 +40,7 @@ struct pk_store {
     struct pk_pack **packs;     /* by slot, in the order of their numbers; NULL once collected, a slot is never reused */
     uint32_t n_packs, room_packs;
     uint32_t next_number;
+    uint64_t clock;             /* counts seals and pins that went */
     struct pk_stats stats;
     struct pk_cache cache;
 };
@@ -59,11 +62,21 @@ size_t pk_find_slot(struct pk_store *store, const struct pk_slot *key, struct pk
 uint64_t pk_first_place(struct pk_store *store, const struct flic_id *id);
 bool pk_file_of(struct pk_store *store, uint64_t place, struct pk_file *ret_file);
 
+/* Whether what lies at a spot is what the id says. */
+bool pk_spot_verifies(struct pk_store *store, const struct flic_id *id, const struct pk_spot *spot);
+
 /* Room for `packs` more packs and `objects` more slots; call with `lock` held. */
 int pk_reserve(struct pk_store *store, uint32_t packs, size_t objects, struct flic_err *err);
 
-/* The packs at this moment, as a copy; gives an array (free()), NULL without memory. */
-struct pk_pack *pk_snapshot(struct pk_store *store, uint32_t *ret_n);
+/* The packs at this moment from a slot on, as a copy, and the slot after the last; gives an array (free()), NULL without memory. */
+struct pk_pack *pk_snapshot(struct pk_store *store, uint32_t from, uint32_t *ret_n, uint32_t *ret_end);
+
+/* How to read a pack's frames; with the lock held, or of a copy. */
+static inline struct pk_file pk_sealed_file(const struct pk_store *store, const struct pk_pack *pack)
+{
+    return (struct pk_file){ .fd = -1, .dir_fd = store->dir_fd, .number = pack->number, .limit = pack->footer_offset,
+                             .sealed = true };
+}
 
 struct pk_footer {
     struct pk_disk_trailer trailer;     /* host order */

@@ -14,16 +14,6 @@ struct root_walk {
     void *arg;
 };
 
-static int place_order(const void *a, const void *b)
-{
-    const struct pk_disk_entry *x = a, *y = b;
-    uint32_t x_at = le32toh(x->offset), y_at = le32toh(y->offset);
-
-    if (x_at != y_at)
-        return x_at < y_at ? -1 : 1;
-    return (int)le16toh(x->index) - (int)le16toh(y->index);
-}
-
 /* Shows one root; what cannot be read or does not match is shown as damaged. */
 static int show_root(const struct root_walk *walk, const struct pk_file *file, const struct pk_disk_entry *e)
 {
@@ -58,7 +48,7 @@ static int roots_of_pack(const struct root_walk *walk, const struct pk_footer *f
     for (uint32_t i = 0; i < footer->trailer.entries; i++)
         if (footer->entries[i].kind == PK_ROOT || footer->entries[i].kind == PK_TOMBSTONE)
             footer->entries[n++] = footer->entries[i];
-    qsort(footer->entries, n, sizeof(*footer->entries), place_order);
+    qsort(footer->entries, n, sizeof(*footer->entries), pk_place_order);
     for (uint32_t i = 0; !rc && i < n; i++)
         rc = show_root(walk, &file, &footer->entries[i]);
     return rc;
@@ -70,8 +60,8 @@ int pk_each_root(struct pk_store *store,
 {
     struct root_walk walk = { .store = store, .see = see, .arg = arg };
     struct pk_footer footer;
-    uint32_t n;
-    struct pk_pack *packs = pk_snapshot(store, &n);
+    uint32_t n, end;
+    struct pk_pack *packs = pk_snapshot(store, 0, &n, &end);
     int rc = 0;
 
     if (!packs)
@@ -103,11 +93,11 @@ static const uint8_t *make_run(struct pk_footer *footer)
     return run;
 }
 
-int pk_each_pack(struct pk_store *store, int (*see)(const struct pk_pack_info *pack, void *arg), void *arg)
+int pk_each_pack(struct pk_store *store, uint32_t *from, int (*see)(const struct pk_pack_info *pack, void *arg), void *arg)
 {
     struct pk_footer footer;
-    uint32_t n;
-    struct pk_pack *packs = pk_snapshot(store, &n);
+    uint32_t n, end;
+    struct pk_pack *packs = pk_snapshot(store, from ? *from : 0, &n, &end);
     int rc = packs ? 0 : -ENOMEM;
 
     for (uint32_t i = 0; !rc && i < n; i++) {
@@ -126,6 +116,8 @@ int pk_each_pack(struct pk_store *store, int (*see)(const struct pk_pack_info *p
         rc = see(&info, arg);
         free(footer.entries);
     }
+    if (from && !rc)
+        *from = end;
     free(packs);
     return rc;
 }

@@ -32,6 +32,15 @@ int pk_writer_new(struct pk_store *store, struct pk_writer **ret_writer, struct 
     return 0;
 }
 
+int pk_mover_new(struct pk_store *store, struct pk_writer **ret_writer, struct flic_err *err)
+{
+    int rc = pk_writer_new(store, ret_writer, err);
+
+    if (!rc)
+        (*ret_writer)->moves = true;
+    return rc;
+}
+
 void pk_get_put_stats(const struct pk_writer *w, struct pk_put_stats *ret_stats)
 {
     *ret_stats = w->stats;
@@ -74,9 +83,15 @@ static int fail(struct pk_writer *w, int rc)
 static void unpin_all(struct pk_writer *w)
 {
     pthread_mutex_lock(&w->store->lock);
-    for (uint32_t i = 0; i < w->pinned_room; i++)
-        if (w->pinned[i / 8] & 1u << i % 8)
-            w->store->packs[i]->pins--;
+    if (!w->moves)          /* what a mover needs is in use without it */
+        w->store->clock++;
+    for (uint32_t i = 0; i < w->pinned_room; i++) {
+        if (!(w->pinned[i / 8] & 1u << i % 8))
+            continue;
+        w->store->packs[i]->pins--;
+        if (!w->moves)
+            w->store->packs[i]->let_go = w->store->clock;
+    }
     pthread_mutex_unlock(&w->store->lock);
 }
 
@@ -176,11 +191,24 @@ static int compare_own(struct pk_writer *w, const struct flic_id *id, const stru
     return pk_compare(w->store->secret, id, mine, &there);
 }
 
+/* Whether those who move must not count on what lies there. */
+static bool is_leaving(struct pk_writer *w, const struct pk_spot *spot)
+{
+    const struct pk_pack *pack;
+    bool leaving;
+
+    pthread_mutex_lock(&w->store->lock);
+    pack = w->store->packs[pk_place_pack(spot->place)];
+    leaving = !pack || pack->leaving;
+    pthread_mutex_unlock(&w->store->lock);
+    return leaving;
+}
+
 /* A sealed copy that was found equal counts only once it is pinned. */
 static int compare_sealed(struct pk_writer *w, const struct flic_id *id, const struct pk_object *mine,
                           const struct pk_spot *spot, struct flic_err *err)
 {
-    int verdict = pk_compare_spot(w->store, id, mine, spot, err);
+    int verdict = w->moves && is_leaving(w, spot) ? PK_OTHER : pk_compare_spot(w->store, id, mine, spot, err);
     bool there;
     int rc;
 
@@ -289,6 +317,41 @@ int pk_put(struct pk_writer *w, enum pk_kind kind, const void *data, size_t len,
         return rc;
     id0 = flic_id_of(w->store->secret, 0, data, len);
     return pk_put_hashed(w, kind, &id0, data, len, ret_id, ret_new, err);
+}
+
+/* ---- moving ---- */
+
+int pk_put_again(struct pk_writer *w, const struct flic_id *id, const struct pk_object *mine, bool *ret_new, struct flic_err *err)
+{
+    int rc = check_args(w, mine->kind, mine->len, err);
+
+    if (rc)
+        return rc;
+    rc = look_up(w, id, mine, err);
+    *ret_new = rc == PK_OTHER;
+    if (rc == PK_COLLISION)
+        rc = flic_err_set(err, FLIC_E_DAMAGED, "two different contents have one id; neither is moved");
+    else if (rc == PK_OTHER)
+        rc = store_object(w, id, mine, err);
+    if (rc < 0)
+        return fail(w, rc);
+    w->stats.objects++;
+    return 0;
+}
+
+int pk_has_whole(struct pk_writer *w, const struct flic_id *id, bool *ret_there, struct flic_err *err)
+{
+    struct pk_spot spots[PK_COPIES];
+    size_t n = pk_find(w->store, id, spots);
+    int rc = 0;
+
+    *ret_there = false;
+    for (size_t i = 0; !rc && !*ret_there && i < n; i++) {
+        if (is_leaving(w, &spots[i]) || !pk_spot_verifies(w->store, id, &spots[i]))
+            continue;
+        rc = pin(w, pk_place_pack(spots[i].place), ret_there, err);
+    }
+    return rc;
 }
 
 /* ---- sealing ---- */
@@ -407,10 +470,12 @@ static void publish(struct pk_writer *w, struct pk_pack **made)
     uint32_t base;
 
     pthread_mutex_lock(&store->lock);
+    store->clock++;         /* new since any moment before: a mover's too, whose roots and tombstones others may have looked for */
     base = store->n_packs;
     for (uint32_t i = 0; i < w->n_packs; i++) {
         *made[i] = w->packs[i];
         made[i]->pins = 1;
+        made[i]->let_go = store->clock;
         w->pinned[(base + i) / 8] |= (uint8_t)(1u << (base + i) % 8);
         store->packs[store->n_packs++] = made[i];
         store->stats.packs++;

@@ -8,6 +8,7 @@
 #ifndef FLIC_DAEMON_PACKS_WRITER_H
 #define FLIC_DAEMON_PACKS_WRITER_H
 
+#include "daemon/packs/compare.h"
 #include "daemon/packs/store.h"
 
 /* The pack file being written. */
@@ -32,6 +33,7 @@ struct pk_pending {
 struct pk_writer {
     struct pk_store *store;         /* borrowed */
     int failed;                     /* the error that ended it */
+    bool moves;                     /* pk_mover_new(): packs that are leaving hold no copies for it */
     struct pk_put_stats stats;
     struct pk_table own;            /* unsealed objects; the place's pack is an index into packs */
     struct pk_pack *packs;          /* unsealed; the last is being written while out.fd >= 0 */
@@ -44,6 +46,11 @@ struct pk_writer {
     uint8_t *pinned;                /* a bit per pack slot of the store */
     uint32_t pinned_room;           /* in bits */
 };
+
+/* Stores an object under the id that it has, unless this writer or a pack that nobody moves has it. */
+int pk_put_again(struct pk_writer *w, const struct flic_id *id, const struct pk_object *mine, bool *ret_new, struct flic_err *err);
+/* Whether a copy that verifies lies in a pack that nobody moves; that pack is kept then. */
+int pk_has_whole(struct pk_writer *w, const struct flic_id *id, bool *ret_there, struct flic_err *err);
 
 /* Makes room in the current pack for one more object, starting the next pack or frame where needed. */
 int pk_out_prepare(struct pk_writer *w, size_t len, struct flic_err *err);

@@ -6,6 +6,8 @@
  */
 #include "tests/unit/checkpoint-scene.h"
 
+#include "daemon/checkpoint/gc.h"
+
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -33,8 +35,7 @@ STEP(int, nv_note_add, (struct nv_arena *a, const struct nv_name *n, enum nv_not
 STEP(int, nv_note_drop, (struct nv_arena *a, const struct nv_name *n, enum nv_note k, struct flic_err *e), (a, n, k, e))
 STEP(int, nv_drop_unpublished, (struct nv_arena *a, const struct nv_name *n, struct flic_err *e), (a, n, e))
 STEP(int, pk_seal, (struct pk_writer *w, struct flic_err *e), (w, e))
-STEP(int, pk_collect, (struct pk_store *s, bool (*u)(const struct flic_id *, void *), void *a, uint64_t *b, struct flic_err *e),
-     (s, u, a, b, e))
+STEP(int, pk_remove, (struct pk_store *s, uint64_t m, const struct pk_use *u, bool *g, struct flic_err *e), (s, m, u, g, e))
 STEP(int, ix_put_checkpoint, (struct ix_index *i, const struct ix_checkpoint *c, struct flic_err *e), (i, c, e))
 STEP(int, ix_drop_checkpoint, (struct ix_index *i, const struct flic_uuid *g, uint64_t s, struct flic_err *e), (i, g, s, e))
 STEP(int, ix_end_sync, (struct ix_index *i, bool c, struct flic_err *e), (i, c, e))
@@ -225,6 +226,46 @@ START_TEST(invariant_8_a_forget_killed_at_any_step_did_happen_or_did_not_and_the
 }
 END_TEST
 
+static void gc_all(void)
+{
+    const struct ck_gc_params params = { .live_percent = 100 };
+    struct ck_gc_figures f;
+
+    OK(ck_gc(store, &params, &f, &err));
+}
+
+START_TEST(invariant_8_a_gc_killed_at_any_step_leaves_what_was_there_and_the_next_one_finishes)
+{
+    unsigned at = 1;
+    bool cut = true;
+
+    for (; cut; at++) {
+        uint64_t freed, bytes;
+
+        for (size_t i = 0; i < 4; i++) {
+            scene_dirty(GUEST, 128 + 7 * i, 120, 100 * at + (uint32_t)i);
+            save(i);
+            OK(scene_destage(&names[i], NULL));
+        }
+        OK(ck_forget(store, &names[0], false, &freed, &err));
+        OK(ck_forget(store, &names[2], false, &freed, &err));
+        cut = run_and_die(gc_all, at);
+        for (int round = 0; round < 2; round++) {
+            ck_assert_uint_eq(scene_count(), 2);
+            scene_restore_and_compare(&names[1], &images[1]);
+            scene_restore_and_compare(&names[3], &images[3]);
+            gc_all();
+        }
+        bytes = scene_flash_bytes();
+        gc_all();
+        ck_assert_uint_eq(scene_flash_bytes(), bytes);
+        OK(ck_forget(store, &names[1], false, &freed, &err));
+        OK(ck_forget(store, &names[3], false, &freed, &err));
+    }
+    ck_assert_uint_ge(at, 6);
+}
+END_TEST
+
 START_TEST(invariant_1_captured_but_not_published_is_dropped_when_the_store_is_opened_again)
 {
     struct ck_recovery recovery;
@@ -276,6 +317,7 @@ static Suite *suite(void)
     tcase_add_test(t, invariant_8_a_save_killed_at_any_step_is_whole_or_not_there_and_the_one_before_stays);
     tcase_add_test(t, invariant_8_a_destage_killed_at_any_step_leaves_the_checkpoint_and_frees_its_nvram_in_the_end);
     tcase_add_test(t, invariant_8_a_forget_killed_at_any_step_did_happen_or_did_not_and_the_other_stays);
+    tcase_add_test(t, invariant_8_a_gc_killed_at_any_step_leaves_what_was_there_and_the_next_one_finishes);
     tcase_add_test(t, invariant_1_captured_but_not_published_is_dropped_when_the_store_is_opened_again);
     tcase_add_test(t, a_store_opened_with_a_lost_index_has_every_checkpoint);
     suite_add_tcase(s, t);

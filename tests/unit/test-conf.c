@@ -64,6 +64,8 @@ START_TEST(an_empty_file_gives_the_defaults)
     ck_assert_int_eq(conf.live_stop_pages, 256);
     ck_assert_int_eq(conf.suspend_timeout_s, 60);
     ck_assert_int_eq(conf.destage_delay_ms, 2000);
+    ck_assert_str_eq(conf.gc, "idle");
+    ck_assert_int_eq(conf.gc_live_percent, 50);
 }
 END_TEST
 

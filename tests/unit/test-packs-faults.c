@@ -276,7 +276,7 @@ static void forget_more(void)
 {
     uint64_t freed;
 
-    OK(pk_collect(store, base_used, NULL, &freed, &err));
+    OK(collect(base_used, NULL, &freed));
     ck_assert_int_eq(files().sealed, 1);
 }
 
@@ -388,12 +388,12 @@ START_TEST(a_failing_collection_keeps_what_is_used_and_can_be_repeated)
             seal_pages(5000, 40, NULL);
             seal_pages(6000, 40, NULL);
             strike(sorts[i], at, sorts[i] == MALLOC ? ENOMEM : EIO);
-            (void)pk_collect(store, base_used, NULL, &freed, &err);
+            (void)collect(base_used, NULL, &freed);
             disarm();
             check_base();
             reopen();
             check_base();
-            OK(pk_collect(store, base_used, NULL, &freed, &err));
+            OK(collect(base_used, NULL, &freed));
             ck_assert_int_eq(files().sealed, 1);
             if (!fault.struck)
                 break;
@@ -444,7 +444,7 @@ static void live_and_die(int fd, int at)
             pk_writer_free(w);
         }
         told[i] = id;
-        if (write(fd, &id, sizeof(id)) != sizeof(id) || pk_collect(store, kept_used, &keep, &freed, NULL) != 1)
+        if (write(fd, &id, sizeof(id)) != sizeof(id) || collect(kept_used, &keep, &freed) != 1)
             _exit(1);
     }
     _exit(2);

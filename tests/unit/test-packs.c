@@ -606,7 +606,7 @@ START_TEST(each_packs_run_is_sorted_and_complete)
 
     seal_pages(0, 300, NULL);
     seal_pages(1000, 200, NULL);
-    OK(pk_each_pack(store, see_pack, &objects));
+    OK(pk_each_pack(store, NULL, see_pack, &objects));
     ck_assert_uint_eq(objects, 500);
 }
 END_TEST
@@ -637,7 +637,7 @@ START_TEST(collecting_frees_exactly_the_packs_that_nothing_uses)
     for (uint64_t i = 0; i < 3; i++)
         seal_pages(i * 1000, 50, ids[i]);
     before = files().bytes;
-    ck_assert_int_eq(pk_collect(store, is_kept, &keep, &bytes, &err), 2);
+    ck_assert_int_eq(collect(is_kept, &keep, &bytes), 2);
     ck_assert_uint_eq(before - files().bytes, bytes);
     ck_assert_uint_eq(stats().bytes, files().bytes);
     ck_assert_int_eq(files().sealed, 1);
@@ -665,10 +665,10 @@ START_TEST(a_pack_that_a_live_writer_hit_or_sealed_is_not_collected)
     ck_assert(!put_page(w, 1, NULL));
     put_page(w, 2, &sealed);
     OK(pk_seal(w, &err));
-    ck_assert_int_eq(pk_collect(store, is_kept, &(struct keep){ 0 }, &bytes, &err), 0);
+    ck_assert_int_eq(collect(is_kept, &(struct keep){ 0 }, &bytes), 0);
     ck_assert(page_reads(&hit, 1) && page_reads(&sealed, 2));
     pk_writer_free(w);
-    ck_assert_int_eq(pk_collect(store, is_kept, &(struct keep){ 0 }, &bytes, &err), 2);
+    ck_assert_int_eq(collect(is_kept, &(struct keep){ 0 }, &bytes), 2);
     ck_assert_uint_eq(files().bytes, 0);
 }
 END_TEST
@@ -686,7 +686,7 @@ START_TEST(a_copy_that_outlives_its_twin_is_still_found)
     OK(pk_seal(b, &err));
     pk_writer_free(a);
     pk_writer_free(b);
-    ck_assert_int_eq(pk_collect(store, is_kept, &(struct keep){ .ids = &other, .n = 1 }, &bytes, &err), 1);
+    ck_assert_int_eq(collect(is_kept, &(struct keep){ .ids = &other, .n = 1 }, &bytes), 1);
     ck_assert(page_reads(&twin, 1));
 }
 END_TEST
@@ -772,7 +772,7 @@ START_TEST(threads_write_read_and_collect_at_the_same_time)
         ck_assert_int_eq(pthread_create(&threads[i], NULL, write_and_read, &jobs[i]), 0);
     }
     for (int i = 0; i < 20; i++)
-        ck_assert_int_eq(pk_collect(store, all_used, NULL, &bytes, &err), 0);
+        ck_assert_int_eq(collect(all_used, NULL, &bytes), 0);
     for (size_t i = 0; i < 4; i++) {
         ck_assert_int_eq(pthread_join(threads[i], &why), 0);
         ck_assert_msg(!why, "%s", (const char *)why);

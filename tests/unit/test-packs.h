@@ -113,6 +113,30 @@ static inline struct pk_stats stats(void)
     return st;
 }
 
+/* Removes every pack of which `used` knows nothing, as a collection does: how many, or an error. */
+static inline int collect(bool (*used)(const struct flic_id *id, void *arg), void *arg, uint64_t *ret_bytes)
+{
+    uint64_t since = pk_moment(store);
+    struct pk_use *uses = NULL;
+    int removed = 0, rc;
+    bool gone = false;
+    size_t n = 0;
+
+    *ret_bytes = 0;
+    rc = pk_survey(store, since, used, arg, &uses, &n, &err);
+    for (size_t i = 0; !rc && i < n; i++) {
+        if (uses[i].used)
+            continue;
+        rc = pk_remove(store, since, &uses[i], &gone, &err);
+        removed += gone;
+        *ret_bytes += gone ? uses[i].bytes : 0;
+    }
+    free(uses);
+    if (!rc && removed)
+        rc = pk_sync(store, &err);
+    return rc ? rc : removed;
+}
+
 /* A page that only `n` decides: half random, half one word again and again, so that it shrinks but not to nothing. */
 static inline void fill(uint8_t *page, size_t len, uint64_t n)
 {

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+#include "daemon/upkeep.h"
+
+#include "common/log.h"
+#include "daemon/checkpoint/gc.h"
+#include "daemon/cond.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct fd_upkeep {
+    struct fd_daemon *daemon;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t poked;
+    atomic_bool closing;
+    bool gc_due;                /* under lock */
+    time_t gc_at;               /* not before; CLOCK_MONOTONIC; the thread's own */
+};
+
+static struct timespec now(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);   /* cannot fail for this clock */
+    return t;
+}
+
+static bool closing(void *arg)
+{
+    struct fd_upkeep *u = arg;
+
+    return atomic_load(&u->closing);
+}
+
+/* What was not asked for gives way to everything else. */
+static bool must_rest(void *arg)
+{
+    struct fd_upkeep *u = arg;
+
+    return closing(u) || atomic_load(&u->daemon->running) || atomic_load(&u->daemon->held);
+}
+
+/* ---- gc ---- */
+
+static json_t *gc_figures(const struct ck_gc_figures *f)
+{
+    json_t *o = json_object();
+    const struct { const char *name; uint64_t value; } rows[] = {
+        { "packs", f->packs }, { "packs_removed", f->packs_removed }, { "packs_compacted", f->packs_compacted },
+        { "packs_in_use", f->packs_in_use }, { "packs_damaged", f->packs_damaged }, { "objects_in_use", f->objects_in_use },
+        { "objects_moved", f->objects_moved }, { "removed_bytes", f->removed_bytes }, { "flash_bytes", f->flash_bytes },
+        { "freed_bytes", f->freed_bytes }, { "took_us", f->took_us },
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        (void)json_object_set_new(o, rows[i].name, json_integer((json_int_t)rows[i].value));
+    if (f->freed_bytes)
+        (void)json_object_set_new(o, "written_per_byte_freed", json_real((double)f->flash_bytes / (double)f->freed_bytes));
+    return o;
+}
+
+static int run_gc(struct fd_upkeep *u, const struct ck_gc_params *params, struct ck_gc_figures *f, struct flic_err *err)
+{
+    struct ix_entry journal = { .verb = "gc" };
+    struct timespec began;
+    int rc;
+
+    (void)clock_gettime(CLOCK_REALTIME, &began);
+    rc = ck_gc(u->daemon->store, params, f, err);
+    if (params->dry_run || rc == FLIC_E_BUSY || (!rc && !f->removed_bytes && !f->packs_damaged))
+        return rc;          /* nothing that was worth a write to flash */
+    journal.began_ns = (uint64_t)began.tv_sec * 1000000000u + (uint64_t)began.tv_nsec;
+    journal.took_ns = f->took_us * 1000;
+    journal.code = rc;
+    journal.message = rc ? err->text : "";
+    fd_journal(u->daemon, &journal, gc_figures(f));
+    return rc;
+}
+
+static bool take_gc_due(struct fd_upkeep *u)
+{
+    bool due;
+
+    (void)pthread_mutex_lock(&u->lock);
+    due = u->gc_due;
+    u->gc_due = false;
+    (void)pthread_mutex_unlock(&u->lock);
+    return due;
+}
+
+static void gc_when_idle(struct fd_upkeep *u)
+{
+    const struct fd_conf *conf = &u->daemon->conf;
+    struct ck_gc_params params = { .live_percent = (unsigned)conf->gc_live_percent, .kib_per_s = (uint64_t)conf->gc_kib_per_s,
+                                   .cancelled = must_rest, .arg = u };
+    struct ck_gc_figures f;
+    struct flic_err err = { 0 };
+    int rc;
+
+    if (!u->daemon->store || strcmp(conf->gc, "idle") || must_rest(u) || now().tv_sec < u->gc_at || !take_gc_due(u))
+        return;
+    rc = run_gc(u, &params, &f, &err);
+    u->gc_at = now().tv_sec + (rc == FLIC_E_CANCELLED ? 1 : conf->gc_interval_s);
+    if (rc)
+        fd_upkeep_forgot(u->daemon);        /* it is still to be done */
+}
+
+json_t *fd_gc(struct fd_daemon *daemon, json_t *request)
+{
+    struct ck_gc_params params = { .live_percent = (unsigned)daemon->conf.gc_live_percent,
+                                   .dry_run = json_is_true(json_object_get(request, "dry_run")), .cancelled = closing,
+                                   .arg = daemon->upkeep };
+    struct flic_err err = { 0 };
+    struct ck_gc_figures f;
+    json_t *answer;
+
+    if (!daemon->upkeep)
+        return fd_answer_error(FLIC_E_INTERNAL, "flicd is starting: ask again");
+    if (run_gc(daemon->upkeep, &params, &f, &err))
+        return fd_answer_error(err.code, err.text);
+    answer = gc_figures(&f);
+    (void)json_object_set_new(answer, "ok", json_true());
+    (void)json_object_set_new(answer, "dry_run", json_boolean(params.dry_run));
+    return answer;
+}
+
+/* ---- the thread ---- */
+
+static void *keep_up(void *arg)
+{
+    struct fd_upkeep *u = arg;
+    struct timespec t;
+
+    while (!closing(u)) {
+        gc_when_idle(u);
+        (void)pthread_mutex_lock(&u->lock);
+        t = now();
+        t.tv_sec++;
+        if (!closing(u))
+            (void)pthread_cond_timedwait(&u->poked, &u->lock, &t);
+        (void)pthread_mutex_unlock(&u->lock);
+    }
+    return NULL;
+}
+
+/* ---- from outside ---- */
+
+int fd_upkeep_start(struct fd_daemon *daemon, struct flic_err *err)
+{
+    struct fd_upkeep *u = calloc(1, sizeof(*u));
+
+    if (!u)
+        return flic_err_set(err, -ENOMEM, "start the upkeep of the store: out of memory");
+    u->daemon = daemon;
+    u->gc_due = true;           /* what an earlier flicd did not get to */
+    u->gc_at = now().tv_sec + daemon->conf.gc_interval_s;
+    (void)pthread_mutex_init(&u->lock, NULL);
+    fd_cond_init(&u->poked);
+    if (pthread_create(&u->thread, NULL, keep_up, u)) {
+        free(u);
+        return flic_err_set(err, -EAGAIN, "start the upkeep of the store: no thread");
+    }
+    daemon->upkeep = u;
+    return 0;
+}
+
+void fd_upkeep_close(struct fd_daemon *daemon)
+{
+    struct fd_upkeep *u = daemon->upkeep;
+
+    if (!u)
+        return;
+    (void)pthread_mutex_lock(&u->lock);
+    atomic_store(&u->closing, true);
+    (void)pthread_cond_signal(&u->poked);
+    (void)pthread_mutex_unlock(&u->lock);
+}
+
+void fd_upkeep_stop(struct fd_daemon *daemon)
+{
+    struct fd_upkeep *u = daemon->upkeep;
+
+    if (!u)
+        return;
+    fd_upkeep_close(daemon);
+    (void)pthread_join(u->thread, NULL);
+    (void)pthread_cond_destroy(&u->poked);
+    (void)pthread_mutex_destroy(&u->lock);
+    free(u);
+    daemon->upkeep = NULL;
+}
+
+void fd_upkeep_forgot(struct fd_daemon *daemon)
+{
+    struct fd_upkeep *u = daemon->upkeep;
+
+    if (!u)
+        return;
+    (void)pthread_mutex_lock(&u->lock);
+    u->gc_due = true;
+    (void)pthread_mutex_unlock(&u->lock);
+}

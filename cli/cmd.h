@@ -67,6 +67,9 @@ int cmd_forget(struct cmd_request *req, json_t **ret_answer, struct flic_err *er
 int cmd_forget_print(const struct cmd_request *req, const json_t *answer);
 int cmd_gc(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
 int cmd_gc_print(const struct cmd_request *req, const json_t *answer);
+int cmd_pin(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
+int cmd_unpin(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
+int cmd_pin_print(const struct cmd_request *req, const json_t *answer);
 int cmd_claim(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
 int cmd_claim_print(const struct cmd_request *req, const json_t *answer);
 int cmd_hold(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);

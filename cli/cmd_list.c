@@ -39,6 +39,15 @@ int cmd_list(struct cmd_request *req, json_t **ret_answer, struct flic_err *err)
     return cmd_ask(req, cmd_question(req, "list"), ret_answer, err);
 }
 
+/* What keeps it from being dropped; NULL: nothing does. */
+static const char *notes_of(const json_t *ck, char out[300])
+{
+    bool pinned = json_is_true(json_object_get(ck, "pinned")), in_file = json_is_true(json_object_get(ck, "in_file"));
+
+    (void)snprintf(out, 300, "%s%s%s", pinned ? "pinned" : "", pinned && in_file ? ", " : "", in_file ? "in a file" : "");
+    return out[0] ? out : NULL;
+}
+
 static void add_checkpoint(struct table *table, const json_t *ck)
 {
     FLIC_AUTO_FREE char *places = cmd_places(ck);
@@ -50,17 +59,18 @@ static void add_checkpoint(struct table *table, const json_t *ck)
     table_add(table, human_bytes(member_u64(ck, "working_set_bytes"), text));
     table_add(table, places);
     table_add(table, human_count(member_u64(ck, "restored"), text));
+    table_add(table, notes_of(ck, name));
 }
 
 static int print_checkpoints(const json_t *list)
 {
-    static const char *const heads[] = { "CHECKPOINT", "TAKEN", "RAM", "WORKING SET", "WHERE", "RESTORED" };
+    static const char *const heads[] = { "CHECKPOINT", "TAKEN", "RAM", "WORKING SET", "WHERE", "RESTORED", "NOTES" };
     struct table table;
     json_t *ck;
     size_t i;
     int rc;
 
-    table_init(&table, "llrrlr");
+    table_init(&table, "llrrlrl");
     for (i = 0; i < sizeof(heads) / sizeof(heads[0]); i++)
         table_add(&table, heads[i]);
     json_array_foreach(list, i, ck)

@@ -49,8 +49,14 @@ const struct cmd_verb cmd_verbs[] = {
       "Forgets one checkpoint for good. Its number is never used again. A FILE stays where it is and refers to nothing "
       "from then on.",
       CMD_TARGET, dry_run_option, cmd_forget, cmd_forget_print },
+    { "pin", "keep one checkpoint whatever the rules say", "DOMAIN@N | FILE",
+      "Keeps one checkpoint: no rule of flicd.conf drops it, and 'flic forget' refuses it until 'flic unpin'.",
+      CMD_TARGET, NULL, cmd_pin, cmd_pin_print },
+    { "unpin", "end that", "DOMAIN@N | FILE",
+      "Ends 'flic pin'.",
+      CMD_TARGET, NULL, cmd_unpin, cmd_pin_print },
     { "gc", "give back flash that no checkpoint needs", "",
-      "Removes packs of which nothing is in use, and rewrites those of which little is, so that the rest can be given back. Runs beside "
+      "Forgets what the rules of flicd.conf no longer keep, removes packs of which nothing is in use, and rewrites those of which little is, so that the rest can be given back. Runs beside "
       "saves and restores. flicd does it by itself when idle, slowly; this does it now, as fast as it goes.",
       CMD_NO_ARGUMENT, dry_run_option, cmd_gc, cmd_gc_print },
     { "track", "copy a guest to flash ahead of its save", "DOMAIN",

@@ -26,6 +26,7 @@ struct fd_conf {
     int suspend_timeout_s;
     int destage_delay_ms;
     char gc[8];                 /* "idle" or "asked" */
+    int keep_last, keep_hourly, keep_daily, guest_quota_mib, total_quota_mib;
     int gc_live_percent, gc_kib_per_s, gc_interval_s;
     char track[2048];           /* "all", "none", or "\nNAME\nNAME\n" */
     int track_epoch_min_ms, track_epoch_max_ms;

@@ -73,8 +73,10 @@ void fd_keeper_poke(struct fd_daemon *daemon);      /* there may be something to
 
 /* ---- forget.c ---- */
 
-/* Forgets one checkpoint, its disk snapshots and the disks it displaced with it, and writes that into the journal. */
+/* Forgets one checkpoint, its disk snapshots and the disks it displaced with it, and writes that into the journal. A pinned one:
+ * FLIC_E_REFUSED. ret_freed_bytes NULL: the caller collects. */
 int fd_forget(struct fd_daemon *daemon, const struct ck_entry *entry, bool dry_run, uint64_t *ret_freed_bytes, struct flic_err *err);
+json_t *fd_pin(struct fd_daemon *daemon, json_t *request);       /* and unpin */
 /* At start: what was cut off about disks is put in order. */
 void fd_tidy_disks(struct fd_daemon *daemon);
 struct sn_where fd_where(const struct fd_daemon *daemon);

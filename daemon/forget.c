@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Copyright (C) 2026 The FLIC authors */
-/* forget - a checkpoint given up, with what was kept of its guest's disks; and what is put in order about disks at start. */
+/* forget - a checkpoint given up, or pinned so that it is not, with what was kept of its guest's disks; and what is put in order about disks at start. */
 #include "common/log.h"
 #include "daemon/daemon.h"
+#include "daemon/find.h"
+#include "daemon/pins.h"
 #include "daemon/swap.h"
 #include "daemon/upkeep.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -30,27 +33,78 @@ static void drop_disks(struct fd_daemon *daemon, const struct ck_entry *entry)
         flic_warn("disk snapshots of the forgotten %s@%llu are left: %s", entry->info.name, (unsigned long long)name.seq, err.text);
 }
 
+/* What somebody pinned is not forgotten before he says otherwise. */
+static int check_pinned(struct fd_daemon *daemon, const struct ck_entry *entry, struct flic_err *err)
+{
+    struct pn_pin *pins;
+    unsigned by;
+    size_t n;
+    int rc = pn_load(daemon->conf.store, &pins, &n, err);
+
+    if (rc)
+        return rc;
+    by = pn_of(pins, n, &entry->info.guest, entry->info.seq);
+    free(pins);
+    if (by & PN_USER)
+        return flic_err_set(err, FLIC_E_REFUSED, "%s@%llu is pinned: say 'flic unpin %s@%llu' first", entry->info.name,
+                            (unsigned long long)entry->info.seq, entry->info.name, (unsigned long long)entry->info.seq);
+    return 0;
+}
+
+/* The checkpoint is gone: that its pin is still there harms nobody. */
+static void drop_pin(struct fd_daemon *daemon, const struct ck_entry *entry)
+{
+    struct flic_err err = { 0 };
+    int rc;
+
+    ck_work_begin(daemon->store);
+    rc = pn_set(daemon->conf.store, &entry->info.guest, entry->info.seq, PN_USER | PN_FILE, false, &err);
+    ck_work_end(daemon->store);
+    if (rc)
+        flic_warn("the pin of a forgotten checkpoint is left: %s", err.text);
+}
+
 int fd_forget(struct fd_daemon *daemon, const struct ck_entry *entry, bool dry_run, uint64_t *ret_freed_bytes, struct flic_err *err)
 {
     struct nv_name name = { .guest = entry->info.guest, .seq = entry->info.seq };
     struct ix_entry journal = { .verb = "forget", .guest = name.guest, .seq = name.seq };
     struct timespec began;
-    int rc;
+    int rc = check_pinned(daemon, entry, err);
 
+    if (rc)
+        return rc;
     (void)clock_gettime(CLOCK_REALTIME, &began);        /* cannot fail for this clock */
     rc = ck_forget(daemon->store, &name, dry_run, ret_freed_bytes, err);
     if (dry_run)
         return rc;
     if (!rc) {
         drop_disks(daemon, entry);
+        drop_pin(daemon, entry);
         fd_upkeep_forgot(daemon);
     }
     journal.began_ns = (uint64_t)began.tv_sec * 1000000000u + (uint64_t)began.tv_nsec;
     journal.code = rc;
     journal.message = rc && err ? err->text : "";
     memcpy(journal.guest_name, entry->info.name, sizeof(journal.guest_name));
-    fd_journal(daemon, &journal, json_pack("{s:I}", "freed_bytes", (json_int_t)*ret_freed_bytes));
+    fd_journal(daemon, &journal, ret_freed_bytes ? json_pack("{s:I}", "freed_bytes", (json_int_t)*ret_freed_bytes) : NULL);
     return rc;
+}
+
+json_t *fd_pin(struct fd_daemon *daemon, json_t *request)
+{
+    bool on = json_is_true(json_object_get(request, "pinned"));
+    struct flic_err err = { 0 };
+    struct ck_entry entry;
+    int rc = fd_find(daemon, request, &entry, &err);
+
+    if (!rc) {
+        ck_work_begin(daemon->store);
+        rc = pn_set(daemon->conf.store, &entry.info.guest, entry.info.seq, PN_USER, on, &err);
+        ck_work_end(daemon->store);
+    }
+    if (rc)
+        return fd_answer_error(err.code, err.text);
+    return json_pack("{s:b, s:s, s:I, s:b}", "ok", 1, "domain", entry.info.name, "seq", (json_int_t)entry.info.seq, "pinned", on);
 }
 
 static enum sn_fate fate_of(const struct sn_name *name, void *arg)

@@ -16,6 +16,7 @@
 #include "daemon/moves.h"
 #include "daemon/op.h"
 #include "daemon/tracking.h"
+#include "daemon/upkeep.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -320,6 +321,8 @@ void fd_run_migrate(struct fd_op *op)
     end_parts(&r, rc, &err);
     flx_close(r.dom);
     finish(&r, rc, &err);
-    if (!rc)
+    if (!rc) {
         fd_keeper_poke(op->daemon);
+        fd_upkeep_published(op->daemon);
+    }
 }

@@ -6,6 +6,7 @@
 #include "daemon/find.h"
 #include "daemon/moves.h"
 #include "daemon/op.h"
+#include "daemon/pins.h"
 #include "daemon/protect.h"
 #include "daemon/tracking.h"
 #include "daemon/upkeep.h"
@@ -113,6 +114,9 @@ static json_t *conf_status(const struct fd_conf *c)
                      c->migrate_downtime_ms);       /* owner_group is a secret */
     (void)json_object_update_new(o, json_pack("{s:s, s:i, s:i, s:i}", "gc", c->gc, "gc_live_percent", c->gc_live_percent, "gc_kib_per_s",
                                               c->gc_kib_per_s, "gc_interval_s", c->gc_interval_s));
+    (void)json_object_update_new(o, json_pack("{s:i, s:i, s:i, s:i, s:i}", "keep_last", c->keep_last, "keep_hourly", c->keep_hourly,
+                                              "keep_daily", c->keep_daily, "guest_quota_mib", c->guest_quota_mib, "total_quota_mib",
+                                              c->total_quota_mib));
     return o;
 }
 
@@ -201,6 +205,27 @@ static bool is_of(const struct ck_entry *e, const char *domain)
     return !strcmp(domain, e->info.name) || !strcmp(domain, uuid);
 }
 
+/* Without them known, none is shown. */
+static void add_pins(struct fd_daemon *d, json_t *list, const struct ck_entry *entries, size_t n, const char *domain)
+{
+    struct pn_pin *pins;
+    size_t n_pins, at = 0;
+
+    if (pn_load(d->conf.store, &pins, &n_pins, NULL))
+        return;
+    for (size_t i = 0; i < n; i++) {
+        unsigned by = pn_of(pins, n_pins, &entries[i].info.guest, entries[i].info.seq);
+        json_t *o;
+
+        if (!is_of(&entries[i], domain))
+            continue;
+        o = json_array_get(list, at++);
+        (void)json_object_set_new(o, "pinned", json_boolean(by & PN_USER));
+        (void)json_object_set_new(o, "in_file", json_boolean(by & PN_FILE));
+    }
+    free(pins);
+}
+
 static json_t *on_list(struct fd_daemon *d, json_t *request)
 {
     const char *domain = json_string_value(json_object_get(request, "domain"));
@@ -216,6 +241,7 @@ static json_t *on_list(struct fd_daemon *d, json_t *request)
     for (size_t i = 0; i < n; i++)
         if (is_of(&entries[i], domain))
             (void)json_array_append_new(list, describe(&entries[i]));
+    add_pins(d, list, entries, n, domain);
     free(entries);
     return json_pack("{s:b, s:o, s:o}", "ok", 1, "checkpoints", list, "tracked", fd_tracking_status(d));
 }
@@ -367,7 +393,7 @@ static const struct {
     bool needs_store;
 } questions[] = {
     { "status", on_status, false }, { "list", on_list, true }, { "show", on_show, true },
-    { "log", on_log, true }, { "forget", on_forget, true }, { "hold", on_hold, false }, { "gc", fd_gc, true },
+    { "log", on_log, true }, { "forget", on_forget, true }, { "hold", on_hold, false }, { "gc", fd_gc, true }, { "pin", fd_pin, true },
     { "protect", fd_protect_on, true }, { "unprotect", fd_protect_off, true },
     { "settle", fd_settle, true }, { "claim", fd_claim, true },
     { "track", fd_track, true }, { "untrack", fd_untrack, true }, { "wss", fd_wss, true },

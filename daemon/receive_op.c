@@ -14,6 +14,7 @@
 #include "daemon/migrate/receive.h"
 #include "daemon/moves.h"
 #include "daemon/op.h"
+#include "daemon/upkeep.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -440,6 +441,8 @@ void fd_run_receive(struct fd_op *op)
     end_parts(&r, rc, &err);
     flx_close(r.dom);
     finish(&r, rc, &err);
-    if (!rc)
+    if (!rc) {
         fd_keeper_poke(op->daemon);
+        fd_upkeep_published(op->daemon);
+    }
 }

@@ -12,8 +12,10 @@
 #include "daemon/checkpoint/save.h"
 #include "daemon/disks.h"
 #include "daemon/op.h"
+#include "daemon/pins.h"
 #include "daemon/protect.h"
 #include "daemon/tracking.h"
+#include "daemon/upkeep.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -163,6 +165,20 @@ static void answer_helper(struct run *r)
     fd_op_to_helper(r->op, json_pack("{s:b, s:s}", "ok", 1, "reference", hex), true);
 }
 
+/* A FILE that refers to it keeps the rules from dropping it; written down before there is such a checkpoint. */
+static int pin_file(struct run *r, struct flic_err *err)
+{
+    const struct ck_facts *facts = ck_save_facts(r->save);
+    int rc;
+
+    if (!json_is_string(json_object_get(r->op->request, "file")))
+        return 0;
+    ck_work_begin(r->op->daemon->store);
+    rc = pn_set(r->op->daemon->conf.store, &facts->guest, facts->seq, PN_FILE, true, err);
+    ck_work_end(r->op->daemon->store);
+    return rc;
+}
+
 static int settle_and_publish(struct run *r, struct flic_err *err)
 {
     const char *config = json_string_value(json_object_get(r->op->request, "config"));
@@ -175,6 +191,8 @@ static int settle_and_publish(struct run *r, struct flic_err *err)
         rc = r->shots ? sn_settle(r->shots, &r->disks, err) : fd_disks_settle(config, &r->disks, err);
     if (!rc && !r->disks)
         rc = flic_err_set(err, FLIC_E_INTERNAL, "save '%s': out of memory", r->info.name);
+    if (!rc)
+        rc = pin_file(r, err);
     if (!rc)
         rc = ck_save_publish(r->save, r->disks, strlen(r->disks), err);
     if (!rc && r->shots)
@@ -282,6 +300,8 @@ void fd_run_save(struct fd_op *op)
         fd_protect_result(op->daemon, &r.info.uuid, rc, &r.figures, &err);
     finish(&r, rc, &err);
     free(r.disks);
-    if (!rc)
+    if (!rc) {
         fd_keeper_poke(op->daemon);
+        fd_upkeep_published(op->daemon);
+    }
 }

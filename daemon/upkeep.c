@@ -3,8 +3,10 @@
 #include "daemon/upkeep.h"
 
 #include "common/log.h"
+#include "daemon/checkpoint/collect.h"
 #include "daemon/checkpoint/gc.h"
 #include "daemon/cond.h"
+#include "daemon/retain.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -16,7 +18,7 @@ struct fd_upkeep {
     pthread_mutex_t lock;
     pthread_cond_t poked;
     atomic_bool closing;
-    bool gc_due;                /* under lock */
+    bool gc_due, rules_due;     /* under lock */
     time_t gc_at;               /* not before; CLOCK_MONOTONIC; the thread's own */
 };
 
@@ -80,13 +82,13 @@ static int run_gc(struct fd_upkeep *u, const struct ck_gc_params *params, struct
     return rc;
 }
 
-static bool take_gc_due(struct fd_upkeep *u)
+static bool take_due(struct fd_upkeep *u, bool *flag)
 {
     bool due;
 
     (void)pthread_mutex_lock(&u->lock);
-    due = u->gc_due;
-    u->gc_due = false;
+    due = *flag;
+    *flag = false;
     (void)pthread_mutex_unlock(&u->lock);
     return due;
 }
@@ -100,7 +102,7 @@ static void gc_when_idle(struct fd_upkeep *u)
     struct flic_err err = { 0 };
     int rc;
 
-    if (!u->daemon->store || strcmp(conf->gc, "idle") || must_rest(u) || now().tv_sec < u->gc_at || !take_gc_due(u))
+    if (!u->daemon->store || strcmp(conf->gc, "idle") || must_rest(u) || now().tv_sec < u->gc_at || !take_due(u, &u->gc_due))
         return;
     rc = run_gc(u, &params, &f, &err);
     u->gc_at = now().tv_sec + (rc == FLIC_E_CANCELLED ? 1 : conf->gc_interval_s);
@@ -114,17 +116,47 @@ json_t *fd_gc(struct fd_daemon *daemon, json_t *request)
                                    .dry_run = json_is_true(json_object_get(request, "dry_run")), .cancelled = closing,
                                    .arg = daemon->upkeep };
     struct flic_err err = { 0 };
+    struct fd_retained retained;
     struct ck_gc_figures f;
     json_t *answer;
+    int rc;
 
     if (!daemon->upkeep)
         return fd_answer_error(FLIC_E_INTERNAL, "flicd is starting: ask again");
-    if (run_gc(daemon->upkeep, &params, &f, &err))
-        return fd_answer_error(err.code, err.text);
-    answer = gc_figures(&f);
-    (void)json_object_set_new(answer, "ok", json_true());
-    (void)json_object_set_new(answer, "dry_run", json_boolean(params.dry_run));
+    rc = fd_retain(daemon, params.dry_run, &retained, &err);
+    if (params.dry_run) {
+        params.without = retained.names;
+        params.n_without = retained.n;
+    }
+    if (!rc)
+        rc = run_gc(daemon->upkeep, &params, &f, &err);
+    answer = rc ? fd_answer_error(err.code, err.text) : gc_figures(&f);
+    if (!rc) {
+        (void)json_object_set_new(answer, "ok", json_true());
+        (void)json_object_set_new(answer, "dry_run", json_boolean(params.dry_run));
+    }
+    (void)json_object_set(answer, "forgotten", retained.forgotten);
+    fd_retained_fini(&retained);
     return answer;
+}
+
+/* ---- retention ---- */
+
+static void apply_rules(struct fd_upkeep *u)
+{
+    struct fd_retained retained;
+    struct flic_err err = { 0 };
+    uint64_t freed;
+    int rc;
+
+    if (!u->daemon->store || !take_due(u, &u->rules_due))
+        return;
+    rc = fd_retain(u->daemon, false, &retained, &err);
+    if (!rc && retained.n)
+        rc = ck_collect(u->daemon->store, NULL, 0, false, &freed, &err);
+    if (rc)
+        flic_warn("what the rules no longer keep is still there: %s", err.text);
+    fd_retained_fini(&retained);
 }
 
 /* ---- the thread ---- */
@@ -135,6 +167,7 @@ static void *keep_up(void *arg)
     struct timespec t;
 
     while (!closing(u)) {
+        apply_rules(u);
         gc_when_idle(u);
         (void)pthread_mutex_lock(&u->lock);
         t = now();
@@ -155,7 +188,7 @@ int fd_upkeep_start(struct fd_daemon *daemon, struct flic_err *err)
     if (!u)
         return flic_err_set(err, -ENOMEM, "start the upkeep of the store: out of memory");
     u->daemon = daemon;
-    u->gc_due = true;           /* what an earlier flicd did not get to */
+    u->gc_due = u->rules_due = true;    /* what an earlier flicd did not get to */
     u->gc_at = now().tv_sec + daemon->conf.gc_interval_s;
     (void)pthread_mutex_init(&u->lock, NULL);
     fd_cond_init(&u->poked);
@@ -193,13 +226,24 @@ void fd_upkeep_stop(struct fd_daemon *daemon)
     daemon->upkeep = NULL;
 }
 
-void fd_upkeep_forgot(struct fd_daemon *daemon)
+static void poke(struct fd_daemon *daemon, bool rules)
 {
     struct fd_upkeep *u = daemon->upkeep;
 
     if (!u)
         return;
     (void)pthread_mutex_lock(&u->lock);
-    u->gc_due = true;
+    *(rules ? &u->rules_due : &u->gc_due) = true;
+    (void)pthread_cond_signal(&u->poked);
     (void)pthread_mutex_unlock(&u->lock);
+}
+
+void fd_upkeep_forgot(struct fd_daemon *daemon)
+{
+    poke(daemon, false);
+}
+
+void fd_upkeep_published(struct fd_daemon *daemon)
+{
+    poke(daemon, true);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Copyright (C) 2026 The FLIC authors */
 /*
- * upkeep - what keeps the store small and whole: giving space back, by itself and when asked.
+ * upkeep - what keeps the store small and whole: giving space back and dropping what the rules no longer keep, by itself and when asked.
  *
  * One thread, beside the keeper, which must look after guests every second. By itself it works only while no operation is under
  * way, paced, and steps back as soon as one begins.
@@ -16,8 +16,9 @@ int fd_upkeep_start(struct fd_daemon *daemon, struct flic_err *err);
 void fd_upkeep_close(struct fd_daemon *daemon);
 void fd_upkeep_stop(struct fd_daemon *daemon);
 
-/* Something was forgotten: there may be space to give back. Any thread. */
+/* Something was forgotten: there may be space to give back; or published: the rules may drop another. Any thread. */
 void fd_upkeep_forgot(struct fd_daemon *daemon);
+void fd_upkeep_published(struct fd_daemon *daemon);
 
 /* Questions; each in a thread of its own. */
 json_t *fd_gc(struct fd_daemon *daemon, json_t *request);

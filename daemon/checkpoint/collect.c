@@ -47,14 +47,14 @@ static int remove_unused(struct ck_store *store, uint64_t since, const struct pk
     return rc ? rc : sync_rc;
 }
 
-int ck_collect(struct ck_store *store, const struct nv_name *without, bool dry_run, uint64_t *ret_freed_bytes,
+int ck_collect(struct ck_store *store, const struct nv_name *without, size_t n_without, bool dry_run, uint64_t *ret_freed_bytes,
                struct flic_err *err)
 {
     uint64_t since = pk_moment(ck_packs(store));
     struct pk_use *uses = NULL;
     struct marks m = { 0 };
     size_t n = 0;
-    int rc = ck_reach_all(store, without, &m, err);
+    int rc = ck_reach_all(store, without, n_without, &m, err);
 
     *ret_freed_bytes = 0;
     if (!rc)

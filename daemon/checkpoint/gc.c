@@ -97,7 +97,7 @@ static int look(struct job *job, struct flic_err *err)
     int rc;
 
     job->since = pk_moment(ck_packs(job->store));
-    rc = ck_reach_all(job->store, NULL, &job->marks, err);
+    rc = ck_reach_all(job->store, job->params->without, job->params->n_without, &job->marks, err);
     if (!rc)
         rc = pk_survey(ck_packs(job->store), job->since, marks_claim, &job->marks, &uses, &n, err);
     if (rc)

@@ -92,7 +92,15 @@ static int reach_tombstone(enum pk_kind kind, const struct flic_id *id, const vo
     return kind == PK_TOMBSTONE ? marks_add(arg, id, NULL) : 0;
 }
 
-int ck_reach_all(struct ck_store *store, const struct nv_name *without, struct marks *marks, struct flic_err *err)
+static bool is_among(const struct nv_name *names, size_t n, const struct ix_checkpoint *info)
+{
+    for (size_t i = 0; i < n; i++)
+        if (names[i].seq == info->seq && flic_uuid_equal(&names[i].guest, &info->guest))
+            return true;
+    return false;
+}
+
+int ck_reach_all(struct ck_store *store, const struct nv_name *without, size_t n_without, struct marks *marks, struct flic_err *err)
 {
     struct ck_entry *entries;
     size_t n;
@@ -103,7 +111,7 @@ int ck_reach_all(struct ck_store *store, const struct nv_name *without, struct m
     for (size_t i = 0; !rc && i < n; i++) {
         const struct ix_checkpoint *info = &entries[i].info;
 
-        if (without && info->seq == without->seq && flic_uuid_equal(&info->guest, &without->guest))
+        if (is_among(without, n_without, info))
             continue;
         rc = ck_reach(store, &entries[i], marks, err);
         if (rc && ck_was_forgotten(store, &info->guest, info->seq)) {

@@ -285,7 +285,7 @@ static int forget_claimed(struct ck_store *store, const struct nv_name *name, ui
         return rc;
     if (drop_from_arena(store, name, &why))
         flic_warn("a forgotten checkpoint keeps its NVRAM until flicd starts again: %s", why.text);
-    if (ck_collect(store, NULL, false, ret_freed_bytes, &why))
+    if (ret_freed_bytes && ck_collect(store, NULL, 0, false, ret_freed_bytes, &why))
         flic_warn("nothing was freed on flash: %s", why.text);
     return 0;
 }
@@ -301,8 +301,9 @@ int ck_forget(struct ck_store *store, const struct nv_name *name, bool dry_run, 
     rc = claim(store, name, true, err);
     if (rc)
         return flic_err_wrap(err, rc, "forget %s@%llu", entry.info.name, (unsigned long long)name->seq);
-    *ret_freed_bytes = 0;
-    rc = dry_run ? ck_collect(store, name, true, ret_freed_bytes, err) : forget_claimed(store, name, ret_freed_bytes, err);
+    if (ret_freed_bytes)
+        *ret_freed_bytes = 0;
+    rc = dry_run ? ck_collect(store, name, 1, true, ret_freed_bytes, err) : forget_claimed(store, name, ret_freed_bytes, err);
     ck_unuse(store, name);
     return rc;
 }

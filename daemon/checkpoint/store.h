@@ -84,7 +84,8 @@ void ck_moved_to_flash(struct ck_store *store, const struct nv_name *name, const
 void ck_mirror_packs(struct ck_store *store);       /* those sealed since the last time */
 void ck_cannot_move(struct ck_store *store, const struct nv_name *name);
 void ck_count_restore(struct ck_store *store, const struct nv_name *name);
-/* Durable tombstone first, then the catalog, then frames and packs nobody needs any more. */
+/* Durable tombstone first, then the catalog, then frames and packs nobody needs any more; with ret_freed_bytes NULL the packs are left
+ * to the caller's ck_collect(). */
 int ck_forget(struct ck_store *store, const struct nv_name *name, bool dry_run, uint64_t *ret_freed_bytes,
               struct flic_err *err);
 

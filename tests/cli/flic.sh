@@ -29,7 +29,8 @@ answers='{
   {"id":1,"began_ns":"1780000000000000000","took_us":1000,"verb":"save","domain":"web","seq":6,"code":"FLIC_E_GUEST",
    "message":"the guest did not suspend within 60 s","figures":{}}]}],
 "forget":[{"ok":true,"domain":"web","seq":7,"freed_bytes":3145728}],
-"gc":[{"ok":true,"dry_run":false,"packs":9,"packs_removed":2,"packs_compacted":3,"packs_in_use":1,"packs_damaged":0,"removed_bytes":8388608,
+"pin":[{"ok":true,"domain":"web","seq":7,"pinned":true}],
+"gc":[{"ok":true,"forgotten":[{"domain":"web","uuid":"u","seq":2}],"dry_run":false,"packs":9,"packs_removed":2,"packs_compacted":3,"packs_in_use":1,"packs_damaged":0,"removed_bytes":8388608,
   "flash_bytes":2097152,"freed_bytes":6291456,"took_us":1000}],
 "track":[{"ok":true,"domain":"web","tracked":true,"guest":{"domain":"web","state":"tracking"}}],
 "untrack":[{"ok":true,"domain":"web","tracked":false,"guest":{}}],
@@ -43,7 +44,7 @@ answers='{
 "cancel":[{"ok":true}]}'
 
 it 'without flicd every verb says how to start it, status 8'
-for args in status list 'show web' log 'forget web@1' gc 'track web' 'untrack web' 'wss web' 'protect web' 'unprotect web' hold release 'cancel abcd'; do
+for args in status list 'show web' log 'forget web@1' 'pin web@1' 'unpin web@1' gc 'track web' 'untrack web' 'wss web' 'protect web' 'unprotect web' hold release 'cancel abcd'; do
     # shellcheck disable=SC2086 # words on purpose
     run env FLIC_SOCKET="$work/none" "$flic" $args
     exits 8
@@ -77,7 +78,7 @@ for args in '' 'frobnicate' 'status web' 'list a b' 'forget' 'log --limit=x' 'lo
 done
 
 it 'every verb explains itself'
-for verb in status list show log forget gc track untrack wss protect unprotect hold release cancel; do
+for verb in status list show log forget pin unpin gc track untrack wss protect unprotect hold release cancel; do
     run "$flic" "$verb" --help
     exits 0
     says "Usage: flic $verb"
@@ -232,6 +233,7 @@ was_asked 'r[-1] == {"op": "forget", "domain": "web", "seq": 7, "dry_run": True}
 it 'gc says what it freed, what it wrote for that, and what it left'
 run "$flic" gc
 exits 0
+says 'forgot web@2: no rule keeps it'
 says 'freed 6 MiB: removed 2 packs, rewrote 3, and wrote 2 MiB for it'
 says '1 more packs are needed by running operations'
 was_asked 'r[-1] == {"op": "gc", "dry_run": False}'
@@ -239,6 +241,18 @@ run "$flic" gc --dry-run
 exits 0
 says 'would free about 6 MiB'
 was_asked 'r[-1] == {"op": "gc", "dry_run": True}'
+
+it 'pin needs the number, and asks to pin or to unpin'
+run "$flic" pin web
+exits 2
+complains 'say which checkpoint: web@N'
+run "$flic" pin web@7
+exits 0
+says 'web@7 is pinned'
+was_asked 'r[-1] == {"op": "pin", "domain": "web", "seq": 7, "pinned": True}'
+run "$flic" unpin web@7
+exits 0
+was_asked 'r[-1] == {"op": "pin", "domain": "web", "seq": 7, "pinned": False}'
 
 it 'forget says what it freed'
 run "$flic" forget web@7

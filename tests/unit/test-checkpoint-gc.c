@@ -75,7 +75,7 @@ static void nothing_is_left_over(void)
 {
     struct marks m = { 0 };
 
-    OK(ck_reach_all(store, NULL, &m, &err));
+    OK(ck_reach_all(store, NULL, 0, &m, &err));
     OK(pk_each_pack(ck_packs(store), NULL, find_strays, &m));
     marks_fini(&m);
 }

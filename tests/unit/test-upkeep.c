@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/* What flicd does for its store, by itself and when asked: rules, pins, gc. The engine is the real one, Xen its twin. */
+#include "tests/unit/checkpoint-scene.h"
+
+#include "daemon/pins.h"
+#include "daemon/upkeep.h"
+
+#include <jansson.h>
+#include <unistd.h>
+
+static struct fd_daemon flicd;
+static struct nv_name names[8];
+
+/* main.c's, which is not in the library. */
+int fd_check_ready(const struct fd_daemon *daemon, struct flic_err *why)
+{
+    (void)daemon;
+    (void)why;
+    return 0;
+}
+
+static void set_up(void)
+{
+    scene_begin(16 * MIB);
+    scene_guest(GUEST, "web", 1, GUEST_PAGES);
+    fd_conf_defaults(&flicd.conf);
+    flicd.store = store;
+    (void)snprintf(flicd.conf.store, sizeof(flicd.conf.store), "%s", scene_dir);
+}
+
+static void tear_down(void)
+{
+    fd_upkeep_stop(&flicd);
+    memset(&flicd, 0, sizeof(flicd));
+    scene_end();
+}
+
+/* Each has 300 pages that no other has, and 20 that stay in all that follow. */
+static void save_some(size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        scene_dirty(GUEST, 200, 300, 1000 + 77 * (uint32_t)i);
+        scene_dirty(GUEST, 600 + 20 * i, 20, 99 * (uint32_t)i);
+        names[i] = scene_save(GUEST, NULL, NULL);
+    }
+}
+
+/* Asks and takes the request; the answer is the caller's. */
+static json_t *ask(json_t *request)
+{
+    json_t *answer = fd_question(&flicd, json_string_value(json_object_get(request, "op")), request);
+
+    json_decref(request);
+    ck_assert_ptr_nonnull(answer);
+    return answer;
+}
+
+static void refused(json_t *answer, const char *code, const char *words)
+{
+    ck_assert_str_eq(json_string_value(json_object_get(answer, "code")), code);
+    ck_assert_msg(strstr(json_string_value(json_object_get(answer, "error")), words), "%s", json_string_value(json_object_get(answer, "error")));
+    json_decref(answer);
+}
+
+static json_t *about(const char *op, size_t which)
+{
+    return json_pack("{s:s, s:s, s:I}", "op", op, "domain", "web", "seq", (json_int_t)names[which].seq);
+}
+
+static void pin(size_t which, bool on)
+{
+    json_t *request = about("pin", which), *answer;
+
+    (void)json_object_set_new(request, "pinned", json_boolean(on));
+    answer = ask(request);
+    ck_assert(json_is_true(json_object_get(answer, "ok")));
+    json_decref(answer);
+}
+
+static json_t *gc(bool dry_run)
+{
+    json_t *answer = ask(json_pack("{s:s, s:b}", "op", "gc", "dry_run", (int)dry_run));
+
+    ck_assert_msg(json_is_true(json_object_get(answer, "ok")), "%s", json_string_value(json_object_get(answer, "error")));
+    return answer;
+}
+
+static bool await_count(size_t n)
+{
+    for (int i = 0; i < 1000 && scene_count() != n; i++)
+        (void)usleep(10000);
+    return scene_count() == n;
+}
+
+START_TEST(a_pinned_checkpoint_is_not_forgotten_until_it_is_unpinned)
+{
+    json_t *answer;
+
+    save_some(1);
+    pin(0, true);
+    refused(ask(about("forget", 0)), "FLIC_E_REFUSED", "web@1 is pinned: say 'flic unpin web@1' first");
+    answer = ask(json_pack("{s:s}", "op", "list"));
+    ck_assert(json_is_true(json_object_get(json_array_get(json_object_get(answer, "checkpoints"), 0), "pinned")));
+    json_decref(answer);
+    pin(0, false);
+    answer = ask(about("forget", 0));
+    ck_assert(json_is_true(json_object_get(answer, "ok")));
+    json_decref(answer);
+    ck_assert_uint_eq(scene_count(), 0);
+}
+END_TEST
+
+START_TEST(after_a_publish_the_rules_drop_what_they_do_not_keep)
+{
+    save_some(5);
+    flicd.conf.keep_last = 2;
+    pin(0, true);
+    OK(pn_set(scene_dir, &names[1].guest, names[1].seq, PN_FILE, true, &err));
+    OK(fd_upkeep_start(&flicd, &err));
+    ck_assert(await_count(4));
+    ck_assert(scene_offers(&names[0]) && scene_offers(&names[1]) && !scene_offers(&names[2]) && scene_offers(&names[3]) &&
+              scene_offers(&names[4]));
+    names[5] = scene_save(GUEST, NULL, NULL);
+    fd_upkeep_published(&flicd);
+    ck_assert(await_count(4));
+    ck_assert(!scene_offers(&names[3]) && scene_offers(&names[5]));
+}
+END_TEST
+
+START_TEST(pins_that_cannot_be_read_keep_everything)
+{
+    char path[128];
+    FILE *f;
+
+    save_some(3);
+    (void)snprintf(path, sizeof(path), "%s/pinned.json", scene_dir);
+    f = fopen(path, "w");
+    ck_assert(f && fputs("{", f) >= 0 && !fclose(f));
+    flicd.conf.keep_last = 1;
+    OK(fd_upkeep_start(&flicd, &err));
+    refused(ask(json_pack("{s:s}", "op", "gc")), "FLIC_E_DAMAGED", "pinned.json");
+    refused(ask(about("forget", 0)), "FLIC_E_DAMAGED", "what is pinned is not known");
+    ck_assert_uint_eq(scene_count(), 3);
+}
+END_TEST
+
+START_TEST(gc_asked_for_drops_by_the_rules_and_a_dry_run_says_what_and_how_much)
+{
+    uint64_t before, would;
+    json_t *answer;
+
+    save_some(5);
+    OK(fd_upkeep_start(&flicd, &err));
+    (void)usleep(50000);            /* the rules are applied once at its start: there are none yet */
+    flicd.conf.keep_last = 2;
+    before = scene_flash_bytes();
+    answer = gc(true);
+    ck_assert_uint_eq(json_array_size(json_object_get(answer, "forgotten")), 3);
+    would = (uint64_t)json_integer_value(json_object_get(answer, "freed_bytes"));
+    ck_assert_uint_gt(would, 60 * PAGE);
+    json_decref(answer);
+    ck_assert_uint_eq(scene_count(), 5);
+    ck_assert_uint_eq(scene_flash_bytes(), before);
+    answer = gc(false);
+    ck_assert_uint_eq(json_array_size(json_object_get(answer, "forgotten")), 3);
+    json_decref(answer);
+    ck_assert_uint_eq(scene_count(), 2);
+    ck_assert_uint_ge(before - scene_flash_bytes() + 2 * PAGE, would / 2);
+    ck_assert_uint_le(before - scene_flash_bytes(), would * 2);
+}
+END_TEST
+
+START_TEST(a_quota_counts_pages_once_and_drops_the_oldest)
+{
+    save_some(5);
+    flicd.conf.guest_quota_mib = GUEST_PAGES * 4 / 1024;        /* the newest and a little more: 6 MiB */
+    OK(fd_upkeep_start(&flicd, &err));
+    for (int i = 0; i < 1000 && scene_count() == 5; i++)
+        (void)usleep(10000);
+    ck_assert_uint_lt(scene_count(), 5);
+    ck_assert_uint_ge(scene_count(), 2);            /* what they share is counted once */
+    ck_assert(scene_offers(&names[4]) && !scene_offers(&names[0]));
+}
+END_TEST
+
+START_TEST(gc_runs_by_itself_when_something_was_forgotten_and_nothing_else_goes_on)
+{
+    struct pk_stats stats;
+    json_t *answer;
+
+    save_some(6);
+    flicd.conf.gc_interval_s = 1;
+    atomic_store(&flicd.running, 1);
+    OK(fd_upkeep_start(&flicd, &err));
+    for (size_t i = 0; i < 5; i++) {
+        answer = ask(about("forget", i));
+        ck_assert(json_is_true(json_object_get(answer, "ok")));
+        json_decref(answer);
+    }
+    pk_get_stats(ck_packs(store), &stats);
+    (void)usleep(1500000);
+    {
+        struct pk_stats later;
+
+        pk_get_stats(ck_packs(store), &later);
+        ck_assert_uint_eq(later.bytes, stats.bytes);        /* an operation is under way */
+    }
+    atomic_store(&flicd.running, 0);
+    for (int i = 0; i < 1000; i++) {
+        struct pk_stats later;
+
+        pk_get_stats(ck_packs(store), &later);
+        if (later.bytes < stats.bytes)
+            return;
+        (void)usleep(10000);
+    }
+    ck_abort_msg("nothing was given back");
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("upkeep");
+    TCase *t = tcase_create("upkeep");
+
+    tcase_set_timeout(t, 60);
+    tcase_add_checked_fixture(t, set_up, tear_down);
+    tcase_add_test(t, a_pinned_checkpoint_is_not_forgotten_until_it_is_unpinned);
+    tcase_add_test(t, after_a_publish_the_rules_drop_what_they_do_not_keep);
+    tcase_add_test(t, pins_that_cannot_be_read_keep_everything);
+    tcase_add_test(t, gc_asked_for_drops_by_the_rules_and_a_dry_run_says_what_and_how_much);
+    tcase_add_test(t, a_quota_counts_pages_once_and_drops_the_oldest);
+    tcase_add_test(t, gc_runs_by_itself_when_something_was_forgotten_and_nothing_else_goes_on);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    return scene_run(suite());
+}

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_FLIC = 0x100, KEY_TIMEOUT, KEY_DOWNTIME, KEY_JSON, KEY_SOCKET };
+enum { KEY_FLIC = 0x100, KEY_TIMEOUT, KEY_DOWNTIME, KEY_DISKS, KEY_JSON, KEY_SOCKET };
 
 struct migrate_request {
     struct progress progress;   /* first: it is libflicxl's `user` */
@@ -29,6 +29,7 @@ static const struct argp_option options[] = {
     { "flic", KEY_FLIC, NULL, 0, "Migrate through FLIC (else this is the stock xl migrate)", 0 },
     { NULL, 's', "COMMAND", 0, "What reaches the host, instead of ssh: it gets the host and a command behind it", 0 },
     { "max-downtime", KEY_DOWNTIME, "MS", 0, "How long the rest of the memory may take in the pause (10 to 3600000)", 0 },
+    { "disks", KEY_DISKS, "WAY", 0, "Of a guest with disks: copy takes them along, shared says that the host reaches the same ones", 0 },
     { "timeout", KEY_TIMEOUT, "S", 0, "Give up after S seconds (1 to 86400); the guest runs on here", 0 },
     { "quiet", 'q', NULL, 0, "No progress and no summary", 0 },
     { "json", KEY_JSON, NULL, 0, "Print the figures as one JSON object instead of the summary", 0 },
@@ -61,6 +62,11 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case 'h': argp_state_help(state, state->out_stream, ARGP_HELP_STD_HELP); return 0;
     case KEY_JSON: req->json = true; return 0;
     case KEY_SOCKET: req->params.socket = arg; return 0;
+    case KEY_DISKS:
+        if (strcmp(arg, "copy") && strcmp(arg, "shared"))
+            argp_error(state, "--disks takes copy or shared, not '%s'", arg);
+        req->params.disks = arg;
+        return 0;
     case KEY_DOWNTIME:
         if (!parse_downtime(arg, &req->params.max_downtime_ms))
             argp_error(state, "--max-downtime takes whole milliseconds from 10 to 3600000, not '%s'", arg);
@@ -106,6 +112,10 @@ static void print_summary(const struct migrate_request *req, const struct flicxl
     (void)printf("migrated %s to %s: downtime %s, %s sent for %s of memory, %s was there already\n", req->domain, req->host,
                  human_us(member_u64(figures, "downtime_us"), down), human_bytes(member_u64(figures, "sent_bytes"), sent),
                  human_bytes(member_u64(figures, "ram_pages") * 4096, ram), human_bytes(member_u64(figures, "there_pages") * 4096, there));
+    if (member_u64(figures, "disk_bytes"))
+        (void)printf("disks: %s sent for %s, %s was there already, %s in the pause\n", human_bytes(member_u64(figures, "disk_wire_bytes"), sent),
+                     human_bytes(member_u64(figures, "disk_bytes"), ram), human_bytes(member_u64(figures, "disk_there_bytes"), there),
+                     human_bytes(member_u64(figures, "disk_last_bytes"), down));
     json_decref(figures);
 }
 

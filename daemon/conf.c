@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum type { INT, PATH, TEXT, NAMES };
+enum type { INT, PATH, TEXT, NAMES, FOLDERS };
 
 struct key {
     const char *name;
@@ -53,6 +53,8 @@ static const struct key keys[] = {
     INT_KEY(track_kib_per_s, 16, 1 << 21, 8192),
     INT_KEY(track_cpu_percent, 1, 100, 25),
     TEXT_KEY(disk_snapshot_hook, PATH, "", NULL),
+    TEXT_KEY(disk_folders, FOLDERS, "", NULL),
+    TEXT_KEY(shared_disk_folders, FOLDERS, "", NULL),
     INT_KEY(migrate_rounds_max, 1, 1000, 30),
     INT_KEY(migrate_downtime_ms, 10, 3600000, 1000),
     TEXT_KEY(owner_group, TEXT, "", NULL),
@@ -121,17 +123,20 @@ static int set_text(const struct key *key, config_setting_t *s, struct fd_conf *
     return 0;
 }
 
-/* ["web", "db"] becomes "\nweb\ndb\n": a name has no newline. */
+/* ["web", "db"] becomes "\nweb\ndb\n": a name has no newline. So does one text where folders are wanted. */
 static int set_names(const struct key *key, config_setting_t *s, struct fd_conf *conf, const char *where, struct flic_err *err)
 {
     char *at = (char *)conf + key->offset;
     size_t used = (size_t)snprintf(at, key->size, "\n");
+    bool one = config_setting_type(s) == CONFIG_TYPE_STRING;
 
-    for (int i = 0; i < config_setting_length(s); i++) {
-        const char *name = config_setting_get_string_elem(s, i);
+    for (int i = 0; i < (one ? 1 : config_setting_length(s)); i++) {
+        const char *name = one ? config_setting_get_string(s) : config_setting_get_string_elem(s, i);
 
         if (!name || !name[0] || strchr(name, '\n'))
             return flic_err_set(err, FLIC_E_CONFIG, "%s: %s takes a list of names in quotes", where, key->name);
+        if (key->type == FOLDERS && name[0] != '/')
+            return flic_err_set(err, FLIC_E_CONFIG, "%s: %s takes absolute paths, not '%s'", where, key->name, name);
         if (used + strlen(name) + 1 >= key->size)
             return flic_err_set(err, FLIC_E_CONFIG, "%s: %s has more names than fit: %zu bytes in all", where, key->name, key->size);
         used += (size_t)snprintf(at + used, key->size - used, "%s\n", name);
@@ -143,6 +148,8 @@ static int set_one(config_setting_t *s, const char *path, struct fd_conf *conf, 
 {
     const char *name = config_setting_name(s), *file = config_setting_source_file(s);   /* NULL: not an included one */
     const struct key *key = key_named(name);
+    const char *text = config_setting_get_string(s);    /* NULL: it is none */
+    bool list = config_setting_is_list(s) || config_setting_is_array(s);
     char where[PATH_MAX + 32];
 
     (void)snprintf(where, sizeof(where), "%s:%u", file ? file : path, config_setting_source_line(s));
@@ -150,7 +157,7 @@ static int set_one(config_setting_t *s, const char *path, struct fd_conf *conf, 
         return flic_err_set(err, FLIC_E_CONFIG, "%s: unknown key '%s' (see flicd.conf(5))", where, name ? name : "");
     if (key->type == INT)
         return set_int(key, s, conf, where, err);
-    if (key->type == NAMES && (config_setting_is_list(s) || config_setting_is_array(s)))
+    if ((list && (key->type == NAMES || key->type == FOLDERS)) || (key->type == FOLDERS && text && *text))
         return set_names(key, s, conf, where, err);
     return set_text(key, s, conf, where, err);
 }

@@ -18,6 +18,7 @@ struct fd_conf {
     char log_level[8];
     char disk_snapshot_hook[PATH_MAX];
     char owner_group[256];      /* "": none */
+    char disk_folders[2048], shared_disk_folders[2048];     /* "", or "\nPATH\nPATH\n" */
     int nvram_size_mib;
     int workers;
     int migrate_rounds_max, migrate_downtime_ms;

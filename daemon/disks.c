@@ -188,16 +188,32 @@ static int settle_into(const struct fd_disk *disk, void *list, struct flic_err *
     return fd_disks_settle_one(disk, list, err);
 }
 
-int fd_disks_settle(const char *config, char **ret_list, struct flic_err *err)
+static int list_shared(const struct fd_disk *disk, void *list, struct flic_err *err)
+{
+    return json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:b}", "vdev", disk->vdev, "path", disk->path, "writable", disk->writable, "shared", 1))
+           ? flic_err_set(err, -ENOMEM, "list the disks: out of memory") : 0;
+}
+
+static int make_list(const char *config, fd_disk_fn *add, char **ret_list, struct flic_err *err)
 {
     json_t *list = json_array();
-    int rc = fd_disks_each(config, settle_into, list, err);
+    int rc = fd_disks_each(config, add, list, err);
 
     *ret_list = rc ? NULL : json_dumps(list, JSON_COMPACT);
     json_decref(list);
     if (!rc && !*ret_list)
         rc = flic_err_set(err, -ENOMEM, "list the disks: out of memory");
     return rc;
+}
+
+int fd_disks_settle(const char *config, char **ret_list, struct flic_err *err)
+{
+    return make_list(config, settle_into, ret_list, err);
+}
+
+int fd_disks_list_shared(const char *config, char **ret_list, struct flic_err *err)
+{
+    return make_list(config, list_shared, ret_list, err);
 }
 
 /* ---- checking ---- */
@@ -214,6 +230,9 @@ static int check_one(json_t *d, struct flic_err *err)
     const char *at = snapshot ? snapshot : path;
     struct stat st;
 
+    if (path && vdev && json_is_true(json_object_get(d, "shared")))
+        return flic_err_set(err, FLIC_E_DISK, "disk %s: '%s' is shared with another phone, where the guest has run on with it: the checkpoint's memory "
+                            "does not belong to it any more: restore with --ram-only if you know better", vdev, path);
     if (path && vdev && json_string_value(json_object_get(d, "hook")))
         return 0;       /* the hook answers for it, when it is asked to put it in place */
     if (!path || !vdev || !ctime_ns)

@@ -6,6 +6,7 @@
  * A disk kept in a file is identified by device, inode, size and change time after a flush. A block device has no such mark: without
  * a snapshot it cannot be identified, and is refused. The list travels with the checkpoint as JSON text:
  *   [{"vdev":"xvda","path":"/guests/a.img","writable":true,"inode":131,"size":268435456,"ctime_ns":"17…"}]
+ * An entry with "shared" is a disk that the guest took along to, or has in common with, another phone (leave.h): it is never as it was.
  * An entry with "hook" is a snapshot of that name which disk_snapshot_hook made. An entry with "snapshot" (snapshot.h) names that file beside, and inode, size and change time are the snapshot's.
  */
 #ifndef FLIC_DAEMON_DISKS_H
@@ -36,6 +37,9 @@ int fd_disks_can_share(const char *config, struct flic_err *err);
 /* With the guest suspended: waits for its backends' writes (at most 5 s), flushes every disk down to the medium and
  * identifies it. gives *ret_list. */
 int fd_disks_settle(const char *config, char **ret_list, struct flic_err *err);
+
+/* The list of disks that another phone writes to as well. */
+int fd_disks_list_shared(const char *config, char **ret_list, struct flic_err *err);
 
 /* The same for one disk, appended to a JSON array; its entry alone, of a file whose state is `st`; and only the wait. */
 int fd_disks_settle_one(const struct fd_disk *disk, struct json_t *list, struct flic_err *err);

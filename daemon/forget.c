@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The FLIC authors */
 /* forget - a checkpoint given up, or pinned so that it is not, with what was kept of its guest's disks; and what is put in order about disks at start. */
 #include "common/log.h"
+#include "daemon/arrive.h"
 #include "daemon/daemon.h"
 #include "daemon/find.h"
 #include "daemon/pins.h"
@@ -122,6 +123,7 @@ void fd_tidy_disks(struct fd_daemon *daemon)
     struct sn_where where = fd_where(daemon);
     struct flic_err err = { 0 };
 
+    ar_tidy(daemon);
     if (sw_settle(&where, &err))
         return;         /* said already; what those names mean is not settled, so nothing is removed */
     if (sn_sweep(&where, fate_of, daemon, &err))

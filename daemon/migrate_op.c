@@ -11,7 +11,7 @@
  */
 #include "common/log.h"
 #include "daemon/checkpoint/save.h"
-#include "daemon/disks.h"
+#include "daemon/leave.h"
 #include "daemon/migrate/send.h"
 #include "daemon/moves.h"
 #include "daemon/op.h"
@@ -19,6 +19,7 @@
 #include "daemon/upkeep.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define TUNNEL_TIMEOUT_S 300    /* somebody may be typing a password */
@@ -34,6 +35,8 @@ struct run {
     struct mw_wire *wire;
     struct ms_sender *sender;
     struct ck_save *save;
+    struct lv_disks *disks;
+    char *disk_list;            /* of the checkpoint */
     struct ck_base *base;       /* of a guest tracked ahead: to be given back */
     struct tk_status tracked;
     uint64_t suspended_us, began_pause_us, pause_us;
@@ -85,8 +88,9 @@ static int send_last(void *arg, struct flic_err *err)
     struct run *r = arg;
     size_t len;
     const void *state = ck_save_state(r->save, &len);
+    int rc = lv_last(r->disks, err);
 
-    return ms_last(r->sender, state, len, r->suspended_us, err);
+    return rc ? rc : ms_last(r->sender, state, len, r->suspended_us, err);
 }
 
 /* ---- steps ---- */
@@ -123,13 +127,6 @@ static int open_domain(struct run *r, struct flic_err *err)
     return flic_uuid_draw(&r->move.migration) ? flic_err_errno(err, "draw an id") : 0;
 }
 
-static int see_disk(const struct fd_disk *disk, void *arg, struct flic_err *err)
-{
-    (void)arg;
-    return flic_err_set(err, FLIC_E_DISK, "its disk %s ('%s') is on this phone: guests with disks cannot be migrated yet; save it, and copy the disk",
-                        disk->vdev, disk->path);
-}
-
 static int begin_save(struct run *r, struct flic_err *err)
 {
     const struct fd_conf *conf = &r->op->daemon->conf;
@@ -138,7 +135,7 @@ static int begin_save(struct run *r, struct flic_err *err)
         .live_stop_pages = (uint64_t)conf->live_stop_pages, .threads = fd_cpus(), .suspend = suspend, .captured = send_last,
         .dirtied = dirtied, .cancelled = cancelled, .progress = progress, .arg = r,
     };
-    int rc = fd_disks_each(r->config, see_disk, NULL, err);
+    int rc = lv_new(text_of(r, "disks"), r->config, &r->disks, err);
 
     if (rc)
         return flic_err_wrap(err, rc, "migrate '%s'", r->info.name);
@@ -146,14 +143,38 @@ static int begin_save(struct run *r, struct flic_err *err)
     return ck_save_new(r->op->daemon->store, &params, &r->save, err);
 }
 
+static struct sn_name checkpoint_of(const struct run *r)
+{
+    return (struct sn_name){ .guest = r->info.uuid, .seq = ck_save_facts(r->save)->seq };
+}
+
+/* After the checkpoint has its number, which the snapshots are named after. */
+static int prepare_disks(struct run *r, struct flic_err *err)
+{
+    struct sn_where where = fd_where(r->op->daemon);
+    struct sn_name name = checkpoint_of(r);
+    int rc;
+
+    ck_work_begin(r->op->daemon->store);        /* it writes flash, and another guest's pause may be on */
+    rc = lv_prepare(r->disks, &where, &name, err);
+    ck_work_end(r->op->daemon->store);
+    return rc ? flic_err_wrap(err, rc, "migrate '%s'", r->info.name) : 0;
+}
+
+static unsigned max_downtime_ms(const struct run *r)
+{
+    json_int_t downtime = json_integer_value(json_object_get(r->op->request, "max_downtime_ms"));
+
+    return downtime > 0 && downtime < 86400000 ? (unsigned)downtime : (unsigned)r->op->daemon->conf.migrate_downtime_ms;
+}
+
 static int offer(struct run *r, struct flic_err *err)
 {
     const struct fd_conf *conf = &r->op->daemon->conf;
-    json_int_t downtime = json_integer_value(json_object_get(r->op->request, "max_downtime_ms"));
     struct ms_params params = {
-        .dom = r->dom, .migration = &r->move.migration, .config = r->config, .disks = "[]", .owner_group = conf->owner_group,
-        .max_downtime_ms = downtime > 0 && downtime < 86400000 ? (unsigned)downtime : (unsigned)conf->migrate_downtime_ms,
-        .rounds_max = (unsigned)conf->migrate_rounds_max, .cool_ms = COOL_MS, .progress = progress, .arg = r,
+        .dom = r->dom, .migration = &r->move.migration, .config = r->config, .disks = lv_offer(r->disks), .owner_group = conf->owner_group,
+        .max_downtime_ms = max_downtime_ms(r), .rounds_max = (unsigned)conf->migrate_rounds_max, .cool_ms = COOL_MS, .progress = progress,
+        .arg = r,
     };
     struct fd_op *op = r->op;
     int rc = fd_op_wait(op, FD_WAIT_TUNNEL, TUNNEL_TIMEOUT_S, err);
@@ -168,10 +189,17 @@ static int offer(struct run *r, struct flic_err *err)
 
 static int live(struct run *r, struct flic_err *err)
 {
-    int rc = ck_save_rounds(r->save, err);
+    struct lv_link link = { .wire = r->wire, .max_downtime_ms = max_downtime_ms(r), .progress = progress, .arg = r };
+    int rc;
 
+    link.key = ms_key(r->sender, &link.peer_has);
+    rc = lv_send(r->disks, &link, err);     /* its memory is tracked after that */
+    if (!rc)
+        rc = ck_save_rounds(r->save, err);
     if (!rc)
         rc = ms_live(r->sender, r->save, err);
+    if (!rc)
+        rc = lv_again(r->disks, err);
     if (!rc)
         rc = ck_save_settle(r->save, err);
     return rc ? rc : ms_once_more(r->sender, r->save, err);
@@ -197,8 +225,9 @@ static int hand_over(struct run *r, struct flic_err *err)
     if (rc)
         return rc;
     /* From here on the memory of a suspended domain may be all there is of it: a power cut must not take it. */
-    rc = ck_save_publish(r->save, "[]", 2, err);
+    rc = ck_save_publish(r->save, r->disk_list, strlen(r->disk_list), err);
     if (!rc) {
+        lv_keep(r->disks);
         r->handing = true;
         rc = ms_hand_over(r->sender, &sent, err);
         if (!rc || sent)
@@ -212,9 +241,11 @@ static int hand_over(struct run *r, struct flic_err *err)
 /* The guest is the peer's. */
 static void note_gone(struct run *r)
 {
+    struct sn_name name = checkpoint_of(r);
     struct flic_err err = { 0 };
 
     r->gone = true;
+    lv_remove(r->op->daemon, &name);    /* first: who finds "gone" does not do it again */
     r->move.state = MV_GONE;
     if (mv_write(r->op->daemon, &r->move, &err))
         flic_warn("'%s' went to %s, which could not be noted: %s; it is asked again", r->info.name, r->peer, err.text);
@@ -226,6 +257,8 @@ static int all_steps(struct run *r, struct flic_err *err)
 
     if (!rc)
         rc = begin_save(r, err);
+    if (!rc)
+        rc = prepare_disks(r, err);
     if (!rc)
         rc = mv_mark(r->dom, "flic/operation", &r->move.migration, err);
     if (rc)
@@ -243,7 +276,9 @@ static int all_steps(struct run *r, struct flic_err *err)
     if (rc)
         return rc;
     answer_helper(r);
-    rc = ms_await(r->sender, err);
+    rc = lv_settle(r->disks, &r->disk_list, err);
+    if (!rc)
+        rc = ms_await(r->sender, err);
     if (!rc)
         rc = fd_op_wait(r->op, FD_WAIT_FINISH, 0, err);
     if (!rc)
@@ -271,6 +306,8 @@ static json_t *figures_of(const struct run *r)
     json_t *o = json_object();
 
     fd_add_figures(o, rows, sizeof(rows) / sizeof(rows[0]));
+    if (r->disks)
+        lv_add_figures(r->disks, o);
     (void)json_object_set_new(o, "peer", json_string(r->peer));
     return o;
 }
@@ -321,6 +358,8 @@ void fd_run_migrate(struct fd_op *op)
     end_parts(&r, rc, &err);
     flx_close(r.dom);
     finish(&r, rc, &err);
+    lv_free(r.disks);
+    free(r.disk_list);
     if (!rc) {
         fd_keeper_poke(op->daemon);
         fd_upkeep_published(op->daemon);

@@ -88,14 +88,14 @@ static json_t *recovery_status(const struct fd_daemon *d)
 }
 
 /* As in flicd.conf(5): a word, or a list of names. */
-static json_t *track_status(const char *track)
+static json_t *names_status(const char *text)
 {
     json_t *names;
 
-    if (track[0] != '\n')
-        return json_string(track);
+    if (text[0] != '\n')
+        return json_string(text);
     names = json_array();
-    for (const char *at = track + 1, *end; (end = strchr(at, '\n')); at = end + 1)
+    for (const char *at = text + 1, *end; (end = strchr(at, '\n')); at = end + 1)
         (void)json_array_append_new(names, json_stringn(at, (size_t)(end - at)));
     return names;
 }
@@ -108,7 +108,7 @@ static json_t *conf_status(const struct fd_conf *c)
                      c->workers, "live_rounds_max", c->live_rounds_max, "live_stop_pages", c->live_stop_pages,
                      "suspend_timeout_s", c->suspend_timeout_s, "destage", c->destage, "destage_delay_ms",
                      c->destage_delay_ms, "disk_snapshot_hook", c->disk_snapshot_hook, "log_level", c->log_level, "track",
-                     track_status(c->track), "track_epoch_min_ms", c->track_epoch_min_ms, "track_epoch_max_ms",
+                     names_status(c->track), "track_epoch_min_ms", c->track_epoch_min_ms, "track_epoch_max_ms",
                      c->track_epoch_max_ms, "track_clean_epochs", c->track_clean_epochs, "track_kib_per_s", c->track_kib_per_s,
                      "track_cpu_percent", c->track_cpu_percent, "migrate_rounds_max", c->migrate_rounds_max, "migrate_downtime_ms",
                      c->migrate_downtime_ms);       /* owner_group is a secret */
@@ -117,6 +117,8 @@ static json_t *conf_status(const struct fd_conf *c)
     (void)json_object_update_new(o, json_pack("{s:i, s:i, s:i, s:i, s:i}", "keep_last", c->keep_last, "keep_hourly", c->keep_hourly,
                                               "keep_daily", c->keep_daily, "guest_quota_mib", c->guest_quota_mib, "total_quota_mib",
                                               c->total_quota_mib));
+    (void)json_object_update_new(o, json_pack("{s:o, s:o}", "disk_folders", names_status(c->disk_folders), "shared_disk_folders",
+                                              names_status(c->shared_disk_folders)));
     return o;
 }
 

@@ -9,7 +9,7 @@
  * Until "running" is written a failure leaves nothing but pages in the store; the sender's guest goes on there.
  */
 #include "common/log.h"
-#include "daemon/disks.h"
+#include "daemon/arrive.h"
 #include "daemon/find.h"
 #include "daemon/migrate/receive.h"
 #include "daemon/moves.h"
@@ -33,9 +33,12 @@ struct run {
     struct nv_name base_name;
     bool base_in_use, base_loaded;
     struct flx_dom *dom;
+    struct ar_disks *disks;
+    char *disk_list;
     struct mv_move move;
     bool ours;
     struct ck_arrival *earlier; /* what came of this guest before the connection was lost, last time */
+    struct ar_kept *earlier_disks;
     uint64_t seq;
     char name[256];
     struct mr_figures figures;
@@ -68,12 +71,6 @@ static int check_alive(const struct mh_offer *offer, struct flic_err *err)
     return flic_err_set(err, FLIC_E_REFUSED, "the name '%s' is taken here, by domain %u: rename that one first", offer->name, alive.domid);
 }
 
-static int see_disk(const struct fd_disk *disk, void *arg, struct flic_err *err)
-{
-    (void)arg;
-    return flic_err_set(err, FLIC_E_DISK, "its disk %s ('%s') is not here", disk->vdev, disk->path);
-}
-
 /* What libxl will make must be the guest that was looked at. */
 static int check_config(const struct mh_offer *offer, struct flic_err *err)
 {
@@ -104,7 +101,7 @@ static int check_offer(struct run *r, struct flic_err *err)
     if (!rc)
         rc = check_config(offer, err);
     if (!rc)
-        rc = fd_disks_each(offer->config, see_disk, NULL, err);
+        rc = ar_new(r->op->daemon, offer, &r->disks, err);
     return rc;
 }
 
@@ -174,7 +171,7 @@ static int know_others(struct run *r, struct flic_err *err)
 #define KEPT_S 3600             /* its pages are kept from collections so long */
 
 static pthread_mutex_t kept_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct kept { struct ck_arrival *arrival; struct flic_uuid guest; time_t since; } kept[KEPT_MAX];
+static struct kept { struct ck_arrival *arrival; struct ar_kept *disks; struct flic_uuid guest; time_t since; } kept[KEPT_MAX];
 
 static time_t now_s(void)
 {
@@ -184,7 +181,7 @@ static time_t now_s(void)
     return t.tv_sec;
 }
 
-static struct ck_arrival *take_kept(const struct flic_uuid *guest)
+static struct ck_arrival *take_kept(const struct flic_uuid *guest, struct ar_kept **ret_disks)
 {
     struct ck_arrival *found = NULL;
 
@@ -193,48 +190,75 @@ static struct ck_arrival *take_kept(const struct flic_uuid *guest)
         if (!kept[i].arrival || !flic_uuid_equal(&kept[i].guest, guest))
             continue;
         found = kept[i].arrival;
-        kept[i].arrival = NULL;
+        *ret_disks = kept[i].disks;
+        kept[i] = (struct kept){ 0 };
     }
     (void)pthread_mutex_unlock(&kept_lock);
     return found;
 }
 
-static void keep(const struct flic_uuid *guest, struct ck_arrival *arrival)
+static void keep(const struct flic_uuid *guest, struct ck_arrival *arrival, struct ar_kept *disks)
 {
-    struct ck_arrival *gives_way;
+    struct kept gives_way;
     size_t at = 0;
 
     (void)pthread_mutex_lock(&kept_lock);
     for (size_t i = 0; i < KEPT_MAX; i++)
         if (!kept[i].arrival || (kept[at].arrival && kept[i].since < kept[at].since))
             at = i;
-    gives_way = kept[at].arrival;
-    kept[at] = (struct kept){ arrival, *guest, now_s() };
+    gives_way = kept[at];
+    kept[at] = (struct kept){ arrival, disks, *guest, now_s() };
     (void)pthread_mutex_unlock(&kept_lock);
-    ck_arrival_free(gives_way);
+    ck_arrival_free(gives_way.arrival);
+    ar_kept_free(gives_way.disks);
 }
 
 void fd_receive_forget(bool all)
 {
     for (size_t i = 0; i < KEPT_MAX; i++) {
-        struct ck_arrival *old = NULL;
+        struct kept old = { 0 };
 
         (void)pthread_mutex_lock(&kept_lock);
         if (kept[i].arrival && (all || now_s() - kept[i].since > KEPT_S)) {
-            old = kept[i].arrival;
-            kept[i].arrival = NULL;
+            old = kept[i];
+            kept[i] = (struct kept){ 0 };
         }
         (void)pthread_mutex_unlock(&kept_lock);
-        ck_arrival_free(old);
+        ck_arrival_free(old.arrival);
+        ar_kept_free(old.disks);
     }
 }
 
 /* ---- steps ---- */
 
+static int on_disk(void *arg, const struct mw_message *m, struct flic_err *err)
+{
+    struct run *r = arg;
+    uint64_t done, total;
+    int rc = ar_message(r->disks, m, err);
+
+    ar_progress(r->disks, &done, &total);
+    progress(r, "disk", done, total);
+    return rc;
+}
+
+/* After the checkpoint has its number, and before libxl looks for the files. */
+static int place_disks(struct run *r, struct flic_err *err)
+{
+    int rc;
+
+    ck_work_begin(r->op->daemon->store);        /* it writes flash, and another guest's pause may be on */
+    rc = ar_place(r->disks, mr_facts(r->receiver)->seq, r->earlier_disks, err);
+    ck_work_end(r->op->daemon->store);
+    ar_kept_free(r->earlier_disks);
+    r->earlier_disks = NULL;
+    return rc ? rc : ar_begin(r->disks, r->wire, mr_key(r->receiver), err);
+}
+
 static int hear(struct run *r, struct flic_err *err)
 {
     struct fd_op *op = r->op;
-    struct mr_params params = { .store = op->daemon->store, .progress = progress, .arg = r };
+    struct mr_params params = { .store = op->daemon->store, .progress = progress, .disk = on_disk, .arg = r };
     int rc = fd_op_wait(op, FD_WAIT_TUNNEL, TUNNEL_TIMEOUT_S, err);
 
     if (rc)
@@ -249,7 +273,7 @@ static int hear(struct run *r, struct flic_err *err)
     if (rc)
         return rc;
     find_base(r);
-    r->earlier = take_kept(&r->move.guest);
+    r->earlier = take_kept(&r->move.guest, &r->earlier_disks);
     rc = know_others(r, err);
     if (!rc)
         rc = mr_begin(r->receiver, op->daemon->host.arch, r->base_loaded ? &r->base : NULL, r->earlier, err);
@@ -257,7 +281,7 @@ static int hear(struct run *r, struct flic_err *err)
         ck_arrival_free(r->earlier);
         r->earlier = NULL;
     }
-    return rc;
+    return rc ? rc : place_disks(r, err);
 }
 
 static int say_offered(struct run *r, struct flic_err *err)
@@ -306,7 +330,7 @@ static int fill(struct run *r, struct flic_err *err)
     fd_op_describe(r->op, domid, r->name);
     rc = mv_mark(r->dom, "flic/restoring", &r->move.migration, err);
     if (!rc)
-        rc = mr_accept(r->receiver, err);
+        rc = mr_accept(r->receiver, ar_has(r->disks), err);
     if (!rc)
         rc = mr_take(r->receiver, r->dom, err);
     if (!rc)
@@ -337,7 +361,7 @@ static int take_over(struct run *r, struct flic_err *err)
     struct nv_name name = { .guest = r->move.guest, .seq = r->seq };
     enum mv_state state;
     uint64_t freed;
-    int rc = mr_publish(r->receiver, "[]", 2, err);
+    int rc = mr_publish(r->receiver, r->disk_list, strlen(r->disk_list), err);
 
     if (rc)
         return rc;
@@ -349,6 +373,8 @@ static int take_over(struct run *r, struct flic_err *err)
         return rc;
     }
     r->ours = true;
+    if (ar_commit(r->disks, err))
+        flic_error("the disks of '%s', which is here: %s; the next start of flicd sees to it", r->name, err->text);
     if (flx_unpause(r->dom, err))       /* the keeper tries again */
         flic_error("'%s' is here and could not be let run: %s", r->name, err->text);
     else
@@ -375,6 +401,8 @@ static int all_steps(struct run *r, struct flic_err *err)
     if (!rc)
         rc = fill(r, err);
     if (!rc)
+        rc = ar_settle(r->disks, &r->disk_list, err);
+    if (!rc)
         rc = fd_op_wait(r->op, FD_WAIT_FINISH, 0, err);
     if (!rc)
         rc = mr_ready(r->receiver, err);
@@ -396,6 +424,8 @@ static json_t *figures_of(const struct run *r)
     json_t *o = json_object();
 
     fd_add_figures(o, rows, sizeof(rows) / sizeof(rows[0]));
+    if (r->disks)
+        ar_add_figures(r->disks, o);
     return o;
 }
 
@@ -408,10 +438,13 @@ static void end_parts(struct run *r, int rc, const struct flic_err *err)
     if (rc && !r->ours && r->receiver) {
         struct ck_arrival *arrived = mr_keep(r->receiver);
 
-        if (arrived)
-            keep(&r->move.guest, arrived);
+        if (arrived)    /* on a full disk its files are better gone */
+            keep(&r->move.guest, arrived, r->disks && rc != FLIC_E_NOSPACE ? ar_keep(r->disks) : NULL);
     }
     ck_arrival_free(r->earlier);
+    ar_kept_free(r->earlier_disks);
+    if (r->disks)
+        ar_undo(r->disks);
     mr_free(r->receiver);
     if (r->wire) {
         mw_get_counts(r->wire, &r->counts);
@@ -441,6 +474,8 @@ void fd_run_receive(struct fd_op *op)
     end_parts(&r, rc, &err);
     flx_close(r.dom);
     finish(&r, rc, &err);
+    ar_free(r.disks);
+    free(r.disk_list);
     if (!rc) {
         fd_keeper_poke(op->daemon);
         fd_upkeep_published(op->daemon);

@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "daemon/cond.h"
 #include "daemon/find.h"
+#include "daemon/leave.h"
 #include "daemon/op.h"
 
 #include <errno.h>
@@ -69,9 +70,11 @@ int mv_settle(struct fd_daemon *daemon, const struct mv_move *move, bool is_ther
         return found;
     waits = found && here.run == FLX_SUSPENDED && is_marked(here.domid, "flic/operation", move);
     if (is_there) {
+        struct sn_name left = { .guest = move->guest, .seq = move->seq };
         struct mv_move gone = *move;
 
         gone.state = MV_GONE;
+        lv_remove(daemon, &left);
         rc = move->state == MV_GONE ? 0 : mv_write(daemon, &gone, err);
         return rc || !waits || !fd_destroy_domain(here.domid)
                ? rc : flic_err_set(err, FLIC_E_XEN, "domain %u went to the peer and could not be destroyed here: run 'xl destroy %u'", here.domid,

@@ -62,13 +62,13 @@ static struct hk_disk hook_of(const struct sn_set *set, const struct shot *shot)
 
 /* ---- names ---- */
 
-static void base_name(const struct sn_where *where, const struct sn_name *name, char out[NAME_ROOM])
+void sn_file_name(const struct sn_where *where, const struct sn_name *name, size_t i, char *out, size_t room)
 {
     char store[FLIC_UUID_TEXT], guest[FLIC_UUID_TEXT];
 
     flic_uuid_text(&where->store, store);
     flic_uuid_text(&name->guest, guest);
-    (void)snprintf(out, NAME_ROOM, "%s.%s.%" PRIu64, store, guest, name->seq);
+    (void)snprintf(out, room, "%s.%s.%" PRIu64 ".d%zu", store, guest, name->seq, i);
 }
 
 /* Whether a file's name is of this store: which checkpoint, and what stands behind it ("d0", "d0.new", "d0.swap-131"). */
@@ -235,11 +235,23 @@ static int make_file(struct shot *shot, const char *folder, struct flic_err *err
     return rc;
 }
 
+int sn_folder_beside(const struct sn_where *where, const char *path, char folder[PATH_MAX], struct flic_err *err)
+{
+    char *slash;
+    int rc;
+
+    if (snprintf(folder, PATH_MAX, "%s", path) >= PATH_MAX || !(slash = strrchr(folder, '/')) ||
+        (size_t)(slash - folder) + sizeof("/" SN_FOLDER) > PATH_MAX)
+        return flic_err_set(err, -ENAMETOOLONG, "'%s': path too long", path);
+    strcpy(slash, "/" SN_FOLDER);
+    rc = note_folder(where, folder, err);
+    return rc ? rc : open_folder(folder, true, err);
+}
+
 static int open_shot(struct sn_set *set, struct shot *shot, struct flic_err *err)
 {
-    char folder[PATH_MAX], *slash;
+    char folder[PATH_MAX];
     struct stat st;
-    int rc;
 
     shot->disk_fd = open(shot->path, O_RDONLY | O_CLOEXEC);
     if (shot->disk_fd < 0 || fstat(shot->disk_fd, &st))
@@ -247,15 +259,7 @@ static int open_shot(struct sn_set *set, struct shot *shot, struct flic_err *err
     if (!S_ISREG(st.st_mode))
         return flic_err_set(err, FLIC_E_DISK, "disk %s: '%s' is not a file and cannot be kept as it is now: keep the disk in a file on "
                             "xfs or btrfs, set disk_snapshot_hook, or use --ram-only and answer for the disk yourself", shot->vdev, shot->path);
-    memcpy(folder, shot->path, sizeof(folder));
-    slash = strrchr(folder, '/');
-    if (!slash || (size_t)(slash - folder) + sizeof("/" SN_FOLDER) > sizeof(folder))
-        return flic_err_set(err, -ENAMETOOLONG, "disk %s: '%s': path too long", shot->vdev, shot->path);
-    strcpy(slash, "/" SN_FOLDER);
-    rc = note_folder(&set->where, folder, err);
-    if (rc)
-        return rc;
-    shot->folder_fd = open_folder(folder, true, err);
+    shot->folder_fd = sn_folder_beside(&set->where, shot->path, folder, err);
     if (shot->folder_fd < 0)
         return shot->folder_fd;
     shot->stat_fd = ck_device_open(folder);
@@ -322,7 +326,6 @@ static int add_shot(const struct fd_disk *disk, void *arg, struct flic_err *err)
 {
     struct sn_set *set = arg;
     struct shot *shot = &set->shots[set->n];
-    char base[NAME_ROOM];
     int rc;
 
     if (!disk->writable)
@@ -333,8 +336,7 @@ static int add_shot(const struct fd_disk *disk, void *arg, struct flic_err *err)
     if (set->n == DISKS_MAX)
         return flic_err_set(err, FLIC_E_DISK, "more than %d disks cannot be kept at one moment", DISKS_MAX);
     *shot = (struct shot){ .disk_fd = -1, .fd = -1, .folder_fd = -1, .stat_fd = -1 };
-    base_name(&set->where, &set->name, base);
-    (void)snprintf(shot->name, sizeof(shot->name), "%s.d%zu", base, set->n);
+    sn_file_name(&set->where, &set->name, set->n, shot->name, sizeof(shot->name));
     set->n++;
     (void)snprintf(shot->vdev, sizeof(shot->vdev), "%s", disk->vdev);
     if (!realpath(disk->path, shot->path))      /* the folder beside the file itself, not beside a link to it */
@@ -440,17 +442,30 @@ static int settle_hook_shot(const struct sn_set *set, const struct shot *shot, j
     return rc;
 }
 
+void sn_born(int fd, const char *path, char ret_text[SN_BORN])
+{
+    struct statx st;
+
+    ret_text[0] = '\0';
+    if (!statx(fd, path, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_BTIME, &st) && st.stx_mask & STATX_BTIME)
+        (void)snprintf(ret_text, SN_BORN, "%" PRId64, (int64_t)st.stx_btime.tv_sec * 1000000000 + st.stx_btime.tv_nsec);
+}
+
 static int settle_shot(const struct sn_set *set, size_t i, json_t *list, struct flic_err *err)
 {
     const struct shot *shot = &set->shots[i];
     struct fd_disk as = { .vdev = shot->vdev, .path = shot->path, .writable = true };
+    char born[SN_BORN];
     struct stat disk, st;
     json_t *entry;
 
     if (fchmod(shot->fd, 0400) || fsync(shot->fd) || fsync(shot->folder_fd) || fstat(shot->fd, &st) || fstat(shot->disk_fd, &disk))
         return flic_err_errno(err, "make the snapshot '%s' durable", shot->file);
+    sn_born(shot->disk_fd, "", born);
     entry = fd_disks_identity(&as, &st);
-    if (!entry || json_object_set_new(entry, "snapshot", json_string(shot->file)) ||
+    if (!entry || json_object_set_new(entry, "disk_born_ns", json_string(born)) ||
+        json_object_set_new(entry, "snapshot", json_string(shot->file)) ||
+        json_object_set_new(entry, "disk_inode", json_integer((json_int_t)disk.st_ino)) ||
         json_object_set_new(entry, "mode", json_integer(disk.st_mode & 07777)) ||
         json_object_set_new(entry, "uid", json_integer(disk.st_uid)) ||
         json_object_set_new(entry, "gid", json_integer(disk.st_gid)) || json_array_append(list, entry)) {
@@ -505,6 +520,16 @@ void sn_free(struct sn_set *set)
     }
     free(set->config);
     free(set);
+}
+
+bool sn_get_shot(const struct sn_set *set, size_t i, struct sn_shot *ret)
+{
+    const struct shot *shot = &set->shots[i];
+
+    if (i >= set->n || shot->by_hook)
+        return false;
+    *ret = (struct sn_shot){ shot->vdev, shot->path, shot->disk_fd, shot->fd, shot->folder_fd };
+    return true;
 }
 
 const struct sn_figures *sn_get_figures(const struct sn_set *set)

@@ -20,6 +20,7 @@
 
 #include <limits.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/err.h"
@@ -63,5 +64,19 @@ int sn_sweep(const struct sn_where *where, enum sn_fate (*fate)(const struct sn_
 /* "/guests/.flic/STORE.GUEST.SEQ.d0" -> *ret_ino when the name ends in ".swap-INO"; 0 otherwise. */
 uint64_t sn_swap_inode(const char *name);
 int sn_clone(int to, int from, const char *vdev, const char *path, struct flic_err *err);
+
+/* ---- for disks that travel (leave.h, arrive.h) ---- */
+
+/* The i-th disk of a set, in the order of the configuration's writable ones; descriptors are borrowed. False: there are no more. Not for a hook's. */
+struct sn_shot { const char *vdev, *path; int disk_fd, snapshot_fd, folder_fd; };
+bool sn_get_shot(const struct sn_set *set, size_t i, struct sn_shot *ret_shot);
+/* When a file was made, as text, "" where its file system does not say: with the inode this tells it from any that comes after it. `path` may be
+ * "" for the descriptor itself, and is not followed. */
+#define SN_BORN 32
+void sn_born(int fd, const char *path, char ret_text[SN_BORN]);
+/* The hidden folder beside `path`, listed in the store and open: the descriptor, or an error. */
+int sn_folder_beside(const struct sn_where *where, const char *path, char ret_folder[PATH_MAX], struct flic_err *err);
+/* The name of a checkpoint's i-th snapshot in it. */
+void sn_file_name(const struct sn_where *where, const struct sn_name *name, size_t i, char *out, size_t room);
 
 #endif

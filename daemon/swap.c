@@ -275,9 +275,32 @@ static int exchange_all(const struct sn_where *where, json_t *swaps, struct flic
     return rc;
 }
 
-int sw_begin(const struct sn_where *where, const struct flic_uuid *guest, const char *list, struct flic_err *err)
+/* After a failure nothing of it is left. */
+static int place(const struct sn_where *where, const struct flic_uuid *guest, json_t *swaps, int rc, struct flic_err *err)
 {
     struct flic_err why = { 0 };
+
+    if (!rc)
+        rc = write_plan(where, guest, swaps, false, err);
+    if (!rc)
+        rc = exchange_all(where, swaps, err);
+    if (rc && (put_all_back(where, swaps, &why) || cross_out(where, guest, &why)))
+        flic_error("after a failure: %s; the next start of flicd puts the disks back", why.text);
+    return rc;
+}
+
+int sw_place(const struct sn_where *where, const struct flic_uuid *guest, json_t *swaps, struct flic_err *err)
+{
+    int rc = sw_undo(where, guest, err);
+
+    if (!rc)
+        return place(where, guest, swaps, 0, err);
+    (void)put_all_back(where, swaps, NULL);     /* what is written down stays: it is another restore's */
+    return rc;
+}
+
+int sw_begin(const struct sn_where *where, const struct flic_uuid *guest, const char *list, struct flic_err *err)
+{
     json_t *swaps;
     int rc = sw_undo(where, guest, err);
 
@@ -285,14 +308,29 @@ int sw_begin(const struct sn_where *where, const struct flic_uuid *guest, const 
         return rc;
     swaps = json_array();
     rc = swaps ? make_clones(list, swaps, err) : no_memory(err);
-    if (!rc)
-        rc = write_plan(where, guest, swaps, false, err);
-    if (!rc)
-        rc = exchange_all(where, swaps, err);
-    if (rc && (put_all_back(where, swaps, &why) || cross_out(where, guest, &why)))
-        flic_error("after a failed restore: %s; the next start of flicd puts the disks back", why.text);
+    rc = place(where, guest, swaps, rc, err);
     json_decref(swaps);
     return rc;
+}
+
+bool sw_is_of(const struct sn_where *where, const struct sn_name *name)
+{
+    char prefix[256];
+    json_t *swaps = NULL, *entry;
+    bool stays, is = false;
+    size_t i;
+
+    sn_file_name(where, name, 0, prefix, sizeof(prefix));
+    *strrchr(prefix, '.') = '\0';       /* of any disk */
+    if (read_plan(where, &name->guest, &swaps, &stays, NULL))
+        return false;
+    json_array_foreach(swaps, i, entry) {
+        const char *swap = json_string_value(json_object_get(entry, "swap")), *file = swap ? strrchr(swap, '/') : NULL;
+
+        is |= file && !strncmp(file + 1, prefix, strlen(prefix)) && file[1 + strlen(prefix)] == '.';
+    }
+    json_decref(swaps);
+    return is;
 }
 
 /* A hook must be told, and perhaps told again after a power cut: then the plan says that the disks stay. */

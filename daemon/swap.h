@@ -18,6 +18,12 @@
 bool sw_needed(const char *list);
 /* Puts them in place. After a failure all is as it was. A swap of this guest that is still written down is put back first. */
 int sw_begin(const struct sn_where *where, const struct flic_uuid *guest, const char *list, struct flic_err *err);
+/* The same with files that are there already, under names as above, durable: a JSON array of {"disk":PATH,"swap":FILE}. After a failure they
+ * are gone. */
+struct json_t;
+int sw_place(const struct sn_where *where, const struct flic_uuid *guest, struct json_t *swaps, struct flic_err *err);
+/* Whether what is written down of this guest is of that checkpoint's disks. */
+bool sw_is_of(const struct sn_where *where, const struct sn_name *name);
 int sw_commit(const struct sn_where *where, const struct flic_uuid *guest, struct flic_err *err);
 /* Puts the disks back; 0 when nothing is written down. Harmless twice. */
 int sw_undo(const struct sn_where *where, const struct flic_uuid *guest, struct flic_err *err);

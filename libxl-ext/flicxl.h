@@ -81,6 +81,7 @@ typedef int flicxl_attach(void *user, int socket);
 struct flicxl_migrate_params {
     const char *peer;           /* its name, for messages and for flicd, which asks it should its last answer be lost */
     const char *command;        /* what reaches it, as flicd would run it ("ssh -p 2222"); NULL: ssh */
+    const char *disks;          /* "copy": taken along; "shared": the peer reaches them too; NULL: a guest with disks is refused */
     uint32_t max_downtime_ms;   /* 0: as flicd is configured */
     uint32_t timeout_s;
     const char *socket;

@@ -5,7 +5,7 @@
 _xl_flic_options() {
     case $1 in
         save) echo '--flic --timeout --ram-only --quiet --json --socket --help -c -p' ;;
-        migrate) echo '--flic --max-downtime --timeout --quiet --json --socket --help -s' ;;
+        migrate) echo '--flic --disks --max-downtime --timeout --quiet --json --socket --help -s' ;;
         migrate-receive) echo '--flic --settle --socket --help' ;;
         restore) echo '--flic --clone --timeout --ram-only --quiet --json --socket --help -p -F -e' ;;
     esac
@@ -16,6 +16,7 @@ _xl_flic() {
 
     case $prev in
         --socket) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+        --disks) mapfile -t COMPREPLY < <(compgen -W 'copy shared' -- "$cur"); return ;;
         --timeout | --max-downtime | --settle | -s) COMPREPLY=(); return ;;
     esac
     if ((COMP_CWORD == 1)); then

@@ -139,19 +139,24 @@ int mh_get_offer(struct mw_wire *wire, struct mh_offer *ret, struct flic_err *er
 
 /* ---- its answer ---- */
 
-int mh_send_accept(struct mw_wire *wire, bool has, struct flic_err *err)
+int mh_send_accept(struct mw_wire *wire, bool has, uint32_t has_disks, struct flic_err *err)
 {
-    return send_json(wire, MW_ACCEPT, json_pack("{s:b}", "has", (int)has), err);
+    return send_json(wire, MW_ACCEPT, json_pack("{s:b, s:I}", "has", (int)has, "has_disks", (json_int_t)has_disks), err);
 }
 
-int mh_get_accept(struct mw_wire *wire, unsigned silence_s, bool *ret_has, struct flic_err *err)
+int mh_get_accept(struct mw_wire *wire, unsigned silence_s, bool *ret_has, uint32_t *ret_has_disks, struct flic_err *err)
 {
+    json_int_t disks;
     json_t *json;
     int rc = get_json(wire, MW_ACCEPT, silence_s, &json, err);
 
     if (rc)
         return rc;
     *ret_has = json_is_true(json_object_get(json, "has"));
+    disks = json_integer_value(json_object_get(json, "has_disks"));
     json_decref(json);
+    if (disks < 0 || disks > UINT32_MAX)
+        return flic_err_set(err, FLIC_E_PROTOCOL, "the peer's answer to the offer is out of bounds");
+    *ret_has_disks = (uint32_t)disks;
     return 0;
 }

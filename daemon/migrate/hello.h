@@ -14,7 +14,7 @@
 #include "daemon/migrate/digest.h"
 #include "daemon/migrate/wire.h"
 
-#define MH_VERSION 1
+#define MH_VERSION 2
 
 /* Both sides at once, each saying its own; both learn the connection's key. FLIC_E_VERSION names the peer's. */
 int mh_greet(struct mw_wire *wire, bool is_sender, struct md_key *ret_key, struct flic_err *err);
@@ -34,8 +34,9 @@ int mh_send_offer(struct mw_wire *wire, const struct mh_offer *offer, struct fli
 /* Everything within bounds; that it makes sense here is the caller's to see. */
 int mh_get_offer(struct mw_wire *wire, struct mh_offer *ret_offer, struct flic_err *err);
 
-/* `has`: the receiver holds pages that may be some of the guest's, and wants to be asked. */
-int mh_send_accept(struct mw_wire *wire, bool has, struct flic_err *err);
-int mh_get_accept(struct mw_wire *wire, unsigned silence_s, bool *ret_has, struct flic_err *err);
+/* `has`: the receiver holds pages that may be some of the guest's, and wants to be asked; `has_disks`: bit i, an older state of the i-th
+ * disk that is to be copied. */
+int mh_send_accept(struct mw_wire *wire, bool has, uint32_t has_disks, struct flic_err *err);
+int mh_get_accept(struct mw_wire *wire, unsigned silence_s, bool *ret_has, uint32_t *ret_has_disks, struct flic_err *err);
 
 #endif

@@ -135,6 +135,7 @@ void mr_free(struct mr_receiver *r)
     free(r);
 }
 
+const struct md_key *mr_key(const struct mr_receiver *r) { return &r->key; }
 const struct mh_offer *mr_offer(const struct mr_receiver *r) { return &r->offer; }
 const struct ck_facts *mr_facts(const struct mr_receiver *r) { return ck_arrival_facts(r->arrival); }
 
@@ -238,9 +239,9 @@ struct ck_arrival *mr_keep(struct mr_receiver *r)
     return arrival;
 }
 
-int mr_accept(struct mr_receiver *r, struct flic_err *err)
+int mr_accept(struct mr_receiver *r, uint32_t has_disks, struct flic_err *err)
 {
-    return mh_send_accept(r->params.wire, r->has, err);
+    return mh_send_accept(r->params.wire, r->has, has_disks, err);
 }
 
 /* ---- leaves ---- */
@@ -566,6 +567,8 @@ static int on_check(struct mr_receiver *r, const struct mw_message *m, struct fl
 
 static int on_message(struct mr_receiver *r, const struct mw_message *m, struct flic_err *err)
 {
+    if (mw_is_disk(m->type) && r->params.disk)
+        return r->params.disk(r->params.arg, m, err);
     switch (m->type) {
     case MW_LEAF: return on_leaf(r, m, err);
     case MW_PAGES:
@@ -590,6 +593,8 @@ int mr_take(struct mr_receiver *r, struct flx_dom *dom, struct flic_err *err)
         rc = mw_receive(r->params.wire, PATIENCE_S, &m, err);
         if (!rc)
             rc = on_message(r, &m, err);
+        if (mw_is_disk(m.type))
+            continue;       /* who takes it shows it */
         r->params.progress(r->params.arg, r->last ? "last" : "receive", r->n_present * FLIC_PAGE_SIZE, r->offer.pages * FLIC_PAGE_SIZE);
     }
     r->figures.take_us = ck_now_us() - began;

@@ -30,6 +30,7 @@ struct mr_params {
     struct mw_wire *wire;       /* borrowed, as all */
     struct ck_store *store;
     void (*progress)(void *arg, const char *phase, uint64_t done_bytes, uint64_t total_bytes);
+    int (*disk)(void *arg, const struct mw_message *m, struct flic_err *err);   /* sees all MW_DISK_*; NULL: there are none */
     void *arg;
 };
 
@@ -45,6 +46,7 @@ struct mr_receiver;
 int mr_hear(const struct mr_params *params, struct mr_receiver **ret_receiver, struct flic_err *err);
 void mr_free(struct mr_receiver *receiver);     /* accepts NULL */
 
+const struct md_key *mr_key(const struct mr_receiver *receiver);
 const struct mh_offer *mr_offer(const struct mr_receiver *receiver);
 const void *mr_sketch(const struct mr_receiver *receiver, size_t *ret_len);
 /* Whether the peer's owner group is this one. */
@@ -55,7 +57,7 @@ bool mr_is_group(const struct mr_receiver *receiver, const char *group);
 int mr_know(struct mr_receiver *receiver, const struct ck_loaded *other, struct flic_err *err);
 int mr_begin(struct mr_receiver *receiver, const char *arch, const struct ck_loaded *base, const struct ck_arrival *earlier,
              struct flic_err *err);
-int mr_accept(struct mr_receiver *receiver, struct flic_err *err);
+int mr_accept(struct mr_receiver *receiver, uint32_t has_disks, struct flic_err *err);
 const struct ck_facts *mr_facts(const struct mr_receiver *receiver);
 
 /* The domain is borrowed until mr_free(). */

@@ -25,6 +25,7 @@ struct ms_sender {
     struct flx_info info;
     struct md_key key;
     bool peer_has;              /* pages of its own that it may ask with */
+    uint32_t peer_disks;
     struct mp_coder *coder;
 
     uint64_t *unsent;           /* bits over gfn_end: not sent, or written since */
@@ -95,7 +96,7 @@ static int offer(struct ms_sender *s, struct flic_err *err)
     if (!rc)
         rc = send_sketch(s, err);
     if (!rc)
-        rc = mh_get_accept(s->params.wire, READY_S, &s->peer_has, err);
+        rc = mh_get_accept(s->params.wire, READY_S, &s->peer_has, &s->peer_disks, err);
     return rc;
 }
 
@@ -661,6 +662,12 @@ int ms_hand_over(struct ms_sender *s, bool *ret_sent, struct flic_err *err)
     *ret_sent = true;
     rc = mw_send_bytes(s->params.wire, MW_GO, NULL, 0, err);
     return rc ? rc : mw_expect(s->params.wire, MW_RUNNING, 0, &m, err);
+}
+
+const struct md_key *ms_key(const struct ms_sender *s, uint32_t *ret_peer_disks)
+{
+    *ret_peer_disks = s->peer_disks;
+    return &s->key;
 }
 
 void ms_get_figures(const struct ms_sender *s, struct ms_figures *ret_figures)

@@ -30,7 +30,7 @@ struct ms_params {
     struct flx_dom *dom;
     const struct flic_uuid *migration;  /* drawn for this one */
     const char *config;                 /* libxl JSON */
-    const char *disks;                  /* JSON text of disks.h; what the receiver must find */
+    const char *disks;                  /* JSON text of disks.h; arrive.h */
     const char *owner_group;            /* "": none */
     unsigned max_downtime_ms;           /* for the rest of the pages: how long the link may take for them */
     unsigned rounds_max;
@@ -64,6 +64,10 @@ int ms_last(struct ms_sender *sender, const void *state, size_t state_len, uint6
 int ms_await(struct ms_sender *sender, struct flic_err *err);
 /* *ret_sent: whether the message may have reached the peer. Then only it can tell where the guest is, unless 0 is returned. */
 int ms_hand_over(struct ms_sender *sender, bool *ret_sent, struct flic_err *err);
+
+/* For disk_send.h: the connection's key, and of which disks the peer has an older state. */
+struct md_key;
+const struct md_key *ms_key(const struct ms_sender *sender, uint32_t *ret_peer_disks);
 
 void ms_get_figures(const struct ms_sender *sender, struct ms_figures *ret_figures);
 

@@ -41,7 +41,18 @@ enum mw_type {
     MW_GO,              /* sender: it is yours */
     MW_RUNNING,         /* receiver: it is mine */
     MW_ABORT,           /* both: JSON code and reason */
+    MW_DISK_LEAVES = 60,        /* sender: digests of pieces of a disk of which the receiver has an older state */
+    MW_DISK_SAME,       /* receiver: u64, bits of those that it has */
+    MW_DISK_DIGESTS,    /* sender: of one piece's blocks */
+    MW_DISK_NEED,       /* receiver: bitmap of those that are to be sent */
+    MW_DISK_BLOCKS,     /* sender */
+    MW_DISK_ZEROS,      /* sender */
+    MW_DISK_SYNC,       /* sender: u32 round; everything up to here is to be durable */
+    MW_DISK_SYNCED,     /* receiver: u32 round */
+    MW_DISK_END,        /* sender: in the pause; the disks are whole now */
 };
+
+static inline bool mw_is_disk(enum mw_type type) { return type >= MW_DISK_LEAVES && type <= MW_DISK_END; }
 
 struct mw_wire;
 

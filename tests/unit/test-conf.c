@@ -103,6 +103,21 @@ START_TEST(track_is_a_word_or_a_list_of_names)
 }
 END_TEST
 
+START_TEST(disk_folders_are_a_folder_a_list_of_them_or_none_and_nothing_by_default)
+{
+    ck_assert_str_eq(conf.disk_folders, "");
+    ck_assert_int_eq(load("disk_folders = \"/guests\";"), 0);
+    ck_assert_str_eq(conf.disk_folders, "\n/guests\n");
+    ck_assert_int_eq(load("shared_disk_folders = [\"/mnt/a\", \"/dev/vg\"];"), 0);
+    ck_assert_str_eq(conf.shared_disk_folders, "\n/mnt/a\n/dev/vg\n");
+    ck_assert_int_eq(load("disk_folders = \"\";"), 0);
+    ck_assert_str_eq(conf.disk_folders, "");
+    refused("disk_folders = \"guests\";", 1, "absolute paths");
+    refused("disk_folders = [\"/guests\", \"\"];", 1, "list of names");
+    refused("disk_folders = 7;", 1, "text in quotes");
+}
+END_TEST
+
 START_TEST(the_shortest_epoch_is_not_longer_than_the_longest)
 {
     ck_assert_int_eq(load("track_epoch_min_ms = 100;\ntrack_epoch_max_ms = 100;"), 0);
@@ -218,6 +233,7 @@ int main(void)
     tcase_add_loop_test(t, numbers_at_the_ends_of_their_range_are_taken_and_beyond_are_refused_with_the_range, 0,
                         sizeof(ranges) / sizeof(ranges[0]));
     tcase_add_test(t, track_is_a_word_or_a_list_of_names);
+    tcase_add_test(t, disk_folders_are_a_folder_a_list_of_them_or_none_and_nothing_by_default);
     tcase_add_test(t, the_shortest_epoch_is_not_longer_than_the_longest);
     tcase_add_test(t, an_unknown_key_is_named_with_file_and_line);
     tcase_add_test(t, a_value_of_the_wrong_type_is_refused);

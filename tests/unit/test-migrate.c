@@ -140,7 +140,7 @@ static int take(struct trip *t, struct mr_receiver *r, struct flic_err *why)
     rc = flx_open(t->there, &dom, why);
     if (rc)
         return rc;
-    rc = mr_accept(r, why);
+    rc = mr_accept(r, 0, why);
     if (!rc)
         rc = mr_take(r, dom, why);
     if (!rc)

@@ -29,9 +29,11 @@ struct cmd_request {
     bool json, dry_run, watch;
     uint32_t every_ms, keep;    /* protect */
     bool ram_only;
+    const char *peer, *command; /* push, pull: the other phone, and what reaches it (NULL: ssh) */
+    bool backup, quiet;
 };
 
-enum cmd_argument { CMD_NO_ARGUMENT, CMD_MAY_TARGET, CMD_TARGET, CMD_OPERATION };
+enum cmd_argument { CMD_NO_ARGUMENT, CMD_MAY_TARGET, CMD_TARGET, CMD_OPERATION, CMD_TARGET_PEER, CMD_PEER_TARGET };
 
 struct cmd_verb {
     const char *name, *summary;             /* the summary is a clause without a full stop */
@@ -45,7 +47,7 @@ struct cmd_verb {
 
 /* Keys of the verbs' own options. */
 enum cmd_option { CMD_OPTION_SOCKET = 0x100, CMD_OPTION_JSON, CMD_OPTION_DRY_RUN, CMD_OPTION_WATCH, CMD_OPTION_EVERY, CMD_OPTION_KEEP,
-                  CMD_OPTION_RAM_ONLY };
+                  CMD_OPTION_RAM_ONLY, CMD_OPTION_BACKUP };
 
 extern const struct cmd_verb cmd_verbs[];
 extern const size_t cmd_verb_count;
@@ -72,6 +74,14 @@ int cmd_unpin(struct cmd_request *req, json_t **ret_answer, struct flic_err *err
 int cmd_pin_print(const struct cmd_request *req, const json_t *answer);
 int cmd_claim(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
 int cmd_claim_print(const struct cmd_request *req, const json_t *answer);
+int cmd_push(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
+int cmd_push_print(const struct cmd_request *req, const json_t *answer);
+int cmd_pull(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
+int cmd_pull_print(const struct cmd_request *req, const json_t *answer);
+/* Their other ends: stdin and stdout are the peer's. */
+int cmd_send(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
+int cmd_receive(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
+int cmd_say_nothing(const struct cmd_request *req, const json_t *answer);
 int cmd_hold(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
 int cmd_release(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
 int cmd_hold_print(const struct cmd_request *req, const json_t *answer);

@@ -22,16 +22,16 @@ int cmd_claim(struct cmd_request *req, json_t **ret_answer, struct flic_err *err
 
 int cmd_claim_print(const struct cmd_request *req, const json_t *answer)
 {
-    const char *name = member_text(answer, "domain"), *peer = member_text(answer, "peer");
-    bool gone = !strcmp(member_text(answer, "was"), "gone");
+    const char *name = member_text(answer, "domain"), *peer = member_text(answer, "peer"), *was = member_text(answer, "was");
+    bool waits = !strcmp(was, "handing");
 
     (void)req;
     if (json_is_true(json_object_get(answer, "dry_run")))
         (void)printf("%s %s %s: claiming it would risk two of it, should that phone run it again\n", name,
-                     gone ? "went to" : "may have arrived on", peer);
-    else if (gone)
-        (void)printf("%s is this phone's again: 'xl restore --flic %s' brings back its checkpoint %" PRIu64 ", as it left\n", name, name,
-                     member_u64(answer, "seq"));
+                     waits ? "may have arrived on" : !strcmp(was, "copy") ? "is a copy of" : "went to", peer);
+    else if (!waits)
+        (void)printf("%s is this phone's again: 'xl restore --flic %s' brings back its checkpoint %" PRIu64 "%s\n", name, name,
+                     member_u64(answer, "seq"), strcmp(was, "gone") ? "" : ", as it left");
     else
         (void)printf("%s is this phone's again, and goes on if it was waiting\n", name);
     return 0;

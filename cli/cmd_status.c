@@ -86,16 +86,21 @@ int cmd_protection_print(const json_t *protection)
 }
 
 /* A guest that waits for its peer's word is suspended: that must be seen. */
+static const char *where_words(const char *state)
+{
+    return !strcmp(state, "gone") ? "is on" : !strcmp(state, "pushed") ? "was pushed to, and may run on," :
+           !strcmp(state, "copy") ? "is a copy, the guest being that of" : "waits, suspended, for the word of";
+}
+
 static void print_moves(const json_t *moves)
 {
     json_t *move;
     size_t i;
 
     if (json_array_size(moves))
-        (void)printf("migrated\n");
+        (void)printf("elsewhere\n");
     json_array_foreach(moves, i, move)
-        (void)printf("  %s  %s %s\n", member_text(move, "domain"),
-                     strcmp(member_text(move, "state"), "gone") ? "waits, suspended, for the word of" : "is on", member_text(move, "peer"));
+        (void)printf("  %s  %s %s\n", member_text(move, "domain"), where_words(member_text(move, "state")), member_text(move, "peer"));
 }
 
 static int print_operations(const json_t *operations)

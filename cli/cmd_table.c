@@ -30,6 +30,14 @@ static const struct argp_option protect_options[] = {
     { 0 },
 };
 
+static const struct argp_option copy_options[] = {
+    { "backup", CMD_OPTION_BACKUP, NULL, 0, "Only copy it: the guest stays the phone's that it is copied from", 0 },
+    { "ram-only", CMD_OPTION_RAM_ONLY, NULL, 0, "Copy its memory alone, if it has disks: they stay", 0 },
+    { NULL, 's', "COMMAND", 0, "What reaches PEER, instead of ssh: it gets PEER and a command behind it", 0 },
+    { "quiet", 'q', NULL, 0, "No progress and no summary", 0 },
+    { 0 },
+};
+
 const struct cmd_verb cmd_verbs[] = {
     { "status", "what flicd, the hypervisor, NVRAM and flash are doing", "",
       "Shows the state of flicd, of the hypervisor's capabilities, of NVRAM and of the store on flash, and the "
@@ -80,9 +88,24 @@ const struct cmd_verb cmd_verbs[] = {
     { "unprotect", "end that", "DOMAIN",
       "Ends 'flic protect'. The checkpoints it made stay until they are forgotten.",
       CMD_TARGET, NULL, cmd_unprotect, cmd_unprotect_print },
+    { "push", "copy a checkpoint to another phone", "DOMAIN[@N] | FILE PEER",
+      "Copies a checkpoint to the phone PEER, where ssh finds it, without bringing the guest up: what that phone has already is not sent. It gets a number of "
+      "its own there. If the guest is not alive here it may be brought up there from then on, with xl restore, and no longer here. Run "
+      "it again to go on with one that was broken off; Ctrl-C cancels.",
+      CMD_TARGET_PEER, copy_options, cmd_push, cmd_push_print },
+    { "pull", "copy a checkpoint from another phone", "PEER DOMAIN[@N]",
+      "Copies a checkpoint from the phone PEER, where ssh finds it, as 'flic push' there would: if the guest is not alive there it may be brought up here "
+      "from then on.",
+      CMD_PEER_TARGET, copy_options, cmd_pull, cmd_pull_print },
+    { "send", "the other end of pull", "",
+      "Started on the other phone by 'flic pull', through ssh: its input and output are that one's. Not a command for people.",
+      CMD_NO_ARGUMENT, NULL, cmd_send, cmd_say_nothing },
+    { "receive", "the other end of push", "",
+      "Started on the other phone by 'flic push', through ssh: its input and output are that one's. Not a command for people.",
+      CMD_NO_ARGUMENT, NULL, cmd_receive, cmd_say_nothing },
     { "claim", "take back a guest whose other phone is gone for good", "DOMAIN",
-      "Decides that a guest which was migrated from here, or of which it is not known whether it arrived, is this phone's again: one that waits "
-      "suspended goes on, one that is gone can be restored from its checkpoint here. Only its owner can know that the other phone will never "
+      "Decides that a guest which was migrated or pushed from here, or of which it is not known whether it arrived, or which is here as a copy only, is this "
+      "phone's: one that waits suspended goes on, one that is gone can be restored from its checkpoint here. Only its owner can know that the other phone will never "
       "run it again: if it does, there are two of this guest, and both write to what they share.",
       CMD_TARGET, claim_option, cmd_claim, cmd_claim_print },
     { "hold", "stop moving checkpoints from NVRAM to flash", "",

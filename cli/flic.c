@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli/cmd.h"
+#include "common/host.h"
 
 #define OPTIONS_MAX 12
 #define EVERY_MIN_MS 1000ul             /* as flicd has them */
@@ -80,12 +81,28 @@ static error_t parse_keep(struct cmd_request *req, const char *arg, struct argp_
 
 static error_t take_argument(struct cmd_request *req, char *arg, struct argp_state *state)
 {
+    bool two = req->verb->argument == CMD_TARGET_PEER || req->verb->argument == CMD_PEER_TARGET;
+
     if (req->verb->argument == CMD_NO_ARGUMENT)
         argp_error(state, "'%s' is one argument too many: this takes none", arg);
-    else if (req->what)
+    else if (state->arg_num > two)
         argp_error(state, "'%s' is one argument too many", arg);
-    req->what = arg;
+    if (two && (state->arg_num == 0) == (req->verb->argument == CMD_PEER_TARGET))
+        req->peer = arg;
+    else
+        req->what = arg;
     return 0;
+}
+
+static void check_arguments(const struct cmd_request *req, struct argp_state *state)
+{
+    bool may = req->verb->argument == CMD_NO_ARGUMENT || req->verb->argument == CMD_MAY_TARGET;
+    bool two = req->verb->argument == CMD_TARGET_PEER || req->verb->argument == CMD_PEER_TARGET;
+
+    if ((!req->what && !may) || (two && !req->peer))
+        argp_error(state, "an argument is missing: %s", req->verb->arguments);
+    if (two && !flic_is_host(req->peer))
+        argp_error(state, "'%s' is no host name", req->peer);
 }
 
 static error_t parse_verb_option(int key, char *arg, struct argp_state *state)
@@ -103,10 +120,10 @@ static error_t parse_verb_option(int key, char *arg, struct argp_state *state)
     case CMD_OPTION_EVERY: return parse_every(req, arg, state);
     case CMD_OPTION_KEEP: return parse_keep(req, arg, state);
     case ARGP_KEY_ARG: return take_argument(req, arg, state);
-    case ARGP_KEY_END:
-        if (!req->what && (req->verb->argument == CMD_TARGET || req->verb->argument == CMD_OPERATION))
-            argp_error(state, "an argument is missing: %s", req->verb->arguments);
-        return 0;
+    case CMD_OPTION_BACKUP: req->backup = true; return 0;
+    case 's': req->command = arg; return 0;
+    case 'q': req->quiet = true; return 0;
+    case ARGP_KEY_END: check_arguments(req, state); return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
 }
@@ -160,7 +177,7 @@ int cmd_ask(struct cmd_request *req, json_t *question, json_t **ret_answer, stru
 
 static int run_verb(struct cmd_request *req, json_t **ret_answer, struct flic_err *err)
 {
-    bool targets = req->verb->argument == CMD_MAY_TARGET || req->verb->argument == CMD_TARGET;
+    bool targets = req->verb->argument != CMD_NO_ARGUMENT && req->verb->argument != CMD_OPERATION;
     int rc = 0;
 
     if (req->what && targets)

@@ -17,12 +17,12 @@
 
 #define ROOM (256u << 10)
 
-int transport_start(struct transport *t, const char *command, const char *host, int socket)
+int transport_start(struct transport *t, const char *command, const char *host, const char *there, int socket)
 {
     char *line;
     pid_t pid;
 
-    if (asprintf(&line, "exec %s %s xl migrate-receive --flic", command ? command : TRANSPORT_SSH, host) < 0) {
+    if (asprintf(&line, "exec %s %s %s", command ? command : TRANSPORT_SSH, host, there) < 0) {
         (void)close(socket);
         return -ENOMEM;
     }

@@ -101,7 +101,7 @@ static int attach(void *user, int socket)
 {
     struct migrate_request *req = user;
 
-    return transport_start(&req->transport, req->params.command, req->host, socket);
+    return transport_start(&req->transport, req->params.command, req->host, "xl migrate-receive --flic", socket);
 }
 
 static void print_summary(const struct migrate_request *req, const struct flicxl_info *info)

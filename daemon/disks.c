@@ -216,6 +216,30 @@ int fd_disks_list_shared(const char *config, char **ret_list, struct flic_err *e
     return make_list(config, list_shared, ret_list, err);
 }
 
+/* ---- of a copy from another phone ---- */
+
+struct left { json_t *list; const char *where; };
+
+static int leave_behind(const struct fd_disk *disk, void *arg, struct flic_err *err)
+{
+    const struct left *left = arg;
+    json_t *entry = json_pack("{s:s, s:s, s:b, s:s}", "vdev", disk->vdev, "path", disk->path, "writable", disk->writable, "elsewhere", left->where);
+
+    return entry && !json_array_append_new(left->list, entry) ? 0 : flic_err_set(err, FLIC_E_DISK, "disk %s has a name that is not text", disk->vdev);
+}
+
+int fd_disks_leave(const char *config, const char *where, char **ret_list, struct flic_err *err)
+{
+    struct left left = { json_array(), where };
+    int rc = fd_disks_each(config, leave_behind, &left, err);
+
+    *ret_list = rc ? NULL : json_dumps(left.list, JSON_COMPACT);
+    json_decref(left.list);
+    if (!rc && !*ret_list)
+        rc = flic_err_set(err, -ENOMEM, "list the disks: out of memory");
+    return rc;
+}
+
 /* ---- checking ---- */
 
 /* A disk with a snapshot may have moved on: it is the snapshot that must be as it was. */
@@ -233,6 +257,9 @@ static int check_one(json_t *d, struct flic_err *err)
     if (path && vdev && json_is_true(json_object_get(d, "shared")))
         return flic_err_set(err, FLIC_E_DISK, "disk %s: '%s' is shared with another phone, where the guest has run on with it: the checkpoint's memory "
                             "does not belong to it any more: restore with --ram-only if you know better", vdev, path);
+    if (path && vdev && json_string_value(json_object_get(d, "elsewhere")))
+        return flic_err_set(err, FLIC_E_DISK, "disk %s ('%s') stayed on %s when this checkpoint was copied from there: bring the guest up there, or its "
+                            "memory alone with --ram-only", vdev, path, json_string_value(json_object_get(d, "elsewhere")));
     if (path && vdev && json_string_value(json_object_get(d, "hook")))
         return 0;       /* the hook answers for it, when it is asked to put it in place */
     if (!path || !vdev || !ctime_ns)

@@ -7,7 +7,7 @@
  * a snapshot it cannot be identified, and is refused. The list travels with the checkpoint as JSON text:
  *   [{"vdev":"xvda","path":"/guests/a.img","writable":true,"inode":131,"size":268435456,"ctime_ns":"17…"}]
  * An entry with "shared" is a disk that the guest took along to, or has in common with, another phone (leave.h): it is never as it was.
- * An entry with "hook" is a snapshot of that name which disk_snapshot_hook made. An entry with "snapshot" (snapshot.h) names that file beside, and inode, size and change time are the snapshot's.
+ * An entry with "elsewhere" is a disk that stayed on that phone (lease.h). An entry with "hook" is a snapshot of that name which disk_snapshot_hook made. An entry with "snapshot" (snapshot.h) names that file beside, and inode, size and change time are the snapshot's.
  */
 #ifndef FLIC_DAEMON_DISKS_H
 #define FLIC_DAEMON_DISKS_H
@@ -45,6 +45,9 @@ int fd_disks_list_shared(const char *config, char **ret_list, struct flic_err *e
 int fd_disks_settle_one(const struct fd_disk *disk, struct json_t *list, struct flic_err *err);
 struct json_t *fd_disks_identity(const struct fd_disk *disk, const struct stat *st);
 void fd_disks_drain(const struct stat *st);
+
+/* The list of a checkpoint whose disks stayed on the phone `where` that it was copied from: no restore takes others for them. gives *ret_list. */
+int fd_disks_leave(const char *config, const char *where, char **ret_list, struct flic_err *err);
 
 /* Whether the disks are still as listed. FLIC_E_DISK says which is not and what differs. */
 int fd_disks_check(const char *list, struct flic_err *err);

@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The FLIC authors */
 /* flicd - arguments, start, stop. Everything else stands in its own file. */
 #include "common/log.h"
+#include "daemon/kept.h"
 #include "daemon/moves.h"
 #include "daemon/notify.h"
 #include "daemon/op.h"
@@ -96,6 +97,7 @@ static void look_around(struct fd_daemon *daemon)
     flic_info("store '%s': %u checkpoints, %u unfinished packs and %u unpublished captures dropped, %u damaged roots, %lld ms",
               daemon->conf.store, r.checkpoints, r.packs_unfinished, r.unpublished_dropped, r.damaged_roots, (long long)r.took_ms);
     fd_tidy_disks(daemon);
+    fd_kept_load(daemon);
 }
 
 static int serve(struct fd_daemon *daemon, struct flic_err *err)

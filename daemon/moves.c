@@ -19,7 +19,8 @@
 #define FILE_MAX 8192u
 #define KEEP 1000u              /* files; more than that are not kept for what was refused */
 
-static const char *const state_names[] = { [MV_HANDING] = "handing", [MV_GONE] = "gone", [MV_RUNNING] = "running", [MV_REFUSED] = "refused" };
+static const char *const state_names[] = { [MV_HANDING] = "handing", [MV_GONE] = "gone", [MV_RUNNING] = "running", [MV_REFUSED] = "refused",
+                                           [MV_PUSHED] = "pushed", [MV_COPY] = "copy" };
 #define N_STATES (sizeof(state_names) / sizeof(state_names[0]))
 
 /* All files together: a decision reads and writes. */
@@ -173,6 +174,8 @@ int mv_drop(struct fd_daemon *daemon, const struct flic_uuid *migration, struct 
     return rc;
 }
 
+const char *mv_state_name(enum mv_state state) { return state_names[state]; }
+
 int mv_decide(struct fd_daemon *daemon, const struct mv_move *as, enum mv_state *ret_state, struct flic_err *err)
 {
     struct mv_move there = *as, stamped = *as;
@@ -278,7 +281,7 @@ int mv_forget_guest(struct fd_daemon *daemon, const struct flic_uuid *guest, str
     int rc = mv_list(daemon, &moves, &n, NULL, err);
 
     for (size_t i = 0; !rc && i < n; i++) {
-        bool says_gone = moves[i].state == MV_HANDING || moves[i].state == MV_GONE;
+        bool says_gone = MV_ELSEWHERE >> moves[i].state & 1;
 
         /* "running" stays: its sender may not have asked yet. "refused" would be said again. */
         if ((says_gone && flic_uuid_equal(&moves[i].guest, guest)) || (n > KEEP && moves[i].state == MV_REFUSED))

@@ -8,6 +8,8 @@
  *   gone      sender    the peer has it
  *   running   receiver  it is ours; written before it runs
  *   refused   receiver  it will never be ours by this migration: said to a sender who asked
+ *   pushed    sender    of a copy: the peer may bring the guest up
+ *   copy      receiver  of a copy: the peer may, not we (lease.h)
  *
  * Whoever finds "handing" asks the peer (settle) until it answers, and lets the guest go on or destroys it; `flic claim` decides by hand.
  */
@@ -24,7 +26,9 @@
 struct fd_daemon;
 struct flx_info;
 
-enum mv_state { MV_HANDING = 1, MV_GONE, MV_RUNNING, MV_REFUSED };
+enum mv_state { MV_HANDING = 1, MV_GONE, MV_RUNNING, MV_REFUSED, MV_PUSHED, MV_COPY };
+/* For mv_find(): it is not this phone that may bring the guest up. */
+#define MV_ELSEWHERE (1u << MV_HANDING | 1u << MV_GONE | 1u << MV_PUSHED | 1u << MV_COPY)
 
 struct mv_move {
     struct flic_uuid migration, guest;
@@ -37,6 +41,7 @@ struct mv_move {
     uint64_t at_ns;             /* CLOCK_REALTIME */
 };
 
+const char *mv_state_name(enum mv_state state);
 /* Durable when it returns 0. */
 int mv_write(struct fd_daemon *daemon, const struct mv_move *move, struct flic_err *err);
 /* FLIC_E_NOCHECKPOINT when there is none. */

@@ -37,7 +37,7 @@ static int find(struct fd_daemon *daemon, const char *domain, struct mv_move *re
         char uuid[FLIC_UUID_TEXT];
 
         flic_uuid_text(&moves[i].guest, uuid);
-        if ((moves[i].state != MV_HANDING && moves[i].state != MV_GONE) || (strcmp(domain, uuid) && strcmp(domain, moves[i].name)) ||
+        if (!(MV_ELSEWHERE >> moves[i].state & 1) || (strcmp(domain, uuid) && strcmp(domain, moves[i].name)) ||
             (found && moves[i].at_ns < ret->at_ns))
             continue;
         *ret = moves[i];
@@ -45,7 +45,7 @@ static int find(struct fd_daemon *daemon, const char *domain, struct mv_move *re
     }
     free(moves);
     if (!rc && !found)
-        rc = flic_err_set(err, FLIC_E_NODOMAIN, "no guest '%s' went, or may have gone, from here to another phone", domain);
+        rc = flic_err_set(err, FLIC_E_NODOMAIN, "no guest '%s' went, or may have gone, from here to another phone, or is a copy of another's", domain);
     return rc;
 }
 
@@ -73,7 +73,7 @@ json_t *fd_claim(struct fd_daemon *daemon, json_t *request)
         flic_warn("'%s' is claimed back from %s by its owner", move.name, move.peer);
     flic_uuid_text(&move.guest, uuid);
     return json_pack("{s:b, s:s, s:s, s:s, s:s, s:I, s:b}", "ok", 1, "domain", move.name, "uuid", uuid, "peer", move.peer, "was",
-                     move.state == MV_GONE ? "gone" : "handing", "seq", (json_int_t)move.seq, "dry_run", dry_run);
+                     mv_state_name(move.state), "seq", (json_int_t)move.seq, "dry_run", dry_run);
 }
 
 json_t *fd_moves_status(struct fd_daemon *daemon)
@@ -87,13 +87,13 @@ json_t *fd_moves_status(struct fd_daemon *daemon)
     for (size_t i = 0; i < n; i++) {
         char guest[FLIC_UUID_TEXT], migration[FLIC_UUID_TEXT], at[24];
 
-        if (moves[i].state != MV_HANDING && moves[i].state != MV_GONE)
+        if (!(MV_ELSEWHERE >> moves[i].state & 1))
             continue;
         flic_uuid_text(&moves[i].guest, guest);
         flic_uuid_text(&moves[i].migration, migration);
         (void)snprintf(at, sizeof(at), "%llu", (unsigned long long)moves[i].at_ns);
         (void)json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s}", "domain", moves[i].name, "uuid", guest, "peer",
-                                                    moves[i].peer, "state", moves[i].state == MV_GONE ? "gone" : "waiting", "migration",
+                                                    moves[i].peer, "state", moves[i].state == MV_HANDING ? "waiting" : mv_state_name(moves[i].state), "migration",
                                                     migration, "seq", (json_int_t)moves[i].seq, "at_ns", at));
     }
     free(moves);

@@ -84,7 +84,7 @@ int fd_op_claim_guest(struct fd_op *op, const struct flic_uuid *guest, struct fl
         claims[n_claims++].guest = *guest;
     }
     (void)pthread_mutex_unlock(&held_lock);
-    return taken ? flic_err_set(err, FLIC_E_BUSY, "this guest is being restored already: wait for that or cancel it ('flic status')")
+    return taken ? flic_err_set(err, FLIC_E_BUSY, "this guest is being restored, or arrives from a peer, already: wait for that or cancel it ('flic status')")
                  : 0;
 }
 
@@ -166,6 +166,7 @@ static void *run(void *arg)
 {
     static void (*const runs[])(struct fd_op *) = {
         [FD_OP_SAVE] = fd_run_save, [FD_OP_RESTORE] = fd_run_restore, [FD_OP_MIGRATE] = fd_run_migrate, [FD_OP_RECEIVE] = fd_run_receive,
+        [FD_OP_GIVE] = fd_run_give, [FD_OP_GET] = fd_run_get,
     };
     struct fd_op *op = arg;
 
@@ -293,7 +294,7 @@ int fd_op_tunnel(struct fd_op *op, int fd, void *early, size_t n_early, struct f
     int rc = 0;
 
     (void)pthread_mutex_lock(&op->lock);
-    if (op->tunneled || (op->kind != FD_OP_MIGRATE && op->kind != FD_OP_RECEIVE)) {
+    if (op->tunneled || op->kind == FD_OP_SAVE || op->kind == FD_OP_RESTORE) {
         rc = flic_err_set(err, FLIC_E_BUSY, "operation %s takes no tunnel", op->id);
     } else {
         op->tunneled = true;
@@ -463,6 +464,18 @@ void fd_op_hand_over(struct fd_op *op)
     (void)pthread_mutex_lock(&op->lock);
     op->handed_over = true;
     (void)pthread_mutex_unlock(&op->lock);
+}
+
+/* Of a copy the side that was asked by its user has the peer's name. */
+const char *fd_op_kind_name(const struct fd_op *op)
+{
+    static const char *const names[] = {
+        [FD_OP_SAVE] = "save", [FD_OP_RESTORE] = "restore", [FD_OP_MIGRATE] = "migrate", [FD_OP_RECEIVE] = "receive",
+        [FD_OP_GIVE] = "pulled", [FD_OP_GET] = "pushed",
+    };
+    bool asked = json_object_get(op->request, "peer") != NULL;
+
+    return asked && op->kind == FD_OP_GIVE ? "push" : asked && op->kind == FD_OP_GET ? "pull" : names[op->kind];
 }
 
 unsigned fd_cpus(void)

@@ -7,7 +7,7 @@
  * Everything under `lock` is shared; the rest is constant after the start or belongs to the thread named.
  *
  *   owner   the session of libflicxl: opened it, says publish/restored/abort; its closing cancels
- *   tunnel  of a migration: a connection that carries the peer's words from then on
+ *   tunnel  of a migration or a copy: a connection that carries the peer's words from then on
  *   helper  the session of flic-save-helper: joined it; its closing before its answer cancels
  */
 #ifndef FLIC_DAEMON_OP_H
@@ -19,7 +19,7 @@
 
 #define FD_OP_ID 33
 
-enum fd_op_kind { FD_OP_SAVE, FD_OP_RESTORE, FD_OP_MIGRATE, FD_OP_RECEIVE };
+enum fd_op_kind { FD_OP_SAVE, FD_OP_RESTORE, FD_OP_MIGRATE, FD_OP_RECEIVE, FD_OP_GIVE, FD_OP_GET };
 
 struct fd_op {
     struct fd_op *next;             /* loop thread */
@@ -40,7 +40,7 @@ struct fd_op {
     bool helper_gone, helper_answered, owner_gone, aborted, finish;
     bool handed_over;               /* to the owner: what becomes of the guest now is his, as long as he is there */
     int suspend_answer;             /* 0 none, 1 suspended, -1 refused */
-    int tunnel;                     /* migrations: the connection to the peer; -1: not there, or taken. Then what was read of it: */
+    int tunnel;                     /* migrations, copies: the connection to the peer; -1: not there, or taken. Then what was read of it: */
     bool tunneled;
     void *early; size_t n_early;
     uint32_t domid;
@@ -81,8 +81,10 @@ void fd_run_save(struct fd_op *op);
 void fd_run_restore(struct fd_op *op);
 void fd_run_migrate(struct fd_op *op);
 void fd_run_receive(struct fd_op *op);
-/* What arrived of guests whose migration was broken off: the old, or all of it, is not kept any longer. */
-void fd_receive_forget(bool all);
+void fd_run_give(struct fd_op *op);
+void fd_run_get(struct fd_op *op);
+/* "save", "push" ...: as people call it. */
+const char *fd_op_kind_name(const struct fd_op *op);
 /* The suspend of save and migrate: ck_save_params.suspend, whose argument is the operation. */
 int fd_op_suspend(void *op, struct flic_err *err);
 

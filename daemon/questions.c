@@ -124,13 +124,10 @@ static json_t *conf_status(const struct fd_conf *c)
 
 static json_t *one_operation(struct fd_op *op)
 {
-    static const char *const kinds[] = {
-        [FD_OP_SAVE] = "save", [FD_OP_RESTORE] = "restore", [FD_OP_MIGRATE] = "migrate", [FD_OP_RECEIVE] = "receive",
-    };
     json_t *o;
 
     (void)pthread_mutex_lock(&op->lock);
-    o = json_pack("{s:s, s:s, s:s, s:I, s:s, s:I, s:I}", "operation", op->id, "kind", kinds[op->kind], "domain", op->name,
+    o = json_pack("{s:s, s:s, s:s, s:I, s:s, s:I, s:I}", "operation", op->id, "kind", fd_op_kind_name(op), "domain", op->name,
                   "domid", (json_int_t)op->domid, "phase", op->phase, "done_bytes", (json_int_t)op->done, "total_bytes",
                   (json_int_t)op->total);
     (void)pthread_mutex_unlock(&op->lock);

@@ -11,27 +11,24 @@
 #include "common/log.h"
 #include "daemon/arrive.h"
 #include "daemon/find.h"
+#include "daemon/kept.h"
+#include "daemon/lineage.h"
 #include "daemon/migrate/receive.h"
 #include "daemon/moves.h"
 #include "daemon/op.h"
 #include "daemon/upkeep.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define TUNNEL_TIMEOUT_S 30
 #define JOIN_TIMEOUT_S 120
-#define OTHERS_MAX 32u          /* guests of the owner group whose newest checkpoints are looked through */
 
 struct run {
     struct fd_op *op;
     struct mw_wire *wire;
     struct mr_receiver *receiver;
-    struct ck_loaded base;
-    struct nv_name base_name;
-    bool base_in_use, base_loaded;
+    struct fd_lineage lineage;
     struct flx_dom *dom;
     struct ar_disks *disks;
     char *disk_list;
@@ -74,13 +71,8 @@ static int check_alive(const struct mh_offer *offer, struct flic_err *err)
 /* What libxl will make must be the guest that was looked at. */
 static int check_config(const struct mh_offer *offer, struct flic_err *err)
 {
-    json_t *config = json_loads(offer->config, 0, NULL), *info = json_object_get(config, "c_info");
-    const char *uuid = json_string_value(json_object_get(info, "uuid")), *name = json_string_value(json_object_get(info, "name"));
-    struct flic_uuid parsed;
-    bool same = uuid && name && flic_uuid_parse(uuid, &parsed) && flic_uuid_equal(&parsed, &offer->guest) && !strcmp(name, offer->name);
-
-    json_decref(config);
-    return same ? 0 : flic_err_set(err, FLIC_E_PROTOCOL, "the configuration that came with '%s' is of another guest", offer->name);
+    return fd_config_is_of(offer->config, &offer->guest, offer->name)
+           ? 0 : flic_err_set(err, FLIC_E_PROTOCOL, "the configuration that came with '%s' is of another guest", offer->name);
 }
 
 static int check_offer(struct run *r, struct flic_err *err)
@@ -105,128 +97,19 @@ static int check_offer(struct run *r, struct flic_err *err)
     return rc;
 }
 
-/* ---- what is here already ---- */
-
-/* The newest checkpoint of this guest that can be read. None is no error. */
-static void find_base(struct run *r)
+/* Only for a peer that showed that it is of the same owner group, and where there is nothing of the guest itself. */
+static int know_other(void *arg, const struct ck_loaded *other, struct flic_err *err)
 {
-    struct ck_store *store = r->op->daemon->store;
-    char uuid[FLIC_UUID_TEXT];
-    struct ck_entry entry;
-
-    flic_uuid_text(&r->move.guest, uuid);
-    if (ck_find(store, uuid, 0, &entry, NULL))
-        return;
-    r->base_name = (struct nv_name){ .guest = entry.info.guest, .seq = entry.info.seq };
-    r->base_in_use = !ck_use(store, &r->base_name, NULL);
-    r->base_loaded = r->base_in_use && !ck_load(store, &entry, &r->base, NULL);
+    return mr_know(arg, other, err);
 }
 
-static int know_one(struct run *r, const struct ck_entry *entry, struct flic_err *err)
-{
-    struct ck_store *store = r->op->daemon->store;
-    struct nv_name name = { .guest = entry->info.guest, .seq = entry->info.seq };
-    struct ck_loaded loaded;
-    int rc = 0;
-
-    if (ck_use(store, &name, NULL))
-        return 0;
-    if (!ck_load(store, entry, &loaded, NULL)) {
-        rc = mr_know(r->receiver, &loaded, err);
-        ck_unload(store, &loaded);
-    }
-    ck_unuse(store, &name);
-    return rc;
-}
-
-/* The newest of each other guest: only for a peer that showed that it is of the same owner group. */
 static int know_others(struct run *r, struct flic_err *err)
 {
-    struct flic_uuid seen[OTHERS_MAX];
-    struct ck_entry *entries;
-    size_t n, n_seen = 0;
-    int rc;
+    struct fd_daemon *daemon = r->op->daemon;
 
-    if (r->base_loaded || !mr_is_group(r->receiver, r->op->daemon->conf.owner_group))
+    if (r->lineage.loaded || !mr_is_group(r->receiver, daemon->conf.owner_group))
         return 0;
-    rc = ck_list(r->op->daemon->store, &entries, &n, err);
-    for (size_t i = 0; !rc && i < n && n_seen < OTHERS_MAX; i++) {
-        bool again = false;
-
-        for (size_t k = 0; k < n_seen; k++)
-            again |= flic_uuid_equal(&seen[k], &entries[i].info.guest);
-        if (again)
-            continue;
-        seen[n_seen++] = entries[i].info.guest;
-        rc = know_one(r, &entries[i], err);
-    }
-    if (!rc)
-        free(entries);
-    return rc;
-}
-
-/* ---- what was broken off ---- */
-
-#define KEPT_MAX 4u             /* guests; the oldest gives way */
-#define KEPT_S 3600             /* its pages are kept from collections so long */
-
-static pthread_mutex_t kept_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct kept { struct ck_arrival *arrival; struct ar_kept *disks; struct flic_uuid guest; time_t since; } kept[KEPT_MAX];
-
-static time_t now_s(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec;
-}
-
-static struct ck_arrival *take_kept(const struct flic_uuid *guest, struct ar_kept **ret_disks)
-{
-    struct ck_arrival *found = NULL;
-
-    (void)pthread_mutex_lock(&kept_lock);
-    for (size_t i = 0; i < KEPT_MAX; i++) {
-        if (!kept[i].arrival || !flic_uuid_equal(&kept[i].guest, guest))
-            continue;
-        found = kept[i].arrival;
-        *ret_disks = kept[i].disks;
-        kept[i] = (struct kept){ 0 };
-    }
-    (void)pthread_mutex_unlock(&kept_lock);
-    return found;
-}
-
-static void keep(const struct flic_uuid *guest, struct ck_arrival *arrival, struct ar_kept *disks)
-{
-    struct kept gives_way;
-    size_t at = 0;
-
-    (void)pthread_mutex_lock(&kept_lock);
-    for (size_t i = 0; i < KEPT_MAX; i++)
-        if (!kept[i].arrival || (kept[at].arrival && kept[i].since < kept[at].since))
-            at = i;
-    gives_way = kept[at];
-    kept[at] = (struct kept){ arrival, disks, *guest, now_s() };
-    (void)pthread_mutex_unlock(&kept_lock);
-    ck_arrival_free(gives_way.arrival);
-    ar_kept_free(gives_way.disks);
-}
-
-void fd_receive_forget(bool all)
-{
-    for (size_t i = 0; i < KEPT_MAX; i++) {
-        struct kept old = { 0 };
-
-        (void)pthread_mutex_lock(&kept_lock);
-        if (kept[i].arrival && (all || now_s() - kept[i].since > KEPT_S)) {
-            old = kept[i];
-            kept[i] = (struct kept){ 0 };
-        }
-        (void)pthread_mutex_unlock(&kept_lock);
-        ck_arrival_free(old.arrival);
-        ar_kept_free(old.disks);
-    }
+    return fd_lineage_others(daemon, know_other, r->receiver, err);
 }
 
 /* ---- steps ---- */
@@ -272,12 +155,13 @@ static int hear(struct run *r, struct flic_err *err)
         rc = check_offer(r, err);
     if (rc)
         return rc;
-    find_base(r);
-    r->earlier = take_kept(&r->move.guest, &r->earlier_disks);
+    fd_lineage_open(op->daemon, &r->move.guest, &r->lineage);
+    r->earlier = fd_kept_take(op->daemon, &r->move.guest, &r->earlier_disks);
     rc = know_others(r, err);
     if (!rc)
-        rc = mr_begin(r->receiver, op->daemon->host.arch, r->base_loaded ? &r->base : NULL, r->earlier, err);
+        rc = mr_begin(r->receiver, op->daemon->host.arch, r->lineage.loaded ? &r->lineage.base : NULL, r->earlier, err);
     if (!rc) {
+        fd_kept_note(op->daemon, &r->move.guest, mr_arrival(r->receiver));
         ck_arrival_free(r->earlier);
         r->earlier = NULL;
     }
@@ -375,6 +259,7 @@ static int take_over(struct run *r, struct flic_err *err)
     r->ours = true;
     if (ar_commit(r->disks, err))
         flic_error("the disks of '%s', which is here: %s; the next start of flicd sees to it", r->name, err->text);
+    fd_kept_drop(daemon, &r->move.guest);
     if (flx_unpause(r->dom, err))       /* the keeper tries again */
         flic_error("'%s' is here and could not be let run: %s", r->name, err->text);
     else
@@ -431,18 +316,11 @@ static json_t *figures_of(const struct run *r)
 
 static void end_parts(struct run *r, int rc, const struct flic_err *err)
 {
-    struct ck_store *store = r->op->daemon->store;
-
     if (r->receiver)
         mr_get_figures(r->receiver, &r->figures);
-    if (rc && !r->ours && r->receiver) {
-        struct ck_arrival *arrived = mr_keep(r->receiver);
-
-        if (arrived)    /* on a full disk its files are better gone */
-            keep(&r->move.guest, arrived, r->disks && rc != FLIC_E_NOSPACE ? ar_keep(r->disks) : NULL);
-    }
-    ck_arrival_free(r->earlier);
-    ar_kept_free(r->earlier_disks);
+    if (rc && !r->ours && r->receiver)  /* on a full disk its files are better gone */
+        fd_kept_put(r->op->daemon, &r->move.guest, mr_keep(r->receiver), r->disks && rc != FLIC_E_NOSPACE ? ar_keep(r->disks) : NULL);
+    fd_kept_put(r->op->daemon, &r->move.guest, r->earlier, r->earlier_disks);
     if (r->disks)
         ar_undo(r->disks);
     mr_free(r->receiver);
@@ -452,10 +330,7 @@ static void end_parts(struct run *r, int rc, const struct flic_err *err)
             mw_abort(r->wire, rc, err->text);
     }
     mw_free(r->wire);
-    if (r->base_loaded)
-        ck_unload(store, &r->base);
-    if (r->base_in_use)
-        ck_unuse(store, &r->base_name);
+    fd_lineage_close(r->op->daemon, &r->lineage);
 }
 
 static void finish(struct run *r, int rc, const struct flic_err *err)

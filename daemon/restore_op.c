@@ -12,7 +12,7 @@
 #include "daemon/checkpoint/restore.h"
 #include "daemon/disks.h"
 #include "daemon/find.h"
-#include "daemon/moves.h"
+#include "daemon/lease.h"
 #include "daemon/op.h"
 #include "daemon/swap.h"
 
@@ -63,21 +63,6 @@ static int check_alive(const struct run *r, struct flic_err *err)
                         r->entry.info.name, alive.domid, rc ? "" : ", or restore beside it with --clone");
 }
 
-/* It went to another phone, or may have: two of it would be a guest too many. */
-static int check_moved(const struct run *r, struct flic_err *err)
-{
-    struct mv_move move;
-    int found = mv_find(r->op->daemon, &r->entry.info.guest, 1u << MV_HANDING | 1u << MV_GONE, &move);
-
-    if (!found)
-        return 0;
-    if (found < 0)
-        return flic_err_set(err, FLIC_E_DAMAGED, "whether guest '%s' was migrated cannot be read in '%s/moves': flicd's log says which file; "
-                            "remove it if that guest is on no other phone", r->entry.info.name, r->op->daemon->conf.store);
-    return flic_err_set(err, FLIC_E_ALIVE, "guest '%s' %s to %s: migrate it back; or, if that phone is gone for good, say so with 'flic claim %s'",
-                        r->entry.info.name, move.state == MV_GONE ? "was migrated" : "is being migrated", move.peer, r->entry.info.name);
-}
-
 static int prepare(struct run *r, struct flic_err *err)
 {
     struct fd_daemon *daemon = r->op->daemon;
@@ -103,7 +88,7 @@ static int prepare(struct run *r, struct flic_err *err)
     if (!r->clone)      /* claimed first: whoever restores it now is seen alive by the next one */
         rc = fd_op_claim_guest(r->op, &r->name.guest, err);
     if (!rc && !r->clone)
-        rc = check_moved(r, err);
+        rc = fd_lease_check(daemon, &r->name.guest, r->entry.info.name, err);
     if (!rc)
         rc = check_alive(r, err);
     if (!rc && !r->ram_only)

@@ -247,6 +247,10 @@ static void dispatch(struct fd_session *s, json_t *request)
         start_op(s, FD_OP_MIGRATE, request);
     else if (!strcmp(verb, "receive"))
         start_op(s, FD_OP_RECEIVE, request);
+    else if (!strcmp(verb, "give"))
+        start_op(s, FD_OP_GIVE, request);
+    else if (!strcmp(verb, "get"))
+        start_op(s, FD_OP_GET, request);
     else if (!strcmp(verb, "save"))
         start_op(s, FD_OP_SAVE, request);
     else if (!strcmp(verb, "restore"))

@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "daemon/cond.h"
 #include "daemon/find.h"
+#include "daemon/kept.h"
 #include "daemon/leave.h"
 #include "daemon/op.h"
 
@@ -206,7 +207,7 @@ static void *run(void *arg)
         struct timespec t;
 
         look(m);
-        fd_receive_forget(false);
+        fd_kept_expire(m->daemon);
         (void)pthread_mutex_lock(&m->lock);
         (void)clock_gettime(CLOCK_MONOTONIC, &t);
         t.tv_sec += EVERY_S;
@@ -249,5 +250,5 @@ void fd_moves_stop(struct fd_daemon *daemon)
     (void)pthread_mutex_destroy(&m->lock);
     free(m);
     daemon->moves = NULL;
-    fd_receive_forget(true);
+    fd_kept_release();
 }

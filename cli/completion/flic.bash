@@ -12,7 +12,7 @@ _flic_tracked() {
 
 _flic() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb='' word i
-    local verbs='status list show log forget pin unpin gc track untrack wss protect unprotect claim hold release cancel' options='--json --socket --help --usage'
+    local verbs='status list show log forget pin unpin gc track untrack wss protect unprotect push pull send receive claim hold release cancel' options='--json --socket --help --usage'
 
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
@@ -23,6 +23,7 @@ _flic() {
         break
     done
     case $prev in
+        -s) COMPREPLY=(); return ;;
         --socket) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
         -n | --limit | --every | --keep) COMPREPLY=(); return ;;
     esac
@@ -32,6 +33,7 @@ _flic() {
         forget | claim | gc) options+=' --dry-run' ;;
         wss) options+=' --watch' ;;
         protect) options+=' --every --keep --ram-only' ;;
+        push | pull) options+=' --backup --ram-only --quiet -s' ;;
     esac
     if [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
@@ -43,6 +45,8 @@ _flic() {
         show | log | forget | pin | unpin) mapfile -t COMPREPLY < <(compgen -W "$(_flic_checkpoints)" -f -- "$cur") ;;
         track) mapfile -t COMPREPLY < <(compgen -W "$(xl list 2>/dev/null |
                 awk 'NR > 1 && $1 != "Domain-0" { print $1 }')" -- "$cur") ;;
+        push) mapfile -t COMPREPLY < <(compgen -W "$(_flic_checkpoints)" -A hostname -- "$cur") ;;
+        pull) mapfile -t COMPREPLY < <(compgen -A hostname -- "$cur") ;;
         claim) mapfile -t COMPREPLY < <(compgen -W "$(_flic_checkpoints | sed 's/@[0-9]*$//' | sort -u)" -- "$cur") ;;
         untrack | wss) mapfile -t COMPREPLY < <(compgen -W "$(_flic_tracked)" -- "$cur") ;;
         protect) mapfile -t COMPREPLY < <(compgen -W "$(xl list 2>/dev/null | awk 'NR > 2 { print $1 }')" -- "$cur") ;;

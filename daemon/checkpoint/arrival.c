@@ -6,12 +6,15 @@
 #include "common/mem.h"
 #include "daemon/checkpoint/base.h"
 #include "daemon/checkpoint/ending.h"
+#include "daemon/checkpoint/note.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define SEAL_BYTES (8u << 20)   /* new and unsealed: becomes durable at once */
+
+#define NOTE_BYTES (32u << 20)  /* new and not noted: would come again after a crash */
 
 struct last { struct ck_delta delta; size_t order; };
 
@@ -24,6 +27,8 @@ struct ck_arrival {
     struct pk_writer *writer;
     uint64_t sealed_bytes;      /* of the writer's new bytes */
     bool reserved, committed, published;
+    char *note;                 /* path of the file that says what has arrived; NULL: none */
+    uint64_t noted_bytes;       /* of the writer's new bytes */
 
     struct nv_txn *txn;         /* from settle on */
     struct nv_room room;
@@ -164,6 +169,7 @@ void ck_arrival_free(struct ck_arrival *a)
     free(a->leaves);
     free(a->last);
     free(a->config);
+    free(a->note);
     free(a);
 }
 
@@ -218,6 +224,32 @@ static int put(struct ck_arrival *a, const void *page, struct flic_id *ret_id, s
     return rc;
 }
 
+/* With a note the map's leaves go with the pages, and the file follows when both are durable. */
+static int seal(struct ck_arrival *a, bool note, struct flic_err *err)
+{
+    struct flic_id *leaves = NULL;
+    struct pk_put_stats stats;
+    size_t n = 0;
+    int rc;
+
+    ck_work_begin(a->store);
+    rc = note ? ck_map_store(a->map, a->writer, &leaves, &n, err) : 0;
+    if (!rc)
+        rc = pk_seal(a->writer, err);
+    ck_work_end(a->store);
+    pk_get_put_stats(a->writer, &stats);
+    a->sealed_bytes = stats.new_bytes;
+    if (note && !rc && !ck_note_write(a->note, &a->facts, leaves, n, NULL))
+        a->noted_bytes = stats.new_bytes;
+    free(leaves);
+    return rc;
+}
+
+int ck_arrival_seal(struct ck_arrival *a, struct flic_err *err)
+{
+    return seal(a, a->note != NULL, err);
+}
+
 int ck_arrival_page(struct ck_arrival *a, uint64_t gfn, const void *page, struct flic_err *err)
 {
     struct pk_put_stats stats;
@@ -230,19 +262,56 @@ int ck_arrival_page(struct ck_arrival *a, uint64_t gfn, const void *page, struct
     if (!rc)
         rc = ck_arrival_set(a, gfn, &id, err);
     pk_get_put_stats(a->writer, &stats);
-    return rc || stats.new_bytes - a->sealed_bytes < SEAL_BYTES ? rc : ck_arrival_seal(a, err);
+    if (rc || stats.new_bytes - a->sealed_bytes < SEAL_BYTES)
+        return rc;
+    return seal(a, a->note && stats.new_bytes - a->noted_bytes >= NOTE_BYTES, err);
 }
 
-int ck_arrival_seal(struct ck_arrival *a, struct flic_err *err)
+int ck_arrival_note(struct ck_arrival *a, const char *path, struct flic_err *err)
 {
-    struct pk_put_stats stats;
+    a->note = strdup(path);
+    return a->note ? 0 : no_memory(a, err);
+}
+
+/* The leaves themselves, too: a later process will want to read them. */
+static int keep_leaves(struct ck_arrival *a, const struct flic_id *leaves, size_t n, struct flic_err *err)
+{
+    bool there;
+    int rc = 0;
+
+    for (size_t i = 0; !rc && i < n; i++)
+        if (!flic_id_equal(&leaves[i], &FLIC_ID_HOLE) && !flic_id_equal(&leaves[i], &FLIC_ID_ZERO))
+            rc = pk_keep(a->writer, &leaves[i], &there, err);
+    return rc;
+}
+
+int ck_arrival_recall(struct ck_store *store, const char *path, struct ck_arrival **ret_arrival, struct flic_err *err)
+{
+    struct ck_arrival *a = calloc(1, sizeof(*a));
+    FLIC_AUTO_FREE struct flic_id *leaves = NULL;
+    struct ck_map *map = NULL;
+    size_t n;
     int rc;
 
-    ck_work_begin(a->store);
-    rc = pk_seal(a->writer, err);
-    ck_work_end(a->store);
-    pk_get_put_stats(a->writer, &stats);
-    a->sealed_bytes = stats.new_bytes;
+    if (!a)
+        return flic_err_set(err, -ENOMEM, "find what arrived: out of memory");
+    a->store = store;
+    rc = ck_note_read(path, &a->facts, &leaves, &n, err);
+    if (!rc)
+        rc = pk_writer_new(ck_packs(store), &a->writer, err);
+    if (!rc)
+        rc = keep_leaves(a, leaves, n, err);
+    if (!rc)
+        rc = ck_map_load(ck_packs(store), leaves, n, a->facts.gfn_end, &map, err);
+    if (!rc)
+        rc = ck_map_new(a->facts.gfn_end, &a->map, err);
+    if (!rc)
+        rc = take_map(a, map, err);
+    ck_map_free(map);
+    if (rc)
+        ck_arrival_free(a);
+    else
+        *ret_arrival = a;
     return rc;
 }
 

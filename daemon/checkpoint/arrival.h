@@ -8,7 +8,8 @@
  *
  * Like a save: until settle everything goes to flash, and between settle and publish nothing does unless NVRAM is full. What
  * is not published is dropped by free; its pages stay in sealed packs until the next collection that finds nobody who needs
- * them. One that ended before its end can be kept, for a second try to begin with. For one thread at a time.
+ * them. One that ended before its end can be kept, for a second try to begin with; one that was noted is also found by the next process. For one
+ * thread at a time.
  */
 #ifndef FLIC_DAEMON_CHECKPOINT_ARRIVAL_H
 #define FLIC_DAEMON_CHECKPOINT_ARRIVAL_H
@@ -48,6 +49,13 @@ int ck_arrival_read(struct ck_arrival *arrival, const struct flic_id *ids, size_
 /* A page, before settle; FLIC_ID_ZERO and FLIC_ID_HOLE by id, and any id that ck_arrival_id() gave. */
 int ck_arrival_page(struct ck_arrival *arrival, uint64_t gfn, const void *page, struct flic_err *err);
 int ck_arrival_set(struct ck_arrival *arrival, uint64_t gfn, const struct flic_id *id, struct flic_err *err);
+/* From here on a file at `path` says what has arrived, brought up to date with every seal that is asked for and every 32 MiB between: with its
+ * help another process finds it (ck_arrival_recall()). What cannot be written is not known then; it is no error. */
+int ck_arrival_note(struct ck_arrival *arrival, const char *path, struct flic_err *err);
+/* What such a file says and the store still has, for ck_arrival_new()'s `earlier` and nothing else; its facts have the guest. FLIC_E_DAMAGED: it
+ * says nothing of use. */
+int ck_arrival_recall(struct ck_store *store, const char *path, struct ck_arrival **ret_arrival, struct flic_err *err);
+
 /* Gives up what it holds of NVRAM, for one that is kept. */
 void ck_arrival_let_go(struct ck_arrival *arrival);
 

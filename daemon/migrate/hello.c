@@ -9,9 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GFN_END_MAX (1u << 27)  /* 512 GiB: the sums of its leaves fit one message */
-
-static int send_json(struct mw_wire *wire, enum mw_type type, json_t *json, struct flic_err *err)
+int mh_send_json(struct mw_wire *wire, enum mw_type type, json_t *json, struct flic_err *err)
 {
     char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
     int rc = text ? mw_send_bytes(wire, type, text, strlen(text), err)
@@ -22,7 +20,7 @@ static int send_json(struct mw_wire *wire, enum mw_type type, json_t *json, stru
     return rc;
 }
 
-static int get_json(struct mw_wire *wire, enum mw_type type, unsigned silence_s, json_t **ret_json, struct flic_err *err)
+int mh_get_json(struct mw_wire *wire, enum mw_type type, unsigned silence_s, json_t **ret_json, struct flic_err *err)
 {
     struct mw_message m;
     int rc = mw_expect(wire, type, silence_s, &m, err);
@@ -55,9 +53,9 @@ int mh_greet(struct mw_wire *wire, bool is_sender, struct md_key *ret_key, struc
         return flic_err_set(err, FLIC_E_INTERNAL, "talk to the peer: libsodium cannot be used");
     md_draw(mine);
     flic_to_hex(mine, sizeof(mine), hex);
-    rc = send_json(wire, MW_HELLO, json_pack("{s:i, s:s}", "version", MH_VERSION, "nonce", hex), err);
+    rc = mh_send_json(wire, MW_HELLO, json_pack("{s:i, s:s}", "version", MH_VERSION, "nonce", hex), err);
     if (!rc)
-        rc = get_json(wire, MW_HELLO, 0, &hello, err);
+        rc = mh_get_json(wire, MW_HELLO, 0, &hello, err);
     if (rc)
         return rc;
     version = json_integer_value(json_object_get(hello, "version"));
@@ -93,7 +91,7 @@ int mh_send_offer(struct mw_wire *wire, const struct mh_offer *o, struct flic_er
     flic_uuid_text(&o->migration, migration);
     flic_uuid_text(&o->guest, guest);
     flic_to_hex(o->group.b, sizeof(o->group.b), group);
-    return send_json(wire, MW_OFFER, json_pack("{s:s, s:s, s:s, s:I, s:I, s:s, s:s, s:s}", "migration", migration, "guest", guest, "name",
+    return mh_send_json(wire, MW_OFFER, json_pack("{s:s, s:s, s:s, s:I, s:I, s:s, s:s, s:s}", "migration", migration, "guest", guest, "name",
                                                o->name, "gfn_end", (json_int_t)o->gfn_end, "pages", (json_int_t)o->pages, "group", group,
                                                "config", o->config, "disks", o->disks), err);
 }
@@ -112,7 +110,7 @@ int mh_get_offer(struct mw_wire *wire, struct mh_offer *ret, struct flic_err *er
     const char *name;
     json_t *json;
     bool good;
-    int rc = get_json(wire, MW_OFFER, 0, &json, err);
+    int rc = mh_get_json(wire, MW_OFFER, 0, &json, err);
 
     if (rc)
         return rc;
@@ -122,7 +120,7 @@ int mh_get_offer(struct mw_wire *wire, struct mh_offer *ret, struct flic_err *er
     pages = json_integer_value(json_object_get(json, "pages"));
     good = text_of(json, "migration") && flic_uuid_parse(text_of(json, "migration"), &ret->migration) && text_of(json, "guest") &&
            flic_uuid_parse(text_of(json, "guest"), &ret->guest) && name && *name && strlen(name) < sizeof(ret->name) && gfn_end > 0 &&
-           gfn_end <= (json_int_t)GFN_END_MAX && pages > 0 && pages <= gfn_end &&
+           gfn_end <= (json_int_t)MH_GFN_END_MAX && pages > 0 && pages <= gfn_end &&
            flic_from_hex(text_of(json, "group"), ret->group.b, sizeof(ret->group.b)) &&
            get_text(json, "config", CK_CONFIG_MAX, &ret->config) && get_text(json, "disks", CK_DISKS_MAX, &ret->disks);
     if (good) {
@@ -141,14 +139,14 @@ int mh_get_offer(struct mw_wire *wire, struct mh_offer *ret, struct flic_err *er
 
 int mh_send_accept(struct mw_wire *wire, bool has, uint32_t has_disks, struct flic_err *err)
 {
-    return send_json(wire, MW_ACCEPT, json_pack("{s:b, s:I}", "has", (int)has, "has_disks", (json_int_t)has_disks), err);
+    return mh_send_json(wire, MW_ACCEPT, json_pack("{s:b, s:I}", "has", (int)has, "has_disks", (json_int_t)has_disks), err);
 }
 
 int mh_get_accept(struct mw_wire *wire, unsigned silence_s, bool *ret_has, uint32_t *ret_has_disks, struct flic_err *err)
 {
     json_int_t disks;
     json_t *json;
-    int rc = get_json(wire, MW_ACCEPT, silence_s, &json, err);
+    int rc = mh_get_json(wire, MW_ACCEPT, silence_s, &json, err);
 
     if (rc)
         return rc;

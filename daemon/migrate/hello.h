@@ -15,6 +15,12 @@
 #include "daemon/migrate/wire.h"
 
 #define MH_VERSION 2
+#define MH_GFN_END_MAX (1u << 27)       /* 512 GiB: the sums of its leaves fit one message */
+
+/* A message that is one JSON object; takes `json`, NULL allowed (out of memory). The other gives *ret_json. */
+struct json_t;
+int mh_send_json(struct mw_wire *wire, enum mw_type type, struct json_t *json, struct flic_err *err);
+int mh_get_json(struct mw_wire *wire, enum mw_type type, unsigned silence_s, struct json_t **ret_json, struct flic_err *err);
 
 /* Both sides at once, each saying its own; both learn the connection's key. FLIC_E_VERSION names the peer's. */
 int mh_greet(struct mw_wire *wire, bool is_sender, struct md_key *ret_key, struct flic_err *err);

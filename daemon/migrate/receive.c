@@ -5,7 +5,7 @@
 #include "common/bytes.h"
 #include "daemon/checkpoint/base.h"
 #include "daemon/migrate/digest.h"
-#include "daemon/migrate/known.h"
+#include "daemon/migrate/learn.h"
 #include "daemon/migrate/pages.h"
 
 #include <errno.h>
@@ -155,47 +155,11 @@ bool mr_is_group(const struct mr_receiver *r, const char *group)
 
 /* ---- what the store has ---- */
 
-struct learn {
-    struct mr_receiver *r;
-    const struct flic_id *ids;
-};
-
-static int learn_page(size_t tag, const void *page, void *arg)
-{
-    struct learn *l = arg;
-    struct md_digest digest = md_of(&l->r->key, page, FLIC_PAGE_SIZE);
-
-    mk_add(l->r->known, &digest, &l->ids[tag]);
-    return 0;
-}
-
-/* Pages that cannot be read are not known: what is damaged is found and told by whoever restores that guest. */
 int mr_know(struct mr_receiver *r, const struct ck_loaded *other, struct flic_err *err)
 {
-    struct flic_id ids[MD_LEAF_PAGES];
-    struct ck_map *map;
-    size_t n = 0;
-    int rc;
-
     if (!r->known && !(r->known = mk_new()))
         return no_memory(r, err);
-    rc = ck_load_map(r->params.store, other, &map, err);
-    if (rc)
-        return rc;
-    for (uint64_t gfn = 0; gfn <= other->root.facts.gfn_end; gfn++) {
-        struct flic_id id = gfn < other->root.facts.gfn_end ? ck_map_get(map, gfn) : FLIC_ID_HOLE;
-
-        if (!flic_id_equal(&id, &FLIC_ID_HOLE) && !flic_id_equal(&id, &FLIC_ID_ZERO) && pk_has(ck_packs(r->params.store), &id))
-            ids[n++] = id;
-        if (n == MD_LEAF_PAGES || gfn == other->root.facts.gfn_end) {
-            struct learn l = { r, ids };
-
-            (void)pk_read_pages(ck_packs(r->params.store), ids, n, learn_page, &l, NULL);
-            n = 0;
-        }
-    }
-    ck_map_free(map);
-    return 0;
+    return mk_learn(r->known, &r->key, r->params.store, other, err);
 }
 
 static int allocate(struct mr_receiver *r, struct flic_err *err)
@@ -238,6 +202,8 @@ struct ck_arrival *mr_keep(struct mr_receiver *r)
     r->arrival = NULL;
     return arrival;
 }
+
+struct ck_arrival *mr_arrival(struct mr_receiver *r) { return r->arrival; }
 
 int mr_accept(struct mr_receiver *r, uint32_t has_disks, struct flic_err *err)
 {

@@ -67,6 +67,8 @@ int mr_ready(struct mr_receiver *receiver, struct flic_err *err);
 int mr_publish(struct mr_receiver *receiver, const char *disks, size_t len, struct flic_err *err);
 int mr_confirm(struct mr_receiver *receiver, struct flic_err *err);
 
+/* What is in the making, from mr_begin() on; stays the receiver's. */
+struct ck_arrival *mr_arrival(struct mr_receiver *receiver);
 /* Of one that failed: what arrived so far, durable; gives it, or NULL. For another's mr_begin(). */
 struct ck_arrival *mr_keep(struct mr_receiver *receiver);
 

@@ -50,6 +50,11 @@ enum mw_type {
     MW_DISK_SYNC,       /* sender: u32 round; everything up to here is to be durable */
     MW_DISK_SYNCED,     /* receiver: u32 round */
     MW_DISK_END,        /* sender: in the pause; the disks are whole now */
+
+    /* of a copy (copy.h) */
+    MW_WANT = 40,       /* receiver: JSON, which checkpoint it wants */
+    MW_COPY,            /* sender: JSON, the checkpoint */
+    MW_DONE,            /* receiver: it is on its own from here on */
 };
 
 static inline bool mw_is_disk(enum mw_type type) { return type >= MW_DISK_LEAVES && type <= MW_DISK_END; }

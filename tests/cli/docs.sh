@@ -88,8 +88,8 @@ done
 
 it 'both shells load the completions'
 bash -n "$src/cli/completion/flic.bash" "$src/cli/completion/xl.bash" || fail 'bash reads them'
-got=$(PATH=$top/cli:$PATH bash -c '. "$0"; COMP_WORDS=(flic re); COMP_CWORD=1; _flic; echo "${COMPREPLY[*]}"' "$src/cli/completion/flic.bash")
-[ "$got" = release ] || fail "bash completes 're' to release, not '$got'"
+got=$(PATH=$top/cli:$PATH bash -c '. "$0"; COMP_WORDS=(flic rel); COMP_CWORD=1; _flic; echo "${COMPREPLY[*]}"' "$src/cli/completion/flic.bash")
+[ "$got" = release ] || fail "bash completes 'rel' to release, not '$got'"
 fake '{"list":[{"ok":true,"checkpoints":[{"domain":"web","seq":7},{"domain":"web","seq":6},{"domain":"db","seq":1}]}]}'
 got=$(cd "$work" && PATH=$top/cli:$PATH bash -c '. "$0"; COMP_WORDS=(flic forget we); COMP_CWORD=2; _flic; echo "${COMPREPLY[*]}"' "$src/cli/completion/flic.bash")
 [ "$got" = 'web@7 web@6' ] || fail "bash completes 'we' to checkpoints, not '$got'"

@@ -40,11 +40,17 @@ answers='{
   {"at_ns":"1790000002000000000","epoch_ms":2000,"written_pages":512,"wss_pages":4096,"stable_pages":1024}]}],
 "protect":[{"ok":true,"domain":"web","uuid":"u","seq":8,"every_ms":120000,"keep":5}],
 "unprotect":[{"ok":true,"domain":"web","uuid":"u","checkpoints_left":3}],
+"give":[{"event":"ready","operation":"feed"},{"event":"progress","phase":"send","done":1048576,"total":536870912},{"_sleep":0.5},
+  {"ok":true,"domain":"web","uuid":"u","seq":7,"peer":"phone2","peer_seq":3,"handed":true,
+   "figures":{"ram_pages":131072,"there_pages":65536,"sent_bytes":104857600}}],
+"get":[{"event":"ready","operation":"feed"},{"_sleep":0.5},{"ok":true,"domain":"web","uuid":"u","seq":4,"peer":"phone2","peer_seq":7,
+   "handed":false,"was_there":false,"figures":{"ram_pages":131072,"same_pages":65536,"found_pages":0,"received_bytes":104857600}}],
+"tunnel":[],
 "hold":[{"ok":true,"held":true}],
 "cancel":[{"ok":true}]}'
 
 it 'without flicd every verb says how to start it, status 8'
-for args in status list 'show web' log 'forget web@1' 'pin web@1' 'unpin web@1' gc 'track web' 'untrack web' 'wss web' 'protect web' 'unprotect web' hold release 'cancel abcd'; do
+for args in status list 'show web' log 'forget web@1' 'pin web@1' 'unpin web@1' gc 'track web' 'untrack web' 'wss web' 'protect web' 'unprotect web' 'push web phone2' 'pull phone2 web' send receive hold release 'cancel abcd'; do
     # shellcheck disable=SC2086 # words on purpose
     run env FLIC_SOCKET="$work/none" "$flic" $args
     exits 8
@@ -70,7 +76,7 @@ if [ "$(id -u)" = 0 ] && id nobody >/dev/null 2>&1; then
 fi
 
 it 'wrong usage is status 2 and points at --help'
-for args in '' 'frobnicate' 'status web' 'list a b' 'forget' 'log --limit=x' 'log --limit=-1' 'status --dry-run' 'show @3 ' 'show web@0'; do
+for args in '' 'frobnicate' 'status web' 'list a b' 'forget' 'log --limit=x' 'log --limit=-1' 'status --dry-run' 'show @3 ' 'show web@0' 'push web' 'push web -x' 'pull phone2' 'push a b c' 'send x'; do
     # shellcheck disable=SC2086
     run "$flic" $args
     exits 2
@@ -78,7 +84,7 @@ for args in '' 'frobnicate' 'status web' 'list a b' 'forget' 'log --limit=x' 'lo
 done
 
 it 'every verb explains itself'
-for verb in status list show log forget pin unpin gc track untrack wss protect unprotect hold release cancel; do
+for verb in status list show log forget pin unpin gc track untrack wss protect unprotect push pull send receive hold release cancel; do
     run "$flic" "$verb" --help
     exits 0
     says "Usage: flic $verb"
@@ -95,6 +101,42 @@ says 'xen      4.20.2'
 says '256 MiB'
 says '100 MiB of 512 MiB'
 was_asked 'r == [{"op": "status"}]'
+
+printf '#!/bin/sh\necho "$*" >%s/line\ncat >/dev/null\n' "$work" >"$work/reach"
+chmod +x "$work/reach"
+
+it 'push asks flicd, gives its tunnel to what reaches the peer, and says where the guest may be brought up'
+run "$flic" push -s "$work/reach" web@7 phone2
+exits 0
+says 'pushed web@7 to phone2, as its @3: 100 MiB sent for 512 MiB of memory, 256 MiB was there already'
+says "it may be brought up there now, and no longer here; 'flic pull phone2 web' takes it back"
+complains 'push web@7: send 1 MiB of 512 MiB'
+was_asked '{"op": "give", "domain": "web", "seq": 7, "peer": "phone2", "backup": False, "ram_only": False} in r'
+was_asked '{"op": "tunnel", "operation": "feed"} in r'
+[ "$(cat "$work/line")" = 'phone2 flic receive' ] || fail "the other end is started, not '$(cat "$work/line")'"
+
+it 'pull is the same from the other side'
+run "$flic" pull --backup --ram-only -q -s "$work/reach" phone2 web
+exits 0
+was_asked '{"op": "get", "domain": "web", "peer": "phone2", "backup": True, "ram_only": True} in r'
+[ "$(cat "$work/line")" = 'phone2 flic send' ] || fail "the other end is started, not '$(cat "$work/line")'"
+run "$flic" pull --json -s "$work/reach" phone2 web
+exits 0
+prints_json 'j["seq"] == 4 and j["peer_seq"] == 7 and j["handed"] is False'
+
+it 'what goes to a shell is a host'
+run "$flic" push web 'a;b'
+exits 2
+complains 'is no host name'
+
+it 'Ctrl-C in a push asks flicd to abort it, and waits for what became of it'
+fake "${answers/\{\"_sleep\":0.5\},/\{\"_sleep\":2\},}"
+status=0
+timeout --preserve-status -s INT 1 "$flic" push -q -s "$work/reach" web phone2 >"$work/out" 2>&1 || status=$?
+was_asked '{"op": "give", "domain": "web", "peer": "phone2", "backup": False, "ram_only": False} in r'
+sleep 1.5
+was_asked '{"op": "abort", "operation": "feed"} in r'
+fake "$answers"
 
 it 'list aligns and humanises'
 run "$flic" list

@@ -2,7 +2,7 @@
 /* Copyright (C) 2026 The FLIC authors */
 /* On which side a migrated guest is: what is written down, and what follows from the peer's word. Invariant 6. */
 #include "daemon/daemon.h"
-#include "daemon/moves.h"
+#include "daemon/lease.h"
 #include "tests/unit/checkpoint-scene.h"
 
 #include <spawn.h>
@@ -301,6 +301,97 @@ START_TEST(status_shows_who_waits_for_a_peer_and_who_is_gone_and_not_who_came)
 }
 END_TEST
 
+/* ---- copies: lease.h ---- */
+
+static bool may_run_here(void)
+{
+    struct flic_uuid web = scene_uuid(1);
+    int rc = fd_lease_check(&daemon_, &web, "web", &err);
+
+    ck_assert(!rc || rc == FLIC_E_ALIVE);
+    return !rc;
+}
+
+static bool is_free(void)
+{
+    struct flic_uuid web = scene_uuid(1);
+
+    return fd_lease_is_free(&daemon_, &web);
+}
+
+START_TEST(invariant_9_the_right_goes_along_only_with_a_guest_that_is_dead_here_and_whose_it_is)
+{
+    struct mv_move pushed = move_of(0x61, MV_PUSHED);
+
+    ck_assert(!is_free());      /* it lives */
+    flx_fake_kill(GUEST);
+    ck_assert(is_free());
+    OK(mv_write(&daemon_, &pushed, &err));
+    ck_assert(!is_free());
+    ck_assert(!may_run_here());
+    ck_assert_ptr_nonnull(strstr(err.text, "flic pull phone2 web"));
+}
+END_TEST
+
+START_TEST(invariant_9_a_first_copy_is_not_brought_up_until_the_right_comes_or_its_owner_claims_it)
+{
+    struct mv_move copy = move_of(0x61, MV_COPY);
+    json_t *a;
+
+    flx_fake_kill(GUEST);
+    OK(fd_lease_hold(&daemon_, &copy, true, &err));
+    ck_assert(!may_run_here());
+    ck_assert_ptr_nonnull(strstr(err.text, "is phone2's"));
+    OK(mv_forget_guest(&daemon_, &copy.guest, &err));
+    ck_assert(may_run_here());
+    OK(fd_lease_hold(&daemon_, &copy, false, &err));
+    ck_assert(!may_run_here());
+    a = ask(fd_claim, json_pack("{s:s}", "domain", "web"));
+    ck_assert_str_eq(json_string_value(json_object_get(a, "was")), "copy");
+    json_decref(a);
+    ck_assert(may_run_here());
+}
+END_TEST
+
+START_TEST(invariant_9_who_has_the_guest_keeps_the_right_whatever_copies_come)
+{
+    struct mv_move copy = move_of(0x61, MV_COPY);
+
+    OK(fd_lease_hold(&daemon_, &copy, false, &err));
+    ck_assert(may_run_here());  /* it lives here */
+    (void)scene_save(GUEST, NULL, NULL);
+    flx_fake_kill(GUEST);
+    OK(fd_lease_hold(&daemon_, &copy, true, &err));
+    ck_assert(may_run_here());  /* its checkpoint is here, and nothing said that it went */
+}
+END_TEST
+
+START_TEST(invariant_9_a_copy_of_a_guest_that_went_from_here_does_not_bring_it_back)
+{
+    struct mv_move gone = move_of(0x61, MV_GONE), copy = move_of(0x62, MV_COPY);
+
+    (void)scene_save(GUEST, NULL, NULL);
+    flx_fake_kill(GUEST);
+    OK(mv_write(&daemon_, &gone, &err));
+    OK(fd_lease_hold(&daemon_, &copy, false, &err));
+    ck_assert(!may_run_here());
+    OK(mv_forget_guest(&daemon_, &copy.guest, &err));   /* as when the right comes with it */
+    ck_assert(may_run_here());
+}
+END_TEST
+
+START_TEST(the_right_is_not_taken_while_a_migration_of_the_guest_from_here_is_unsettled)
+{
+    struct mv_move handing = move_of(0x61, MV_HANDING), copy = move_of(0x62, MV_COPY);
+
+    flx_fake_kill(GUEST);
+    OK(mv_write(&daemon_, &handing, &err));
+    ck_assert_int_eq(fd_lease_hold(&daemon_, &copy, true, &err), FLIC_E_BUSY);
+    OK(fd_lease_hold(&daemon_, &copy, false, &err));
+    ck_assert(!may_run_here());
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("moves");
@@ -321,6 +412,11 @@ static Suite *suite(void)
     tcase_add_test(t, claim_lets_a_waiting_guest_go_on_and_a_dry_run_does_not);
     tcase_add_test(t, a_guest_that_is_here_again_is_not_gone_any_more);
     tcase_add_test(t, status_shows_who_waits_for_a_peer_and_who_is_gone_and_not_who_came);
+    tcase_add_test(t, invariant_9_the_right_goes_along_only_with_a_guest_that_is_dead_here_and_whose_it_is);
+    tcase_add_test(t, invariant_9_a_first_copy_is_not_brought_up_until_the_right_comes_or_its_owner_claims_it);
+    tcase_add_test(t, invariant_9_who_has_the_guest_keeps_the_right_whatever_copies_come);
+    tcase_add_test(t, invariant_9_a_copy_of_a_guest_that_went_from_here_does_not_bring_it_back);
+    tcase_add_test(t, the_right_is_not_taken_while_a_migration_of_the_guest_from_here_is_unsettled);
     suite_add_tcase(s, t);
     return s;
 }

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+#include "daemon/lease.h"
+
+#include "daemon/daemon.h"
+#include "daemon/find.h"
+
+bool fd_lease_is_free(struct fd_daemon *daemon, const struct flic_uuid *guest)
+{
+    struct flx_info alive;
+    struct mv_move move;
+
+    return fd_find_living(guest, NULL, &alive, NULL) == 0 && mv_find(daemon, guest, MV_ELSEWHERE, &move) == 0;
+}
+
+/* It lives here, or has checkpoints here: the right is here already, and a copy more changes nothing. */
+static int is_ours(struct fd_daemon *daemon, const struct flic_uuid *guest, struct flic_err *err)
+{
+    char uuid[FLIC_UUID_TEXT];
+    struct ck_entry entry;
+    struct flx_info alive;
+    int found = fd_find_living(guest, NULL, &alive, err);
+
+    flic_uuid_text(guest, uuid);
+    return found ? found : !ck_find(daemon->store, uuid, 0, &entry, NULL);
+}
+
+static int cannot_read(struct fd_daemon *daemon, const char *name, struct flic_err *err)
+{
+    return flic_err_set(err, FLIC_E_DAMAGED, "whether guest '%s' was migrated cannot be read in '%s/moves': flicd's log says which file; "
+                        "remove it if that guest is on no other phone", name, daemon->conf.store);
+}
+
+int fd_lease_hold(struct fd_daemon *daemon, const struct mv_move *copy, bool handed, struct flic_err *err)
+{
+    struct mv_move held = *copy, move;
+    int found = mv_find(daemon, &copy->guest, MV_ELSEWHERE, &move);
+
+    if (found < 0)
+        return cannot_read(daemon, copy->name, err);
+    if (found && move.state == MV_HANDING && handed)
+        return flic_err_set(err, FLIC_E_BUSY, "'%s' is being migrated from here, and it is not known yet whether it arrived: wait, or 'flic claim %s'",
+                            copy->name, copy->name);
+    found = found ? 1 : is_ours(daemon, &copy->guest, err);
+    if (found)
+        return found < 0 ? found : 0;
+    held.state = MV_COPY;
+    return mv_write(daemon, &held, err);
+}
+
+int fd_lease_check(struct fd_daemon *daemon, const struct flic_uuid *guest, const char *name, struct flic_err *err)
+{
+    struct mv_move move;
+    int found = mv_find(daemon, guest, MV_ELSEWHERE, &move);
+
+    if (!found)
+        return 0;
+    if (found < 0)
+        return cannot_read(daemon, name, err);
+    if (move.state == MV_COPY)
+        return flic_err_set(err, FLIC_E_ALIVE, "guest '%s' is %s's: what is here is a copy; push it from there again when it is not alive there, or, if "
+                            "that phone is gone for good, say so with 'flic claim %s'", name, move.peer, name);
+    if (move.state == MV_PUSHED)
+        return flic_err_set(err, FLIC_E_ALIVE, "guest '%s' was pushed to %s, which may have brought it up: 'flic pull %s %s' takes it back; or, if it "
+                            "will never run there, say so with 'flic claim %s'", name, move.peer, move.peer, name, name);
+    return flic_err_set(err, FLIC_E_ALIVE, "guest '%s' %s to %s: migrate it back; or, if that phone is gone for good, say so with 'flic claim %s'",
+                        name, move.state == MV_GONE ? "was migrated" : "is being migrated", move.peer, name);
+}

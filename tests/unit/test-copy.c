@@ -1,0 +1,645 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/* A stored checkpoint goes from one store to another without a domain: two stores, two threads, one socket. */
+#include "daemon/checkpoint/leaf.h"
+#include "daemon/checkpoint/note.h"
+#include "daemon/migrate/copy.h"
+#include "daemon/migrate/give.h"
+#include "daemon/migrate/hello.h"
+#include "daemon/migrate/pages.h"
+#include "daemon/migrate/take.h"
+#include "tests/unit/checkpoint-scene.h"
+
+#include <ftw.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static struct ck_store *other;
+static char other_dir[96];
+static struct image image;
+static struct nv_name saved;
+
+static void set_up(void)
+{
+    char arena[128];
+    struct ck_config config = { .folder = other_dir, .arena = arena, .arena_bytes = 16 * MIB };
+
+    scene_begin(16 * MIB);
+    (void)snprintf(other_dir, sizeof(other_dir), "%s.other", scene_dir);
+    (void)snprintf(arena, sizeof(arena), "%s/arena", other_dir);
+    (void)signal(SIGPIPE, SIG_IGN);     /* a wire that is cut */
+    ck_assert_int_eq(mkdir(other_dir, 0700), 0);
+    OK(ck_open(&config, &other, &err));
+    scene_guest(GUEST, "web", 1, GUEST_PAGES);
+    saved = scene_save(GUEST, &image, NULL);
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+static void tear_down(void)
+{
+    image_free(&image);
+    ck_close(other);
+    ck_assert_int_eq(nftw(other_dir, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+    scene_end();
+}
+
+/* ---- the two sides ---- */
+
+struct copying {
+    struct ck_store *from, *to;
+    struct nv_name name;
+    bool handed, keep_it, refuse;       /* `keep_it`: the right was offered and does not go in the end */
+    struct ck_arrival **kept;
+    const char *note;           /* where the taker writes down what has arrived */
+    size_t cut_after;           /* bytes from the sender after which the wire is cut; 0: never */
+
+    int give_rc, take_rc;
+    struct flic_err give_err, take_err;
+    uint64_t peer_seq, seq;
+    bool was_there, came_handed, published;
+    struct mg_figures given;
+    struct mt_figures taken;
+    int sockets[4];             /* giver, middle, middle, taker */
+};
+
+static void no_progress(void *arg, const char *phase, uint64_t done, uint64_t total)
+{
+    (void)arg;
+    (void)phase;
+    (void)done;
+    (void)total;
+}
+
+static int give(struct copying *c, struct mw_wire *wire, const struct ck_loaded *loaded, struct flic_err *why)
+{
+    struct flic_uuid push = scene_uuid(0x70);
+    struct md_key key;
+    struct mg_params params = { .wire = wire, .key = &key, .store = c->from, .loaded = loaded, .push = &push, .from = "phone-a", .owner_group = "",
+                                .handed = c->handed, .progress = no_progress };
+    struct mg_giver *giver;
+    bool sent;
+    int rc = mh_greet(wire, true, &key, why);
+
+    if (!rc)
+        rc = mg_new(&params, &giver, why);
+    if (rc)
+        return rc;
+    rc = mg_send(giver, &c->peer_seq, why);
+    if (!rc)
+        rc = mg_hand_over(giver, c->handed && !c->keep_it, &sent, why);
+    mg_get_figures(giver, &c->given);
+    mg_free(giver);
+    return rc;
+}
+
+static void *run_giver(void *arg)
+{
+    struct copying *c = arg;
+    struct ck_loaded loaded;
+    struct ck_entry entry;
+    struct mw_wire *wire;
+    int rc = ck_find_exact(c->from, &c->name.guest, c->name.seq, &entry, &c->give_err);
+
+    if (!rc)
+        rc = ck_load(c->from, &entry, &loaded, &c->give_err);
+    if (!rc)
+        rc = mw_new(c->sockets[0], NULL, 0, scene_never, NULL, &wire, &c->give_err);
+    ck_assert_int_eq(rc, 0);
+    c->give_rc = give(c, wire, &loaded, &c->give_err);
+    if (c->give_rc)
+        mw_abort(wire, c->give_rc, c->give_err.text);
+    mw_free(wire);
+    ck_unload(c->from, &loaded);
+    return NULL;
+}
+
+static int take_all(struct copying *c, struct mt_taker *t, struct flic_err *why)
+{
+    struct ck_loaded base;
+    struct ck_entry entry;
+    char uuid[FLIC_UUID_TEXT];
+    bool has_base;
+    int rc;
+
+    flic_uuid_text(&mt_offer(t)->guest, uuid);
+    has_base = !ck_find(c->to, uuid, 0, &entry, NULL) && !ck_load(c->to, &entry, &base, NULL);
+    rc = c->refuse ? flic_err_set(why, FLIC_E_MISMATCH, "not here") : mt_begin(t, has_base ? &base : NULL, c->kept ? *c->kept : NULL, why);
+    if (has_base)
+        ck_unload(c->to, &base);
+    if (!rc && c->note)
+        rc = ck_arrival_note(mt_arrival(t), c->note, why);
+    if (!rc)
+        rc = mt_take(t, why);
+    if (rc && c->note)          /* as if that process ended here: what it did not seal itself is gone */
+        return rc;
+    if (!rc)
+        rc = mt_commit(t, &c->seq, &c->was_there, why);
+    if (!rc && !c->was_there)
+        rc = mt_publish(t, "[]", 2, why);
+    c->published = !rc;
+    if (!rc)
+        rc = mt_ready(t, c->seq, &c->came_handed, why);
+    return rc ? rc : mt_done(t, why);
+}
+
+static void take(struct copying *c)
+{
+    struct flic_err *why = &c->take_err;
+    struct md_key key;
+    struct mt_params params = { .key = &key, .store = c->to, .progress = no_progress };
+    struct mt_taker *t = NULL;
+    int rc = mw_new(c->sockets[3], NULL, 0, scene_never, NULL, &params.wire, why);
+
+    ck_assert_int_eq(rc, 0);
+    rc = mh_greet(params.wire, false, &key, why);
+    if (!rc)
+        rc = mt_hear(&params, &t, why);
+    if (!rc)
+        rc = take_all(c, t, why);
+    if (t)
+        mt_get_figures(t, &c->taken);
+    if (rc && t && c->kept) {
+        ck_arrival_free(*c->kept);
+        *c->kept = mt_keep(t);
+    }
+    mt_free(t);
+    if (rc)
+        mw_abort(params.wire, rc, why->text);
+    mw_free(params.wire);
+    c->take_rc = rc;
+}
+
+/* ---- the wire between them ---- */
+
+static void *back(void *arg)
+{
+    struct copying *c = arg;
+    char data[4096];
+    ssize_t n;
+
+    while ((n = read(c->sockets[2], data, sizeof(data))) > 0 && write(c->sockets[1], data, (size_t)n) == n)
+        ;
+    (void)shutdown(c->sockets[1], SHUT_WR);
+    return NULL;
+}
+
+/* From the giver to the taker, so many bytes; then both find the connection lost. */
+static void *forth(void *arg)
+{
+    struct copying *c = arg;
+    size_t left = c->cut_after ? c->cut_after : SIZE_MAX;
+    char data[4096];
+    ssize_t n;
+
+    while (left && (n = read(c->sockets[1], data, left < sizeof(data) ? left : sizeof(data))) > 0 && write(c->sockets[2], data, (size_t)n) == n)
+        left -= (size_t)n;
+    (void)shutdown(c->sockets[2], left ? SHUT_WR : SHUT_RDWR);
+    if (!left)
+        (void)shutdown(c->sockets[1], SHUT_RDWR);
+    return NULL;
+}
+
+static void run(struct copying *c)
+{
+    pthread_t giver, there, here;
+
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, c->sockets), 0);
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, c->sockets + 2), 0);
+    ck_assert_int_eq(pthread_create(&giver, NULL, run_giver, c), 0);
+    ck_assert_int_eq(pthread_create(&there, NULL, forth, c), 0);
+    ck_assert_int_eq(pthread_create(&here, NULL, back, c), 0);
+    take(c);
+    ck_assert_int_eq(pthread_join(giver, NULL), 0);
+    ck_assert_int_eq(pthread_join(there, NULL), 0);
+    ck_assert_int_eq(pthread_join(here, NULL), 0);
+    (void)close(c->sockets[1]);
+    (void)close(c->sockets[2]);
+}
+
+static void must_arrive(struct copying *c)
+{
+    run(c);
+    ck_assert_msg(!c->give_rc, "the giver failed: %d, %s", c->give_rc, c->give_err.text);
+    ck_assert_msg(!c->take_rc, "the taker failed: %d, %s", c->take_rc, c->take_err.text);
+    ck_assert_uint_eq(c->seq, c->peer_seq);
+}
+
+static size_t count(struct ck_store *in)
+{
+    struct ck_entry *entries;
+    size_t n;
+
+    OK(ck_list(in, &entries, &n, &err));
+    free(entries);
+    return n;
+}
+
+/* The scene restores from where it looks. */
+static void restore_from(struct ck_store *there, uint64_t seq, const struct image *as)
+{
+    struct nv_name name = { .guest = saved.guest, .seq = seq };
+    struct ck_store *mine = store;
+
+    store = there;
+    scene_restore_and_compare(&name, as);
+    store = mine;
+}
+
+/* ---- what holds ---- */
+
+START_TEST(a_checkpoint_arrives_whole_and_can_be_restored_there_and_here)
+{
+    struct copying c = { .from = store, .to = other, .name = saved };
+
+    must_arrive(&c);
+    ck_assert(!c.was_there && !c.came_handed);
+    ck_assert_uint_eq(c.given.ram_pages, GUEST_PAGES - 2);      /* the hole and the page to skip */
+    ck_assert_uint_eq(c.given.sent_pages, c.taken.received_pages);
+    ck_assert_uint_eq(c.given.there_pages, 0);
+    restore_from(other, c.seq, &image);
+    restore_from(store, saved.seq, &image);
+}
+END_TEST
+
+START_TEST(what_was_moved_to_flash_arrives_as_well)
+{
+    struct copying c = { .from = store, .to = other, .name = saved };
+
+    OK(scene_destage(&saved, &(struct ck_destage_figures){ 0 }));
+    scene_lose_arena();
+    scene_reopen();
+    c.from = store;
+    must_arrive(&c);
+    restore_from(other, c.seq, &image);
+}
+END_TEST
+
+START_TEST(invariant_10_of_the_next_checkpoint_only_what_changed_is_sent)
+{
+    struct copying first = { .from = store, .to = other, .name = saved };
+    struct copying second = { .from = store, .to = other };
+
+    must_arrive(&first);
+    scene_dirty(GUEST, 30, 40, 100000);
+    image_free(&image);
+    second.name = scene_save(GUEST, &image, NULL);
+    must_arrive(&second);
+    ck_assert_uint_eq(second.given.sent_pages, 40);
+    ck_assert_uint_eq(second.taken.received_pages, 40);
+    ck_assert_uint_eq(second.taken.store.new_pages, 40);
+    ck_assert_uint_ge(second.taken.same_pages, GUEST_PAGES * 3 / 4);
+    ck_assert_uint_gt(second.seq, first.seq);
+    restore_from(other, second.seq, &image);
+}
+END_TEST
+
+START_TEST(a_page_that_moved_within_the_guest_is_found_and_not_sent)
+{
+    struct copying first = { .from = store, .to = other, .name = saved };
+    struct copying second = { .from = store, .to = other };
+    uint8_t page[PAGE];
+
+    must_arrive(&first);
+    memcpy(page, flx_fake_page(GUEST, 33), PAGE);
+    flx_fake_write(GUEST, 1201, 0, page, PAGE);
+    second.name = scene_save(GUEST, NULL, NULL);
+    must_arrive(&second);
+    ck_assert_uint_eq(second.taken.found_pages, 1);
+    ck_assert_uint_eq(second.given.sent_pages, 0);
+}
+END_TEST
+
+START_TEST(the_same_copy_made_again_is_one_checkpoint_and_sends_no_page)
+{
+    struct copying first = { .from = store, .to = other, .name = saved };
+    struct copying again = { .from = store, .to = other, .name = saved, .handed = true };
+
+    must_arrive(&first);
+    must_arrive(&again);
+    ck_assert(again.was_there && again.came_handed);
+    ck_assert_uint_eq(again.seq, first.seq);
+    ck_assert_uint_eq(again.given.sent_pages, 0);
+    ck_assert_uint_eq(count(other), 1);
+}
+END_TEST
+
+START_TEST(the_right_goes_along_only_when_the_last_word_says_so)
+{
+    struct copying kept = { .from = store, .to = other, .name = saved, .handed = true, .keep_it = true };
+    struct copying goes = { .from = store, .to = other, .name = saved, .handed = true };
+
+    must_arrive(&kept);
+    ck_assert(!kept.came_handed);
+    must_arrive(&goes);
+    ck_assert(goes.came_handed);
+}
+END_TEST
+
+START_TEST(a_taker_that_refuses_says_why_and_has_nothing)
+{
+    struct copying c = { .from = store, .to = other, .name = saved, .refuse = true };
+
+    run(&c);
+    ck_assert_int_eq(c.give_rc, FLIC_E_MISMATCH);
+    ck_assert_ptr_nonnull(strstr(c.give_err.text, "not here"));
+    ck_assert_uint_eq(count(other), 0);
+}
+END_TEST
+
+/* Of 6 MiB that go over the wire; odd numbers, so that frames are cut anywhere. */
+START_TEST(invariant_8_cut_anywhere_it_is_there_whole_or_not_at_all_and_goes_on_from_there)
+{
+    struct ck_arrival *kept = NULL;
+    struct copying whole = { .from = store, .to = other, .name = saved };
+    uint64_t sent = 0, all;
+    size_t at = 7;
+
+    do {
+        struct copying c = { .from = store, .to = other, .name = saved, .kept = &kept, .cut_after = at };
+
+        run(&c);
+        ck_assert(c.give_rc || !c.take_rc);
+        ck_assert_uint_eq(count(other), c.published);
+        sent += c.taken.received_pages;
+        if (c.published)
+            break;
+        ck_assert_int_ne(c.take_rc, 0);
+        at = at * 2 + 13;
+    } while (at < 64 * MIB);
+    ck_arrival_free(kept);
+    must_arrive(&whole);
+    ck_assert_uint_eq(count(other), 1);
+    ck_assert_uint_eq(whole.given.sent_pages, 0);
+    all = whole.given.ram_pages - whole.given.zero_pages;
+    ck_assert_msg(sent <= all, "%llu pages came for a guest of %llu", (unsigned long long)sent, (unsigned long long)all);
+    restore_from(other, whole.seq, &image);
+}
+END_TEST
+
+static int write_late(struct saving *s, struct flic_err *why)
+{
+    scene_dirty(s->domid, 200, 8, 77);
+    return saving_suspend(s, why);
+}
+
+#define BIG_PAGES 16384u        /* 48 MiB of them unlike each other */
+
+static struct nv_name save_big(void)
+{
+    scene_guest(8, "big", 2, BIG_PAGES);
+    image_free(&image);
+    return scene_save(8, &image, NULL);
+}
+
+/* The other process is gone with all it had in memory; what it wrote down is there. */
+START_TEST(what_arrived_before_the_other_flicd_was_started_anew_is_not_sent_again)
+{
+    char note[128], arena[128];
+    struct ck_config config = { .folder = other_dir, .arena = arena };
+    struct nv_name big = save_big();
+    struct copying cut = { .from = store, .to = other, .name = big, .note = note, .cut_after = BIG_PAGES * PAGE / 3 };
+    struct copying again = { .from = store, .name = big };
+    struct ck_arrival *found;
+    uint64_t all, came;
+
+    (void)snprintf(note, sizeof(note), "%s/note", other_dir);
+    (void)snprintf(arena, sizeof(arena), "%s/arena", other_dir);
+    run(&cut);
+    ck_assert_int_ne(cut.take_rc, 0);
+    ck_close(other);
+    OK(ck_open(&config, &other, &err));
+    OK(ck_arrival_recall(other, note, &found, &err));
+    again.to = other;
+    again.kept = &found;
+    must_arrive(&again);
+    ck_arrival_free(found);
+    all = again.given.ram_pages - again.given.zero_pages;
+    came = again.given.there_pages;
+    ck_assert_uint_ge(came, (32 * MIB) / PAGE);
+    ck_assert_uint_lt(again.given.sent_pages, all / 2);
+    ck_assert_uint_eq(again.given.sent_pages, all - came);
+    saved = big;
+    restore_from(other, again.seq, &image);
+}
+END_TEST
+
+START_TEST(invariant_7_a_note_that_is_damaged_or_names_what_is_gone_says_nothing_of_use)
+{
+    struct flic_id leaves[2];
+    struct ck_facts facts = { .guest = scene_uuid(1), .name = "web", .arch = "fake", .gfn_end = 1024 };
+    struct ck_arrival *found;
+    char note[128];
+    FILE *f;
+
+    (void)snprintf(note, sizeof(note), "%s/note", other_dir);
+    memset(leaves, 0x55, sizeof(leaves));
+    OK(ck_note_write(note, &facts, leaves, 2, &err));
+    ck_assert_int_eq(ck_arrival_recall(other, note, &found, &err), FLIC_E_DAMAGED);
+    facts.gfn_end = 4096;       /* asks for more leaves than there are */
+    OK(ck_note_write(note, &facts, leaves, 2, &err));
+    ck_assert_int_eq(ck_arrival_recall(other, note, &found, &err), FLIC_E_DAMAGED);
+    facts.gfn_end = 1024;
+    memcpy(leaves, &FLIC_ID_HOLE, sizeof(leaves[0]));
+    memcpy(leaves + 1, &FLIC_ID_HOLE, sizeof(leaves[0]));
+    OK(ck_note_write(note, &facts, leaves, 2, &err));
+    OK(ck_arrival_recall(other, note, &found, &err));
+    ck_arrival_free(found);
+    f = fopen(note, "r+");
+    ck_assert(f && !fseek(f, 50, SEEK_SET) && fputc('x', f) != EOF && !fclose(f));
+    ck_assert_int_eq(ck_arrival_recall(other, note, &found, &err), FLIC_E_DAMAGED);
+}
+END_TEST
+
+START_TEST(invariant_4_a_page_that_is_damaged_here_is_named_and_nothing_is_offered_there)
+{
+    struct copying c = { .from = store, .to = other };
+    struct ck_loaded loaded;
+    struct ck_entry entry;
+    struct saving s;
+
+    saving_init(&s, GUEST);
+    s.at_suspend = write_late;
+    OK(saving_run(&s));
+    saving_end(&s);
+    image_free(&s.image);
+    c.name = s.name;
+    OK(ck_find_exact(store, &s.name.guest, s.name.seq, &entry, &err));
+    OK(ck_load(store, &entry, &loaded, &err));
+    ck_assert_uint_ge(loaded.root.n_delta, 8);
+    for (size_t i = 0; i < loaded.root.n_delta; i++)
+        if (loaded.root.delta[i].gfn == 203)
+            ((uint8_t *)(uintptr_t)nv_object_frame(ck_arena(store), &s.name, loaded.root.delta[i].frame))[5] ^= 1;
+    ck_unload(store, &loaded);
+    run(&c);
+    ck_assert_int_eq(c.give_rc, FLIC_E_DAMAGED);
+    ck_assert_ptr_nonnull(strstr(c.give_err.text, "gfn 0xcb"));
+    ck_assert_uint_eq(count(other), 0);
+}
+END_TEST
+
+/* ---- a hostile peer ---- */
+
+static struct mw_wire *hostile;
+static struct md_key key;
+static struct mt_taker *victim;
+static struct flic_err victim_err;
+static int victim_rc;
+
+static void *be_victim(void *arg)
+{
+    int *fd = arg;
+    struct md_key mine;
+    struct mt_params params = { .key = &mine, .store = other, .progress = no_progress };
+    int rc = mw_new(*fd, NULL, 0, scene_never, NULL, &params.wire, &victim_err);
+    uint64_t seq;
+    bool there;
+
+    victim = NULL;
+    rc = rc ? rc : mh_greet(params.wire, false, &mine, &victim_err);
+    rc = rc ? rc : mt_hear(&params, &victim, &victim_err);
+    rc = rc ? rc : mt_begin(victim, NULL, NULL, &victim_err);
+    rc = rc ? rc : mt_take(victim, &victim_err);
+    rc = rc ? rc : mt_commit(victim, &seq, &there, &victim_err);
+    victim_rc = rc;
+    mt_free(victim);
+    mw_free(params.wire);
+    return NULL;
+}
+
+static const struct mc_offer honest = { .name = "web", .arch = "fake", .from = "mallory", .seq = 1, .gfn_end = 1024, .pages = 2, .config = (char *)"{}" };
+
+static int fd_there;
+
+static pthread_t begin_hostile(const struct mc_offer *offer)
+{
+    struct mc_offer o = *offer;
+    pthread_t thread;
+    int pair[2];
+
+    o.guest = scene_uuid(1);
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    fd_there = pair[1];
+    ck_assert_int_eq(pthread_create(&thread, NULL, be_victim, &fd_there), 0);
+    OK(mw_new(pair[0], NULL, 0, scene_never, NULL, &hostile, &err));
+    OK(mh_greet(hostile, true, &key, &err));
+    OK(mc_send_offer(hostile, &o, &err));
+    return thread;
+}
+
+static void must_be_refused(pthread_t thread, int code)
+{
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    mw_free(hostile);
+    ck_assert_msg(victim_rc == code, "%d, %s", victim_rc, victim_err.text);
+    ck_assert_uint_eq(count(other), 0);
+}
+
+static void say_leaf(uint32_t number, unsigned first, unsigned n)
+{
+    struct mp_leaf leaf = { .leaf = number };
+    uint8_t out[MP_LEAF_SIZE];
+
+    for (unsigned i = first; i < first + n; i++)
+        mp_set_bit(leaf.present, i);
+    mp_put_leaf(&leaf, out);
+    ck_assert_msg(!mw_send_bytes(hostile, MW_LEAF, out, sizeof(out), &err), "%s; the victim says: %s", err.text, victim_err.text);
+}
+
+START_TEST(invariant_7_an_offer_out_of_bounds_is_refused)
+{
+    struct mc_offer large = honest, none = honest, nameless = honest;
+
+    large.gfn_end = MH_GFN_END_MAX + 1ull;
+    must_be_refused(begin_hostile(&large), FLIC_E_PROTOCOL);
+    none.pages = 0;
+    must_be_refused(begin_hostile(&none), FLIC_E_PROTOCOL);
+    nameless.arch[0] = '\0';
+    must_be_refused(begin_hostile(&nameless), FLIC_E_PROTOCOL);
+}
+END_TEST
+
+START_TEST(invariant_7_leaves_out_of_order_and_pages_nobody_announced_are_refused)
+{
+    pthread_t thread = begin_hostile(&honest);
+    uint8_t pages[4] = { 1 };
+
+    say_leaf(1, 0, 2);
+    say_leaf(0, 0, 2);
+    must_be_refused(thread, FLIC_E_PROTOCOL);
+    thread = begin_hostile(&honest);
+    say_leaf(0, 0, 2);
+    OK(mw_send_bytes(hostile, MW_PAGES, pages, sizeof(pages), &err));
+    must_be_refused(thread, FLIC_E_PROTOCOL);
+}
+END_TEST
+
+START_TEST(invariant_7_the_end_before_the_pages_or_without_a_state_is_refused)
+{
+    pthread_t thread = begin_hostile(&honest);
+    uint64_t sums[2] = { 0 };
+    uint8_t state[64] = { 0 };
+
+    OK(mw_send_bytes(hostile, MW_CHECK, sums, sizeof(sums), &err));
+    must_be_refused(thread, FLIC_E_PROTOCOL);
+    thread = begin_hostile(&honest);
+    say_leaf(0, 0, 2);
+    OK(mw_send_bytes(hostile, MW_STATE, state, sizeof(state), &err));
+    OK(mw_send_bytes(hostile, MW_CHECK, sums, sizeof(sums), &err));
+    must_be_refused(thread, FLIC_E_DAMAGED);
+    thread = begin_hostile(&honest);
+    say_leaf(0, 0, 1);          /* two were offered */
+    OK(mw_send_bytes(hostile, MW_STATE, state, sizeof(state), &err));
+    OK(mw_send_bytes(hostile, MW_CHECK, sums, sizeof(sums), &err));
+    must_be_refused(thread, FLIC_E_PROTOCOL);
+}
+END_TEST
+
+START_TEST(invariant_7_words_of_a_migration_are_not_taken_for_those_of_a_copy)
+{
+    pthread_t thread = begin_hostile(&honest);
+
+    say_leaf(0, 0, 2);
+    OK(mw_send_bytes(hostile, MW_PREPARE, "12345678", 8, &err));
+    must_be_refused(thread, FLIC_E_PROTOCOL);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("copy");
+    TCase *t = tcase_create("copy");
+
+    tcase_set_timeout(t, 60);
+    tcase_add_checked_fixture(t, set_up, tear_down);
+    tcase_add_test(t, a_checkpoint_arrives_whole_and_can_be_restored_there_and_here);
+    tcase_add_test(t, what_was_moved_to_flash_arrives_as_well);
+    tcase_add_test(t, invariant_10_of_the_next_checkpoint_only_what_changed_is_sent);
+    tcase_add_test(t, a_page_that_moved_within_the_guest_is_found_and_not_sent);
+    tcase_add_test(t, the_same_copy_made_again_is_one_checkpoint_and_sends_no_page);
+    tcase_add_test(t, the_right_goes_along_only_when_the_last_word_says_so);
+    tcase_add_test(t, a_taker_that_refuses_says_why_and_has_nothing);
+    tcase_add_test(t, invariant_8_cut_anywhere_it_is_there_whole_or_not_at_all_and_goes_on_from_there);
+    tcase_add_test(t, what_arrived_before_the_other_flicd_was_started_anew_is_not_sent_again);
+    tcase_add_test(t, invariant_7_a_note_that_is_damaged_or_names_what_is_gone_says_nothing_of_use);
+    tcase_add_test(t, invariant_4_a_page_that_is_damaged_here_is_named_and_nothing_is_offered_there);
+    tcase_add_test(t, invariant_7_an_offer_out_of_bounds_is_refused);
+    tcase_add_test(t, invariant_7_leaves_out_of_order_and_pages_nobody_announced_are_refused);
+    tcase_add_test(t, invariant_7_the_end_before_the_pages_or_without_a_state_is_refused);
+    tcase_add_test(t, invariant_7_words_of_a_migration_are_not_taken_for_those_of_a_copy);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    return scene_run(suite());
+}

@@ -39,12 +39,17 @@ int cmd_list(struct cmd_request *req, json_t **ret_answer, struct flic_err *err)
     return cmd_ask(req, cmd_question(req, "list"), ret_answer, err);
 }
 
-/* What keeps it from being dropped; NULL: nothing does. */
+/* What keeps it from being dropped, or from being restored; NULL: nothing does. */
 static const char *notes_of(const json_t *ck, char out[300])
 {
-    bool pinned = json_is_true(json_object_get(ck, "pinned")), in_file = json_is_true(json_object_get(ck, "in_file"));
+    static const struct { const char *member, *text; } notes[] = {
+        { "damaged", "damaged" }, { "pinned", "pinned" }, { "in_file", "in a file" },
+    };
 
-    (void)snprintf(out, 300, "%s%s%s", pinned ? "pinned" : "", pinned && in_file ? ", " : "", in_file ? "in a file" : "");
+    out[0] = '\0';
+    for (size_t i = 0; i < sizeof(notes) / sizeof(notes[0]); i++)
+        if (json_is_true(json_object_get(ck, notes[i].member)))
+            (void)snprintf(out + strlen(out), 300 - strlen(out), "%s%s", out[0] ? ", " : "", notes[i].text);
     return out[0] ? out : NULL;
 }
 

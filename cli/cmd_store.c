@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Copyright (C) 2026 The FLIC authors */
-/* flic gc, pin, unpin: the verbs about the store as a whole. */
+/* flic gc, pin, unpin, verify: the verbs about the store as a whole. */
 #include "cli/cmd.h"
 #include "cli/human.h"
 #include "cli/member.h"
@@ -79,5 +79,53 @@ int cmd_pin_print(const struct cmd_request *req, const json_t *answer)
     (void)req;
     (void)printf(json_is_true(json_object_get(answer, "pinned")) ? "%s is pinned: it stays until you unpin and forget it\n"
                                                                  : "%s is no longer pinned\n", cmd_checkpoint_name(answer, name));
+    return 0;
+}
+
+/* ---- verify ---- */
+
+int cmd_verify(struct cmd_request *req, json_t **ret_answer, struct flic_err *err)
+{
+    json_t *question;
+
+    if (req->all && req->what)
+        return flic_err_set(err, FLIC_E_USAGE, "say --all or which checkpoint, not both");
+    question = cmd_question(req, "verify");
+    if (question) {
+        (void)json_object_set_new(question, "all", json_boolean(!req->what));
+        (void)json_object_set_new(question, "paced", json_boolean(req->paced));
+    }
+    return cmd_ask(req, question, ret_answer, err);
+}
+
+static void print_bad_packs(const json_t *answer)
+{
+    uint64_t aside = member_u64(answer, "packs_set_aside"), unreadable = member_u64(answer, "packs_unreadable");
+
+    if (aside)
+        (void)printf("%" PRIu64 " bad packs were set aside as *.bad: %" PRIu64 " objects had another copy, %" PRIu64 " are lost\n", aside,
+                     member_u64(answer, "bad_objects") - member_u64(answer, "lost_objects"), member_u64(answer, "lost_objects"));
+    if (unreadable)
+        (void)printf("%" PRIu64 " packs cannot be read at all and were left where they are\n", unreadable);
+    if (member_u64(answer, "nvram_bad_pages"))
+        (void)printf("%" PRIu64 " pages in NVRAM are bad, of %" PRIu64 " of them a pack has a copy\n", member_u64(answer, "nvram_bad_pages"),
+                     member_u64(answer, "nvram_repaired_pages"));
+}
+
+int cmd_verify_print(const struct cmd_request *req, const json_t *answer)
+{
+    const json_t *list = json_object_get(answer, "damaged");
+    char read[HUMAN_ROOM], name[300];
+    json_t *ck;
+    size_t i;
+
+    (void)req;
+    (void)printf("read %s in %" PRIu64 " packs and %" PRIu64 " pages in NVRAM: %s\n", human_bytes(member_u64(answer, "read_bytes"), read),
+                 member_u64(answer, "packs"), member_u64(answer, "nvram_pages"),
+                 member_u64(answer, "bad_objects") || member_u64(answer, "nvram_bad_pages") || member_u64(answer, "packs_unreadable")
+                 ? "something is bad" : "all is well");
+    print_bad_packs(answer);
+    json_array_foreach(list, i, ck)
+        (void)printf("%s is damaged: %s\n", cmd_checkpoint_name(ck, name), member_text(ck, "damage"));
     return 0;
 }

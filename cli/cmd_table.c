@@ -8,6 +8,12 @@ static const struct argp_option dry_run_option[] = {
     { 0 },
 };
 
+static const struct argp_option verify_options[] = {
+    { "all", CMD_OPTION_ALL, NULL, 0, "Everything there is; so is it without DOMAIN", 0 },
+    { "paced", CMD_OPTION_PACED, NULL, 0, "As slowly as verify_kib_per_s in flicd.conf says", 0 },
+    { 0 },
+};
+
 static const struct argp_option claim_option[] = {
     { "dry-run", CMD_OPTION_DRY_RUN, NULL, 0, "Say what would be decided and change nothing", 0 },
     { 0 },
@@ -67,6 +73,12 @@ const struct cmd_verb cmd_verbs[] = {
       "Forgets what the rules of flicd.conf no longer keep, removes packs of which nothing is in use, and rewrites those of which little is, so that the rest can be given back. Runs beside "
       "saves and restores. flicd does it by itself when idle, slowly; this does it now, as fast as it goes.",
       CMD_NO_ARGUMENT, dry_run_option, cmd_gc, cmd_gc_print },
+    { "verify", "read everything that is stored and set aside what is bad", "[DOMAIN[@N] | FILE]",
+      "Reads every page, every page-map leaf and every root of one checkpoint or of all, from flash and NVRAM, against their checksums and "
+      "ids. A pack with something bad in it is set aside, after what is good in it, and what lies elsewhere too, was moved to another; "
+      "checkpoints that need what is lost are shown as damaged, and a restore refuses them. Cut off, it goes on where it was: by itself when "
+      "flicd is there again, or when you say so again.",
+      CMD_MAY_TARGET, verify_options, cmd_verify, cmd_verify_print },
     { "track", "copy a guest to flash ahead of its save", "DOMAIN",
       "Tracks what DOMAIN, a name or uuid, writes, and copies what it leaves unwritten for some epochs to flash in the "
       "background, at the pace that flicd.conf gives. A save of it then copies only the rest. It stays so until 'flic untrack', "

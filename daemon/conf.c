@@ -41,6 +41,7 @@ static const struct key keys[] = {
     INT_KEY(gc_live_percent, 0, 100, 50),
     INT_KEY(gc_kib_per_s, 16, 1 << 21, 4096),
     INT_KEY(gc_interval_s, 1, 86400, 600),
+    INT_KEY(verify_kib_per_s, 16, 1 << 21, 8192),
     INT_KEY(keep_last, 0, 1 << 20, 0),
     INT_KEY(keep_hourly, 0, 1 << 20, 0),
     INT_KEY(keep_daily, 0, 1 << 20, 0),

@@ -28,7 +28,7 @@ struct fd_conf {
     int destage_delay_ms;
     char gc[8];                 /* "idle" or "asked" */
     int keep_last, keep_hourly, keep_daily, guest_quota_mib, total_quota_mib;
-    int gc_live_percent, gc_kib_per_s, gc_interval_s;
+    int gc_live_percent, gc_kib_per_s, gc_interval_s, verify_kib_per_s;
     char track[2048];           /* "all", "none", or "\nNAME\nNAME\n" */
     int track_epoch_min_ms, track_epoch_max_ms;
     int track_clean_epochs;

@@ -10,6 +10,7 @@
 #include "daemon/protect.h"
 #include "daemon/tracking.h"
 #include "daemon/upkeep.h"
+#include "daemon/verify.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -112,7 +113,7 @@ static json_t *conf_status(const struct fd_conf *c)
                      c->track_epoch_max_ms, "track_clean_epochs", c->track_clean_epochs, "track_kib_per_s", c->track_kib_per_s,
                      "track_cpu_percent", c->track_cpu_percent, "migrate_rounds_max", c->migrate_rounds_max, "migrate_downtime_ms",
                      c->migrate_downtime_ms);       /* owner_group is a secret */
-    (void)json_object_update_new(o, json_pack("{s:s, s:i, s:i, s:i}", "gc", c->gc, "gc_live_percent", c->gc_live_percent, "gc_kib_per_s",
+    (void)json_object_update_new(o, json_pack("{s:s, s:i, s:i, s:i, s:i}", "gc", c->gc, "verify_kib_per_s", c->verify_kib_per_s, "gc_live_percent", c->gc_live_percent, "gc_kib_per_s",
                                               c->gc_kib_per_s, "gc_interval_s", c->gc_interval_s));
     (void)json_object_update_new(o, json_pack("{s:i, s:i, s:i, s:i, s:i}", "keep_last", c->keep_last, "keep_hourly", c->keep_hourly,
                                               "keep_daily", c->keep_daily, "guest_quota_mib", c->guest_quota_mib, "total_quota_mib",
@@ -180,7 +181,7 @@ static json_t *on_status(struct fd_daemon *d, json_t *request)
 
 static json_t *describe(const struct ck_entry *e)
 {
-    char uuid[FLIC_UUID_TEXT];
+    char uuid[FLIC_UUID_TEXT], damage[CK_DAMAGE_TEXT] = "";
     json_t *places = json_array();
 
     flic_uuid_text(&e->info.guest, uuid);
@@ -188,10 +189,12 @@ static json_t *describe(const struct ck_entry *e)
         (void)json_array_append_new(places, json_string("nvram"));
     if (e->info.places & IX_FLASH)
         (void)json_array_append_new(places, json_string("flash"));
-    return json_pack("{s:s, s:s, s:I, s:o, s:I, s:I, s:o, s:i, s:s}", "domain", e->info.name, "uuid", uuid, "seq",
+    if (e->damaged)
+        ck_damage_text(e, damage);
+    return json_pack("{s:s, s:s, s:I, s:o, s:I, s:I, s:o, s:i, s:s, s:b, s:s}", "domain", e->info.name, "uuid", uuid, "seq",
                      (json_int_t)e->info.seq, "taken_ns", big(e->info.taken_ns), "ram_bytes", (json_int_t)e->info.ram_bytes,
                      "working_set_bytes", (json_int_t)e->info.working_set_bytes, "places", places, "restored",
-                     (int)e->info.restored, "arch", e->info.arch);
+                     (int)e->info.restored, "arch", e->info.arch, "damaged", (int)e->damaged, "damage", damage);
 }
 
 static bool is_of(const struct ck_entry *e, const char *domain)
@@ -392,7 +395,7 @@ static const struct {
     bool needs_store;
 } questions[] = {
     { "status", on_status, false }, { "list", on_list, true }, { "show", on_show, true },
-    { "log", on_log, true }, { "forget", on_forget, true }, { "hold", on_hold, false }, { "gc", fd_gc, true }, { "pin", fd_pin, true },
+    { "log", on_log, true }, { "forget", on_forget, true }, { "hold", on_hold, false }, { "gc", fd_gc, true }, { "verify", fd_verify, true }, { "pin", fd_pin, true },
     { "protect", fd_protect_on, true }, { "unprotect", fd_protect_off, true },
     { "settle", fd_settle, true }, { "claim", fd_claim, true },
     { "track", fd_track, true }, { "untrack", fd_untrack, true }, { "wss", fd_wss, true },

@@ -63,6 +63,17 @@ static int check_alive(const struct run *r, struct flic_err *err)
                         r->entry.info.name, alive.domid, rc ? "" : ", or restore beside it with --clone");
 }
 
+/* Before anything is made: the pages would be missed in the middle of it. */
+static int refuse_damaged(const struct run *r, struct flic_err *err)
+{
+    char what[CK_DAMAGE_TEXT];
+
+    ck_damage_text(&r->entry, what);
+    return flic_err_set(err, FLIC_E_DAMAGED, "checkpoint %s@%llu is damaged: %s; restore another one ('flic list'), or put back the packs that "
+                        "were set aside as '*.bad' in '%s/packs' if they can be mended", r->entry.info.name,
+                        (unsigned long long)r->entry.info.seq, what, r->op->daemon->conf.store);
+}
+
 static int prepare(struct run *r, struct flic_err *err)
 {
     struct fd_daemon *daemon = r->op->daemon;
@@ -78,6 +89,8 @@ static int prepare(struct run *r, struct flic_err *err)
     if (rc)
         return rc;
     r->in_use = true;
+    if (r->entry.damaged)
+        return refuse_damaged(r, err);
     rc = ck_load(daemon->store, &r->entry, &r->loaded, err);
     if (rc)
         return rc;

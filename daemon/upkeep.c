@@ -7,6 +7,7 @@
 #include "daemon/checkpoint/gc.h"
 #include "daemon/cond.h"
 #include "daemon/retain.h"
+#include "daemon/verify.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -35,6 +36,13 @@ static bool closing(void *arg)
     struct fd_upkeep *u = arg;
 
     return atomic_load(&u->closing);
+}
+
+bool fd_upkeep_closing(void *arg)
+{
+    const struct fd_daemon *daemon = arg;
+
+    return daemon->upkeep && atomic_load(&daemon->upkeep->closing);
 }
 
 /* What was not asked for gives way to everything else. */
@@ -168,6 +176,8 @@ static void *keep_up(void *arg)
 
     while (!closing(u)) {
         apply_rules(u);
+        if (u->daemon->store && !must_rest(u))
+            fd_verify_go_on(u->daemon, must_rest, u);
         gc_when_idle(u);
         (void)pthread_mutex_lock(&u->lock);
         t = now();

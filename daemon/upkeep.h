@@ -20,6 +20,9 @@ void fd_upkeep_stop(struct fd_daemon *daemon);
 void fd_upkeep_forgot(struct fd_daemon *daemon);
 void fd_upkeep_published(struct fd_daemon *daemon);
 
+/* Whether that was said; `arg` is the daemon. For what runs long. */
+bool fd_upkeep_closing(void *arg);
+
 /* Questions; each in a thread of its own. */
 json_t *fd_gc(struct fd_daemon *daemon, json_t *request);
 

@@ -12,7 +12,7 @@ _flic_tracked() {
 
 _flic() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb='' word i
-    local verbs='status list show log forget pin unpin gc track untrack wss protect unprotect push pull send receive claim hold release cancel' options='--json --socket --help --usage'
+    local verbs='status list show log forget pin unpin gc verify track untrack wss protect unprotect push pull send receive claim hold release cancel' options='--json --socket --help --usage'
 
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
@@ -32,6 +32,7 @@ _flic() {
         log) options+=' --limit' ;;
         forget | claim | gc) options+=' --dry-run' ;;
         wss) options+=' --watch' ;;
+        verify) options+=' --all --paced' ;;
         protect) options+=' --every --keep --ram-only' ;;
         push | pull) options+=' --backup --ram-only --quiet -s' ;;
     esac
@@ -42,7 +43,7 @@ _flic() {
     case $verb in
         '') mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$cur") ;;
         list) mapfile -t COMPREPLY < <(compgen -W "$(_flic_checkpoints | sed 's/@[0-9]*$//' | sort -u)" -- "$cur") ;;
-        show | log | forget | pin | unpin) mapfile -t COMPREPLY < <(compgen -W "$(_flic_checkpoints)" -f -- "$cur") ;;
+        show | log | forget | pin | unpin | verify) mapfile -t COMPREPLY < <(compgen -W "$(_flic_checkpoints)" -f -- "$cur") ;;
         track) mapfile -t COMPREPLY < <(compgen -W "$(xl list 2>/dev/null |
                 awk 'NR > 1 && $1 != "Domain-0" { print $1 }')" -- "$cur") ;;
         push) mapfile -t COMPREPLY < <(compgen -W "$(_flic_checkpoints)" -A hostname -- "$cur") ;;

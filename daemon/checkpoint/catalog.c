@@ -509,6 +509,47 @@ void ck_moved_to_flash(struct ck_store *store, const struct nv_name *name, const
     change(store, name, apply_flash, root);
 }
 
+static void apply_damage(struct ck_entry *entry, const void *arg)
+{
+    const struct ck_damage *damage = arg;
+
+    entry->damaged = damage->root || damage->pages;
+    entry->lost_pages = damage->root ? 0 : damage->pages;
+    entry->lost_gfn = damage->first_gfn;
+}
+
+void ck_set_damage(struct ck_store *store, const struct nv_name *name, const struct ck_damage *damage)
+{
+    struct ck_entry *entry;
+
+    (void)pthread_mutex_lock(&store->lock);
+    entry = entry_of(store, &name->guest, name->seq);
+    if (entry)
+        apply_damage(entry, damage);
+    (void)pthread_mutex_unlock(&store->lock);
+}
+
+static void apply_lost_flash(struct ck_entry *entry, const void *arg)
+{
+    (void)arg;
+    entry->info.places &= ~(uint32_t)IX_FLASH;
+    entry->destaged = false;
+}
+
+void ck_lost_flash(struct ck_store *store, const struct nv_name *name)
+{
+    change(store, name, apply_lost_flash, NULL);
+}
+
+void ck_damage_text(const struct ck_entry *entry, char out[CK_DAMAGE_TEXT])
+{
+    if (entry->lost_pages)
+        (void)snprintf(out, CK_DAMAGE_TEXT, "%llu of its pages are lost, the first at gfn 0x%llx", (unsigned long long)entry->lost_pages,
+                       (unsigned long long)entry->lost_gfn);
+    else
+        (void)snprintf(out, CK_DAMAGE_TEXT, "its root is lost");
+}
+
 void ck_count_restore(struct ck_store *store, const struct nv_name *name)
 {
     change(store, name, apply_restore, NULL);

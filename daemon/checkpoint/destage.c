@@ -47,10 +47,24 @@ struct job {
     struct ck_destage_figures *figures;
 };
 
+/* A frame that is damaged is no loss when a pack has the page. */
+static const void *page_of(struct job *job, const struct ck_delta *delta, uint8_t room[FLIC_PAGE_SIZE], struct flic_err *err)
+{
+    const void *page = ck_delta_page(job->store, &job->loaded, delta, err);
+    size_t len;
+
+    if (page || pk_read(ck_packs(job->store), &delta->id, room, FLIC_PAGE_SIZE, &len, NULL) || len != FLIC_PAGE_SIZE)
+        return page;
+    if (err)
+        *err = (struct flic_err){ 0 };
+    return room;
+}
+
 /* A frame's page goes to a pack; under another secret's id if its own is taken by other bytes. */
 static int move_page(struct job *job, const struct ck_delta *delta, struct flic_err *err)
 {
-    const void *page = ck_delta_page(job->store, &job->loaded, delta, err);
+    uint8_t room[FLIC_PAGE_SIZE];
+    const void *page = page_of(job, delta, room, err);
     struct flic_id id;
     bool is_new;
     int rc;

@@ -239,18 +239,6 @@ static int run(struct job *job, struct flic_err *err)
     return rc;
 }
 
-/* Whether it was free, which it need not be to be let go. */
-static bool claim_gc(struct ck_store *store, bool runs)
-{
-    bool free_to_run;
-
-    (void)pthread_mutex_lock(&store->lock);
-    free_to_run = !store->gc_runs;
-    store->gc_runs = runs;
-    (void)pthread_mutex_unlock(&store->lock);
-    return free_to_run;
-}
-
 int ck_gc(struct ck_store *store, const struct ck_gc_params *params, struct ck_gc_figures *figures, struct flic_err *err)
 {
     struct job job = { .store = store, .params = params, .figures = figures };
@@ -258,10 +246,10 @@ int ck_gc(struct ck_store *store, const struct ck_gc_params *params, struct ck_g
     int rc;
 
     *figures = (struct ck_gc_figures){ 0 };
-    if (!claim_gc(store, true))
+    if (!ck_claim_moving(store))
         return flic_err_set(err, FLIC_E_BUSY, "gc is running already: 'flic log' shows what it did when it is done");
     rc = run(&job, err);
-    (void)claim_gc(store, false);
+    ck_end_moving(store);
     free(job.victims);
     marks_fini(&job.marks);
     if (figures->removed_bytes > figures->flash_bytes)

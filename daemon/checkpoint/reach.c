@@ -32,12 +32,16 @@ static int reach_leaf(struct ck_store *store, const struct flic_id *leaf, struct
     return rc;
 }
 
-static int reach_root(struct ck_store *store, const struct ck_root *root, struct marks *m, struct flic_err *err)
+/* Of a checkpoint that is known to be damaged, what can be read counts. */
+static int reach_root(struct ck_store *store, const struct ck_root *root, bool damaged, struct marks *m, struct flic_err *err)
 {
     int rc = 0;
 
-    for (size_t i = 0; !rc && i < root->n_leaves; i++)
+    for (size_t i = 0; !rc && i < root->n_leaves; i++) {
         rc = reach_leaf(store, &root->leaves[i], m, err);
+        if (damaged && rc == FLIC_E_DAMAGED)
+            rc = 0;
+    }
     for (size_t i = 0; !rc && i < root->n_delta; i++)
         if (marks_add(m, &root->delta[i].id, NULL))
             rc = out_of_memory(err);
@@ -65,7 +69,7 @@ static int reach_flash_form(struct ck_store *store, const struct ck_entry *entry
     free(data);
     if (rc)
         return rc;
-    rc = reach_root(store, &root, m, err);
+    rc = reach_root(store, &root, entry->damaged, m, err);
     ck_root_fini(&root);
     return rc;
 }
@@ -77,7 +81,7 @@ int ck_reach(struct ck_store *store, const struct ck_entry *entry, struct marks 
 
     if (rc)
         return rc;
-    rc = reach_root(store, &loaded.root, marks, err);
+    rc = reach_root(store, &loaded.root, entry->damaged, marks, err);
     ck_unload(store, &loaded);
     if (!rc)
         rc = reach_flash_form(store, entry, marks, err);
@@ -114,7 +118,7 @@ int ck_reach_all(struct ck_store *store, const struct nv_name *without, size_t n
         if (is_among(without, n_without, info))
             continue;
         rc = ck_reach(store, &entries[i], marks, err);
-        if (rc && ck_was_forgotten(store, &info->guest, info->seq)) {
+        if (rc && (ck_was_forgotten(store, &info->guest, info->seq) || (entries[i].damaged && rc == FLIC_E_DAMAGED))) {
             rc = 0;
             if (err)
                 *err = (struct flic_err){ 0 };

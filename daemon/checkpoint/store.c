@@ -8,6 +8,7 @@
 #include "daemon/checkpoint/identity.h"
 #include "daemon/checkpoint/root.h"
 #include "daemon/checkpoint/store_priv.h"
+#include "daemon/checkpoint/verify.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -102,6 +103,8 @@ int ck_open(const struct ck_config *config, struct ck_store **ret_store, struct 
     rc = open_parts(store, config, err);
     if (!rc)
         rc = ck_catalog_build(store, err);
+    if (!rc && store->recovery.packs_quarantined)       /* then some checkpoint may need what is not there */
+        rc = ck_find_damaged(store, err);
     if (rc) {
         ck_close(store);
         return rc;
@@ -173,6 +176,24 @@ void ck_end_writer(struct ck_store *store, struct pk_writer *writer)
     ck_work_begin(store);       /* it removes its unsealed files */
     pk_writer_free(writer);
     ck_work_end(store);
+}
+
+bool ck_claim_moving(struct ck_store *store)
+{
+    bool free_to_move;
+
+    (void)pthread_mutex_lock(&store->lock);
+    free_to_move = !store->moving;
+    store->moving = true;
+    (void)pthread_mutex_unlock(&store->lock);
+    return free_to_move;
+}
+
+void ck_end_moving(struct ck_store *store)
+{
+    (void)pthread_mutex_lock(&store->lock);
+    store->moving = false;
+    (void)pthread_mutex_unlock(&store->lock);
 }
 
 static bool same_name(const struct nv_name *a, const struct nv_name *b)

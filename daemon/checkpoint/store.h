@@ -58,6 +58,8 @@ struct ck_entry {               /* a copy; stays valid */
     struct flic_id flash_root;  /* when info.places has IX_FLASH */
     bool destaged;
     bool stuck;                 /* damaged: destage passes it by until the next start */
+    bool damaged;               /* something of it is lost: see ck_damage_text() */
+    uint64_t lost_pages, lost_gfn;      /* how many, at least, and the first of them */
 };
 
 /* The newest checkpoint of a guest (seq 0) or exactly this one. `name` is the guest's name or uuid; a name that two guests'
@@ -81,6 +83,17 @@ void ck_unreserve(struct ck_store *store);
  * cannot be written is derived, and the next start brings it in line. */
 void ck_add(struct ck_store *store, const struct ck_entry *entry);      /* uses a reservation */
 void ck_moved_to_flash(struct ck_store *store, const struct nv_name *name, const struct flic_id *root);
+/* What somebody found out about its damage (pages 0 and root false: there is none). */
+struct ck_damage {
+    uint64_t pages, first_gfn;
+    bool root;                  /* not even its root or the list of its leaves can be read */
+};
+void ck_set_damage(struct ck_store *store, const struct nv_name *name, const struct ck_damage *damage);
+/* Its flash form cannot be read, its NVRAM form can: it is moved to flash again. */
+void ck_lost_flash(struct ck_store *store, const struct nv_name *name);
+/* "300 of its pages are lost, the first at gfn 0x264". */
+#define CK_DAMAGE_TEXT 128
+void ck_damage_text(const struct ck_entry *entry, char out[CK_DAMAGE_TEXT]);
 void ck_mirror_packs(struct ck_store *store);       /* those sealed since the last time */
 void ck_cannot_move(struct ck_store *store, const struct nv_name *name);
 void ck_count_restore(struct ck_store *store, const struct nv_name *name);

@@ -29,8 +29,12 @@ struct ck_store {
     struct nv_name *tombs; size_t n_tombs;              /* forgotten ones: their numbers stay taken */
     struct ck_user *users; size_t n_users;
     uint32_t mirrored;          /* packs before this one are in the index: a place of pk_each_pack() */
-    bool gc_runs;
+    bool moving;                /* somebody moves what is in packs */
 };
+
+/* One at a time moves packs; false: another does. */
+bool ck_claim_moving(struct ck_store *store);
+void ck_end_moving(struct ck_store *store);
 
 /* One scan of arena and packs; unpublished objects are dropped; the index is brought in line. */
 int ck_catalog_build(struct ck_store *store, struct flic_err *err);

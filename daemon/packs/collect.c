@@ -92,31 +92,54 @@ int pk_survey(struct pk_store *store, uint64_t since, bool (*claim)(const struct
     return 0;
 }
 
-/* ---- removing ---- */
-
-/* Takes a pack out of table and list unless somebody needs it. From here on nobody finds it. */
-static bool take_out(struct pk_store *store, uint32_t slot, uint64_t since, const struct pk_footer *footer)
+int pk_list(struct pk_store *store, struct pk_use **ret_uses, size_t *ret_n, struct flic_err *err)
 {
-    struct pk_pack *pack;
-    bool free_to_go;
+    struct pk_use *uses;
+    uint32_t slots;
+    size_t n = 0;
 
     pthread_mutex_lock(&store->lock);
-    pack = store->packs[slot];
-    free_to_go = is_idle(pack, since);
-    for (uint32_t i = 0; free_to_go && i < footer->trailer.entries; i++) {
+    slots = store->n_packs;
+    pthread_mutex_unlock(&store->lock);
+    uses = calloc(slots + 1, sizeof(*uses));
+    if (!uses)
+        return flic_err_set(err, -ENOMEM, "list %u packs: out of memory", slots);
+    for (uint32_t slot = 0; slot < slots; slot++)
+        n += look_at(store, slot, 0, &uses[n]);
+    *ret_uses = uses;
+    *ret_n = n;
+    return 0;
+}
+
+/* ---- removing ---- */
+
+void pk_drop(struct pk_store *store, uint32_t slot, const struct pk_footer *footer)
+{
+    struct pk_pack *pack = store->packs[slot];
+
+    for (uint32_t i = 0; i < footer->trailer.entries; i++) {
         const struct pk_disk_entry *e = &footer->entries[i];
         struct flic_id id = pk_entry_id(e);
         struct pk_slot gone = pk_slot_of(&id, pk_place_of(slot, le32toh(e->offset), le16toh(e->index)));
 
         pk_table_remove(&store->table, &gone);
     }
-    if (free_to_go) {
-        store->packs[slot] = NULL;
-        store->stats.packs--;
-        store->stats.objects -= pack->objects;
-        store->stats.bytes -= pack->bytes;
-        free(pack);
-    }
+    store->packs[slot] = NULL;
+    store->stats.packs--;
+    store->stats.objects -= pack->objects;
+    store->stats.bytes -= pack->bytes;
+    free(pack);
+}
+
+/* Takes a pack out unless somebody needs it. From here on nobody finds it. */
+static bool take_out(struct pk_store *store, uint32_t slot, uint64_t since, const struct pk_footer *footer)
+{
+    bool free_to_go;
+
+    pthread_mutex_lock(&store->lock);
+    free_to_go = is_idle(store->packs[slot], since);
+    if (free_to_go)
+        pk_drop(store, slot, footer);
     pthread_mutex_unlock(&store->lock);
     return free_to_go;
 }

@@ -246,23 +246,30 @@ static int decode(struct pk_cache *cache, const struct pk_disk_frame *head, cons
     return 0;
 }
 
-int pk_frame_get(struct pk_cache *cache, const struct pk_file *file, uint32_t offset, struct pk_frame **ret_frame,
-                 struct flic_err *err)
+int pk_frame_read(struct pk_cache *cache, const struct pk_file *file, uint32_t offset, struct pk_frame **ret_frame,
+                  struct flic_err *err)
 {
-    struct pk_frame *frame = from_cache(cache, file->number, offset);
     FLIC_AUTO_FREE uint8_t *bytes = NULL;
     FLIC_AUTO_CLOSE int own_fd = -1;
     struct pk_disk_frame head;
     int fd = file->fd, rc;
 
+    if (fd < 0)
+        fd = own_fd = open_file(file, err);
+    if (fd < 0)
+        return fd;
+    rc = read_whole(fd, file, offset, &head, &bytes, err);
+    return rc ? rc : decode(cache, &head, bytes, ret_frame, err);
+}
+
+int pk_frame_get(struct pk_cache *cache, const struct pk_file *file, uint32_t offset, struct pk_frame **ret_frame,
+                 struct flic_err *err)
+{
+    struct pk_frame *frame = from_cache(cache, file->number, offset);
+    int rc;
+
     if (!frame) {
-        if (fd < 0)
-            fd = own_fd = open_file(file, err);
-        if (fd < 0)
-            return fd;
-        rc = read_whole(fd, file, offset, &head, &bytes, err);
-        if (!rc)
-            rc = decode(cache, &head, bytes, &frame, err);
+        rc = pk_frame_read(cache, file, offset, &frame, err);
         if (rc)
             return rc;
         to_cache(cache, frame);

@@ -55,7 +55,10 @@ struct pk_file {
 /* Shares the frame at `offset`, from the cache or from the file. FLIC_E_DAMAGED, -ENOMEM, -errno. */
 int pk_frame_get(struct pk_cache *cache, const struct pk_file *file, uint32_t offset, struct pk_frame **ret_frame,
                  struct flic_err *err);
-void pk_frame_put(struct pk_cache *cache, struct pk_frame *frame);
+/* The same from the file in any case, and not kept. */
+int pk_frame_read(struct pk_cache *cache, const struct pk_file *file, uint32_t offset, struct pk_frame **ret_frame,
+                  struct flic_err *err);
+void pk_frame_put(struct pk_cache *cache, struct pk_frame *frame);      /* accepts NULL */
 
 /* The bytes of one object (borrowed from the frame), or NULL when the frame has none of that index. */
 const uint8_t *pk_frame_object(const struct pk_frame *frame, uint32_t index, size_t *ret_len, enum pk_kind *ret_kind);

@@ -10,6 +10,7 @@
 struct pk_moving {
     struct pk_store *store;
     bool (*used)(const struct flic_id *id, void *arg);
+    void (*lost)(const struct flic_id *id, enum pk_kind kind, void *arg);
     void *arg;
     struct pk_file file;
     struct pk_footer footer;        /* entries in the order of their places */
@@ -69,22 +70,29 @@ void pk_move_end(struct pk_moving *moving)
     free(moving);
 }
 
+void pk_move_tell_lost(struct pk_moving *moving, void (*lost)(const struct flic_id *id, enum pk_kind kind, void *arg))
+{
+    moving->lost = lost;
+}
+
 void pk_move_stats(const struct pk_moving *moving, struct pk_move_stats *ret_stats)
 {
     *ret_stats = moving->stats;
 }
 
 /* What cannot be read here may be whole elsewhere, outside of packs that are leaving; else it is lost, and told. */
-static int move_lost(struct pk_writer *w, struct pk_moving *m, const struct flic_id *id, struct flic_err *err)
+static int move_lost(struct pk_writer *w, struct pk_moving *m, const struct pk_disk_entry *e, struct flic_err *err)
 {
+    struct flic_id id = pk_entry_id(e);
     bool elsewhere;
-    int rc = pk_has_whole(w, id, &elsewhere, err);
+    int rc = pk_has_whole(w, &id, &elsewhere, err);
 
-    if (!rc && !elsewhere) {
-        m->stats.lost++;
-        m->stats.last_lost = *id;
-    }
-    return rc;
+    if (rc || elsewhere)
+        return rc;
+    m->stats.lost++;
+    if (m->lost)
+        m->lost(&id, (enum pk_kind)e->kind, m->arg);
+    return 0;
 }
 
 static int move_one(struct pk_writer *w, struct pk_moving *m, const struct pk_disk_entry *e, struct flic_err *err)
@@ -101,10 +109,10 @@ static int move_one(struct pk_writer *w, struct pk_moving *m, const struct pk_di
     if (rc == -ENOMEM)
         return flic_err_set(err, rc, "move an object: out of memory");
     if (rc)
-        return move_lost(w, m, &id, err);
+        return move_lost(w, m, e, err);
     object.data = pk_frame_object(frame, le16toh(e->index), &object.len, &object.kind);
     if (!object.data || !flic_id_matches(m->store->secret, &id, object.data, object.len))
-        rc = move_lost(w, m, &id, err);
+        rc = move_lost(w, m, e, err);
     else
         rc = pk_put_again(w, &id, &object, &is_new, err);
     m->stats.moved += is_new;

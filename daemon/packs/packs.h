@@ -44,7 +44,7 @@ struct pk_stats {
     uint64_t objects;
     uint64_t bytes;             /* of all sealed packs */
     uint64_t table_bytes;       /* RAM of the lookup table */
-    uint32_t quarantined;       /* packs whose header, footer or trailer is damaged; left in place, not used */
+    uint32_t quarantined;       /* set aside by pk_set_aside(), or header, footer or trailer damaged: left in place, not used */
     uint32_t foreign;           /* whole packs of another store's secret; left in place, not used */
     uint32_t unfinished;        /* removed at open */
 };
@@ -151,14 +151,38 @@ struct pk_moving;
 struct pk_move_stats {
     uint64_t moved, moved_bytes;        /* stored anew, before compression */
     uint64_t lost;                      /* in use, unreadable, and nowhere else */
-    struct flic_id last_lost;
 };
 int pk_mover_new(struct pk_store *store, struct pk_writer **ret_writer, struct flic_err *err);
 /* -ENOENT: it is gone. `used` is called by pk_move_some(). */
 int pk_move_begin(struct pk_store *store, const struct pk_use *use, bool (*used)(const struct flic_id *id, void *arg), void *arg,
                   struct pk_moving **ret_moving, struct flic_err *err);
 int pk_move_some(struct pk_writer *w, struct pk_moving *moving, uint32_t n, bool *ret_done, struct flic_err *err);
+/* Each that is lost is told, with pk_move_begin()'s arg. */
+void pk_move_tell_lost(struct pk_moving *moving, void (*lost)(const struct flic_id *id, enum pk_kind kind, void *arg));
 void pk_move_stats(const struct pk_moving *moving, struct pk_move_stats *ret_stats);
 void pk_move_end(struct pk_moving *moving);     /* accepts NULL */
+
+/* ---- checking ---- */
+
+/* The packs, oldest first, without a look into them; those that another moves are left out. Gives *ret_uses (free()). */
+int pk_list(struct pk_store *store, struct pk_use **ret_uses, size_t *ret_n, struct flic_err *err);
+
+/* Reads one pack from flash, whatever memory holds of it: each frame's checksum, each object against its id. */
+struct pk_checking;
+struct pk_check_stats {
+    uint64_t objects, bad;
+    uint64_t bytes;             /* read */
+};
+/* FLIC_E_DAMAGED: not even its footer can be read. -ENOENT: it is gone. */
+int pk_check_begin(struct pk_store *store, uint32_t number, struct pk_checking **ret_checking, struct flic_err *err);
+int pk_check_some(struct pk_checking *checking, uint32_t frames, bool *ret_done, struct flic_err *err);
+void pk_check_stats(const struct pk_checking *checking, struct pk_check_stats *ret_stats);
+void pk_check_end(struct pk_checking *checking);        /* accepts NULL */
+
+/* Puts an object back under the id that it had, by a mover: it has been found elsewhere. */
+int pk_mend(struct pk_writer *mover, enum pk_kind kind, const struct flic_id *id, const void *data, size_t len, struct flic_err *err);
+/* Sets a pack aside as "<name>.bad": it is not used any more, nor ever removed. `mover` moved what could be read of it, and
+ * sealed that; pk_sync() makes it durable. What was lost is in no pack from then on. */
+int pk_set_aside(struct pk_store *store, const struct pk_use *use, struct pk_writer *mover, struct flic_err *err);
 
 #endif

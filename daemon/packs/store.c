@@ -57,6 +57,24 @@ static bool parse_name(const char *name, uint32_t *ret_number, bool *ret_sealed)
     return false;
 }
 
+/* "0000002a.pack.bad": its number is never used again. */
+static bool is_set_aside(const char *name, uint32_t *ret_number)
+{
+    unsigned number;
+    int end = 0;
+
+    if (sscanf(name, "%8x.pack.bad%n", &number, &end) != 1 || end != 17 || name[end])
+        return false;
+    *ret_number = number;
+    return true;
+}
+
+static void skip_number(struct pk_store *store, uint32_t number)
+{
+    if (number >= store->next_number)
+        store->next_number = number == UINT32_MAX ? number : number + 1;
+}
+
 struct numbers {
     uint32_t *list;
     size_t n, room;
@@ -90,10 +108,14 @@ static int see_file(struct pk_store *store, const char *name, struct numbers *fo
     uint32_t number;
     bool sealed;
 
+    if (is_set_aside(name, &number)) {
+        store->stats.quarantined++;
+        skip_number(store, number);
+        return 0;
+    }
     if (!parse_name(name, &number, &sealed))
         return 0;
-    if (number >= store->next_number)
-        store->next_number = number == UINT32_MAX ? number : number + 1;
+    skip_number(store, number);
     if (sealed)
         return note_number(found, number) ? flic_err_set(err, -ENOMEM, "open the packs: out of memory") : 0;
     if (unlinkat(store->dir_fd, name, 0))

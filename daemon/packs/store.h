@@ -87,6 +87,9 @@ struct pk_footer {
 /* Reads and checks header, trailer and entries of a sealed pack. Errors of pk_header_check(), FLIC_E_DAMAGED, -errno. */
 int pk_load_footer(struct pk_store *store, uint32_t number, struct pk_footer *ret_footer, struct flic_err *err);
 
+/* Takes a pack, whose footer this is, out of table and list; call with `lock` held. */
+void pk_drop(struct pk_store *store, uint32_t slot, const struct pk_footer *footer);
+
 /* -ENOSPC and -EDQUOT become FLIC_E_NOSPACE with advice; else the system error. `what` is the step. */
 int pk_io_error(struct flic_err *err, int rc, const struct pk_store *store, const char *what, uint32_t number,
                 uint64_t len);

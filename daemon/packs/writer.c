@@ -86,7 +86,7 @@ static void unpin_all(struct pk_writer *w)
     if (!w->moves)          /* what a mover needs is in use without it */
         w->store->clock++;
     for (uint32_t i = 0; i < w->pinned_room; i++) {
-        if (!(w->pinned[i / 8] & 1u << i % 8))
+        if (!(w->pinned[i / 8] & 1u << i % 8) || !w->store->packs[i])      /* a bad one was set aside */
             continue;
         w->store->packs[i]->pins--;
         if (!w->moves)
@@ -337,6 +337,16 @@ int pk_put_again(struct pk_writer *w, const struct flic_id *id, const struct pk_
         return fail(w, rc);
     w->stats.objects++;
     return 0;
+}
+
+int pk_mend(struct pk_writer *mover, enum pk_kind kind, const struct flic_id *id, const void *data, size_t len, struct flic_err *err)
+{
+    struct pk_object object = { .kind = kind, .data = data, .len = len };
+    bool is_new;
+
+    if (!flic_id_matches(mover->store->secret, id, data, len))
+        return flic_err_set(err, FLIC_E_DAMAGED, "what is to replace an object is another");
+    return pk_put_again(mover, id, &object, &is_new, err);
 }
 
 int pk_has_whole(struct pk_writer *w, const struct flic_id *id, bool *ret_there, struct flic_err *err)

@@ -30,6 +30,8 @@ answers='{
    "message":"the guest did not suspend within 60 s","figures":{}}]}],
 "forget":[{"ok":true,"domain":"web","seq":7,"freed_bytes":3145728}],
 "pin":[{"ok":true,"domain":"web","seq":7,"pinned":true}],
+"verify":[{"ok":true,"packs":5,"packs_set_aside":1,"packs_unreadable":0,"objects":900,"bad_objects":16,"repaired_objects":3,"lost_objects":2,
+  "read_bytes":8388608,"nvram_pages":300,"nvram_bad_pages":0,"damaged":[{"domain":"web","seq":6,"damage":"2 of its pages are lost, the first at gfn 0x264"}]}],
 "gc":[{"ok":true,"forgotten":[{"domain":"web","uuid":"u","seq":2}],"dry_run":false,"packs":9,"packs_removed":2,"packs_compacted":3,"packs_in_use":1,"packs_damaged":0,"removed_bytes":8388608,
   "flash_bytes":2097152,"freed_bytes":6291456,"took_us":1000}],
 "track":[{"ok":true,"domain":"web","tracked":true,"guest":{"domain":"web","state":"tracking"}}],
@@ -50,7 +52,7 @@ answers='{
 "cancel":[{"ok":true}]}'
 
 it 'without flicd every verb says how to start it, status 8'
-for args in status list 'show web' log 'forget web@1' 'pin web@1' 'unpin web@1' gc 'track web' 'untrack web' 'wss web' 'protect web' 'unprotect web' 'push web phone2' 'pull phone2 web' send receive hold release 'cancel abcd'; do
+for args in status list 'show web' log 'forget web@1' 'pin web@1' 'unpin web@1' gc verify 'track web' 'untrack web' 'wss web' 'protect web' 'unprotect web' 'push web phone2' 'pull phone2 web' send receive hold release 'cancel abcd'; do
     # shellcheck disable=SC2086 # words on purpose
     run env FLIC_SOCKET="$work/none" "$flic" $args
     exits 8
@@ -84,7 +86,7 @@ for args in '' 'frobnicate' 'status web' 'list a b' 'forget' 'log --limit=x' 'lo
 done
 
 it 'every verb explains itself'
-for verb in status list show log forget pin unpin gc track untrack wss protect unprotect push pull send receive hold release cancel; do
+for verb in status list show log forget pin unpin gc verify track untrack wss protect unprotect push pull send receive hold release cancel; do
     run "$flic" "$verb" --help
     exits 0
     says "Usage: flic $verb"
@@ -283,6 +285,20 @@ run "$flic" gc --dry-run
 exits 0
 says 'would free about 6 MiB'
 was_asked 'r[-1] == {"op": "gc", "dry_run": True}'
+
+it 'verify reads one or all, and says what is bad and which checkpoints it costs'
+run "$flic" verify --paced
+exits 0
+says 'read 8 MiB in 5 packs and 300 pages in NVRAM: something is bad'
+says '1 bad packs were set aside as *.bad: 14 objects had another copy, 2 are lost'
+says 'web@6 is damaged: 2 of its pages are lost, the first at gfn 0x264'
+was_asked 'r[-1] == {"op": "verify", "all": True, "paced": True}'
+run "$flic" verify web@7
+exits 0
+was_asked 'r[-1] == {"op": "verify", "domain": "web", "seq": 7, "all": False, "paced": False}'
+run "$flic" verify --all web@7
+exits 2
+complains 'not both'
 
 it 'pin needs the number, and asks to pin or to unpin'
 run "$flic" pin web

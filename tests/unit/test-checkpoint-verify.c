@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/* verify: what is bad is found, set aside, mended where it can be, and named where it cannot. */
+#include "tests/unit/checkpoint-scene.h"
+
+#include "daemon/checkpoint/gc.h"
+#include "daemon/checkpoint/verify.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct image images[3];
+static struct nv_name names[3];
+
+static void set_up(void)
+{
+    scene_begin(32 * MIB);
+    scene_guest(GUEST, "web", 1, GUEST_PAGES);
+}
+
+static void tear_down(void)
+{
+    for (size_t i = 0; i < 3; i++)
+        image_free(&images[i]);
+    scene_end();
+}
+
+static int work_and_suspend(struct saving *s, struct flic_err *why)
+{
+    scene_dirty(s->domid, 600, 50, 6060 + s->asked);
+    return saving_suspend(s, why);
+}
+
+/* A checkpoint with 50 pages in NVRAM. */
+static void save(size_t which)
+{
+    struct saving s;
+
+    saving_init(&s, GUEST);
+    s.at_suspend = work_and_suspend;
+    OK(saving_run(&s));
+    saving_end(&s);
+    flx_fake_set_run(GUEST, FLX_RUNNING);
+    images[which] = s.image;
+    names[which] = s.name;
+}
+
+/* ---- damage ---- */
+
+static void path_of(char out[160], const char *name)
+{
+    (void)snprintf(out, 160, "%s/packs/%s", scene_dir, name);
+}
+
+static void flip(const char *name, off_t at)
+{
+    char path[160];
+    uint8_t byte;
+    int fd;
+
+    path_of(path, name);
+    fd = open(path, O_RDWR);
+    ck_assert(fd >= 0 && pread(fd, &byte, 1, at) == 1);
+    byte ^= 4;
+    ck_assert(pwrite(fd, &byte, 1, at) == 1 && !close(fd));
+}
+
+static bool is_file(const char *name)
+{
+    char path[160];
+
+    path_of(path, name);
+    return !access(path, F_OK);
+}
+
+static off_t size_of(const char *name)
+{
+    char path[160];
+    struct stat st;
+
+    path_of(path, name);
+    ck_assert(!stat(path, &st));
+    return st.st_size;
+}
+
+static struct ck_verify_figures verify(void)
+{
+    struct ck_verify_params params = { .only = NULL };
+    struct ck_verify_figures f;
+
+    OK(ck_verify(store, &params, &f, &err));
+    return f;
+}
+
+static struct ck_entry entry_of(const struct nv_name *name)
+{
+    struct ck_entry entry;
+
+    OK(ck_find_exact(store, &name->guest, name->seq, &entry, &err));
+    return entry;
+}
+
+START_TEST(a_sound_store_is_read_whole_and_nothing_is_changed)
+{
+    struct ck_verify_figures f;
+    uint64_t before;
+
+    save(0);
+    OK(scene_destage(&names[0], NULL));
+    save(1);
+    before = scene_flash_bytes();
+    f = verify();
+    ck_assert_uint_eq(f.bad_objects + f.packs_set_aside + f.nvram_bad_pages + f.damaged, 0);
+    ck_assert_uint_eq(f.checkpoints, 2);
+    ck_assert_uint_eq(f.nvram_pages, 100);
+    ck_assert_uint_gt(f.read_bytes, before * 9 / 10);
+    ck_assert_uint_eq(scene_flash_bytes(), before);
+}
+END_TEST
+
+START_TEST(a_bad_pack_is_set_aside_its_good_pages_stay_and_the_checkpoint_that_lost_one_is_named_and_refused)
+{
+    struct ck_verify_figures f;
+    struct ck_entry entry;
+    char text[CK_DAMAGE_TEXT];
+
+    save(0);
+    OK(scene_destage(&names[0], NULL));
+    scene_reopen();                         /* nothing of it is in memory */
+    flip("00000000.pack", 1000);
+    f = verify();
+    ck_assert_uint_ge(f.bad_objects, 1);
+    ck_assert_uint_eq(f.lost_objects, f.bad_objects);
+    ck_assert_uint_eq(f.packs_set_aside, 1);
+    ck_assert_uint_eq(f.damaged, 1);
+    ck_assert(is_file("00000000.pack.bad") && !is_file("00000000.pack"));
+    for (int round = 0; round < 2; round++) {
+        entry = entry_of(&names[0]);
+        ck_assert(entry.damaged);
+        ck_assert_uint_ge(entry.lost_pages, f.lost_objects);        /* one content may stand at several gfns */
+        ck_damage_text(&entry, text);
+        ck_assert(strstr(text, "of its pages are lost, the first at gfn 0x"));
+        scene_reopen();                     /* it is known after a restart too */
+    }
+    f = verify();
+    ck_assert_uint_eq(f.bad_objects, 0);
+    ck_assert_uint_eq(f.damaged, 1);
+    scene_dirty(GUEST, 900, 10, 5);
+    save(1);                                /* what was lost is stored anew: the guest still has it */
+    f = verify();
+    ck_assert_uint_eq(f.damaged, 0);
+    ck_assert(!entry_of(&names[0]).damaged);
+    scene_restore_and_compare(&names[0], &images[0]);
+    scene_restore_and_compare(&names[1], &images[1]);
+}
+END_TEST
+
+START_TEST(pages_that_nvram_has_too_are_taken_from_there)
+{
+    struct ck_verify_figures f;
+    struct ck_destage_figures d;
+    char name[32];
+
+    save(0);
+    OK(scene_destage(&names[0], &d));
+    ck_assert_uint_eq(d.new_pages, 50);
+    scene_reopen();
+    for (unsigned i = 0; i < 16; i++) {     /* the pack of the destage is the last */
+        (void)snprintf(name, sizeof(name), "%08x.pack", i);
+        if (!is_file(name))
+            break;
+    }
+    (void)snprintf(name, sizeof(name), "%08x.pack", (unsigned)strtoul(name, NULL, 16) - 1);
+    ck_assert_int_gt(size_of(name), 20 * PAGE);
+    flip(name, 1000);
+    f = verify();
+    ck_assert_uint_ge(f.bad_objects, 1);
+    ck_assert_uint_eq(f.repaired_objects, f.bad_objects);
+    ck_assert_uint_eq(f.lost_objects, 0);
+    ck_assert_uint_eq(f.damaged, 0);
+    scene_close();
+    scene_lose_arena();
+    scene_open();
+    scene_restore_and_compare(&names[0], &images[0]);
+}
+END_TEST
+
+START_TEST(a_lost_root_on_flash_is_written_again_from_nvram)
+{
+    struct ck_verify_figures f;
+    struct ck_entry entry;
+    char name[32] = "";
+
+    save(0);
+    OK(scene_destage(&names[0], NULL));
+    scene_close();          /* an open store has read its roots: it would have this one from memory */
+    for (unsigned i = 0; i < 16; i++) {
+        char next[32];
+
+        (void)snprintf(next, sizeof(next), "%08x.pack", i);
+        if (is_file(next))
+            memcpy(name, next, sizeof(name));
+    }
+    flip(name, size_of(name) - 64 - 24 * 52 - 200);         /* before the footer: the last frame, which has the root */
+    scene_open();
+    f = verify();
+    ck_assert_uint_ge(f.bad_objects, 1);
+    ck_assert_uint_eq(f.damaged, 0);
+    ck_assert(ck_destage_next(store, &entry));
+    OK(scene_destage(&names[0], NULL));
+    scene_close();
+    scene_lose_arena();
+    scene_open();
+    scene_restore_and_compare(&names[0], &images[0]);
+}
+END_TEST
+
+START_TEST(a_bad_frame_in_nvram_is_found_and_moves_to_flash_when_a_pack_has_the_page)
+{
+    struct ck_verify_figures f;
+    struct ck_loaded loaded;
+    struct ck_entry entry;
+    struct nv_info info;
+    uint64_t frames_at;
+    int fd;
+
+    save(0);
+    OK(scene_destage(&names[0], NULL));     /* its pages are in packs now */
+    save(1);                                /* the same 50 pages again, in NVRAM alone */
+    entry = entry_of(&names[1]);
+    OK(ck_load(store, &entry, &loaded, &err));
+    nv_get_info(ck_arena(store), &info);
+    frames_at = info.size_bytes - (uint64_t)info.frames * PAGE;
+    {
+        const uint8_t *page = ck_delta_page(store, &loaded, &loaded.root.delta[7], &err);
+        uint8_t copy[PAGE], back[PAGE];
+        bool found = false;
+
+        ck_assert_ptr_nonnull(page);
+        memcpy(copy, page, PAGE);
+        ck_unload(store, &loaded);
+        scene_close();
+        fd = open(scene_arena, O_RDWR);
+        ck_assert_int_ge(fd, 0);
+        for (uint64_t i = 0; i < info.frames; i++) {        /* every frame with this page */
+            off_t at = (off_t)(frames_at + i * PAGE);
+
+            if (pread(fd, back, PAGE, at) == PAGE && !memcmp(back, copy, PAGE)) {
+                back[100] ^= 1;
+                ck_assert_int_eq(pwrite(fd, back, PAGE, at), PAGE);
+                found = true;
+            }
+        }
+        ck_assert(found && !close(fd));
+    }
+    scene_open();
+    f = verify();
+    ck_assert_uint_ge(f.nvram_bad_pages, 1);
+    ck_assert_uint_eq(f.nvram_repaired_pages, f.nvram_bad_pages);
+    ck_assert_uint_eq(f.damaged, 0);
+    OK(scene_destage(&names[1], NULL));
+    scene_close();
+    scene_lose_arena();
+    scene_open();
+    scene_restore_and_compare(&names[1], &images[1]);
+}
+END_TEST
+
+START_TEST(a_damaged_checkpoint_does_not_keep_gc_from_its_work)
+{
+    struct ck_gc_params params = { .live_percent = 100 };
+    struct ck_gc_figures g;
+    uint64_t freed;
+
+    save(0);
+    OK(scene_destage(&names[0], NULL));
+    scene_reopen();
+    flip("00000000.pack", 1000);
+    (void)verify();
+    ck_assert(entry_of(&names[0]).damaged);
+    scene_dirty(GUEST, 128, 300, 9);
+    save(1);
+    OK(ck_forget(store, &names[1], false, &freed, &err));
+    OK(ck_gc(store, &params, &g, &err));
+    ck_assert(is_file("00000000.pack.bad"));
+    scene_reopen();
+    ck_assert_uint_eq(scene_count(), 1);
+    save(2);
+    scene_restore_and_compare(&names[2], &images[2]);
+    ck_assert(is_file("00000000.pack.bad"));        /* its number is not used again */
+}
+END_TEST
+
+static uint32_t seen[64], n_seen, stop_at;
+
+static void note_pack(uint32_t number, void *arg)
+{
+    (void)arg;
+    seen[n_seen++] = number;
+}
+
+static bool stop_then(void *arg)
+{
+    (void)arg;
+    return n_seen >= stop_at;
+}
+
+START_TEST(a_reading_that_was_stopped_goes_on_where_it_was)
+{
+    struct ck_verify_params params = { .cancelled = stop_then, .read_pack = note_pack };
+    struct ck_verify_figures f;
+    uint32_t first;
+
+    for (uint32_t i = 0; i < 3; i++) {
+        scene_dirty(GUEST, 300, 40, i);
+        save(i);
+        OK(scene_destage(&names[i], NULL));
+    }
+    n_seen = 0;
+    stop_at = 2;
+    ck_assert_int_eq(ck_verify(store, &params, &f, &err), FLIC_E_CANCELLED);
+    ck_assert_uint_eq(n_seen, 2);
+    first = seen[1];
+    params.from_pack = first + 1;
+    n_seen = 0;
+    stop_at = 64;
+    OK(ck_verify(store, &params, &f, &err));
+    ck_assert_uint_gt(n_seen, 1);
+    for (uint32_t i = 0; i < n_seen; i++)
+        ck_assert_uint_gt(seen[i], first);
+    ck_assert_uint_eq(f.checkpoints, 3);
+}
+END_TEST
+
+START_TEST(one_checkpoint_alone_reads_the_packs_it_needs)
+{
+    struct ck_verify_figures all, one;
+    struct ck_verify_params params = { .only = NULL };
+    struct ck_entry entry;
+
+    save(0);
+    scene_guest(8, "db", 2, GUEST_PAGES);
+    scene_dirty(8, 128, GUEST_PAGES - 128, 4711);
+    names[1] = scene_save(8, NULL, NULL);
+    all = verify();
+    entry = entry_of(&names[0]);
+    params.only = &entry;
+    OK(ck_verify(store, &params, &one, &err));
+    ck_assert_uint_lt(one.packs, all.packs);
+    ck_assert_uint_lt(one.read_bytes, all.read_bytes * 3 / 4);
+}
+END_TEST
+
+START_TEST(a_paced_reading_takes_its_time)
+{
+    struct ck_verify_params params = { .kib_per_s = 8192 };
+    struct ck_verify_figures f;
+
+    save(0);
+    OK(ck_verify(store, &params, &f, &err));
+    ck_assert_uint_ge(f.took_us, (f.read_bytes - MIB) / 1024 * 1000000 / 8192);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("checkpoint-verify");
+    TCase *t = tcase_create("verify");
+
+    tcase_set_timeout(t, 60);
+    tcase_add_checked_fixture(t, set_up, tear_down);
+    tcase_add_test(t, a_sound_store_is_read_whole_and_nothing_is_changed);
+    tcase_add_test(t, a_bad_pack_is_set_aside_its_good_pages_stay_and_the_checkpoint_that_lost_one_is_named_and_refused);
+    tcase_add_test(t, pages_that_nvram_has_too_are_taken_from_there);
+    tcase_add_test(t, a_lost_root_on_flash_is_written_again_from_nvram);
+    tcase_add_test(t, a_bad_frame_in_nvram_is_found_and_moves_to_flash_when_a_pack_has_the_page);
+    tcase_add_test(t, a_damaged_checkpoint_does_not_keep_gc_from_its_work);
+    tcase_add_test(t, a_reading_that_was_stopped_goes_on_where_it_was);
+    tcase_add_test(t, one_checkpoint_alone_reads_the_packs_it_needs);
+    tcase_add_test(t, a_paced_reading_takes_its_time);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    return scene_run(suite());
+}

@@ -844,7 +844,7 @@ static uint8_t take_it(struct mw_wire *wire)
     const uint8_t there[8] = { 5 };
     struct mw_message m = { .type = 0 };
 
-    OK(mh_send_accept(wire, false, &err));
+    OK(mh_send_accept(wire, false, 0, &err));
     while (m.type != MW_CHECK)
         OK(mw_receive(wire, 5, &m, &err));
     OK(mw_send_bytes(wire, MW_READY, there, sizeof(there), &err));

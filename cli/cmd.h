@@ -32,6 +32,7 @@ struct cmd_request {
     const char *peer, *command; /* push, pull: the other phone, and what reaches it (NULL: ssh) */
     bool backup, quiet;
     bool all, paced;            /* verify */
+    bool rebuild;               /* fsck */
 };
 
 enum cmd_argument { CMD_NO_ARGUMENT, CMD_MAY_TARGET, CMD_TARGET, CMD_OPERATION, CMD_TARGET_PEER, CMD_PEER_TARGET };
@@ -48,7 +49,8 @@ struct cmd_verb {
 
 /* Keys of the verbs' own options. */
 enum cmd_option { CMD_OPTION_SOCKET = 0x100, CMD_OPTION_JSON, CMD_OPTION_DRY_RUN, CMD_OPTION_WATCH, CMD_OPTION_EVERY, CMD_OPTION_KEEP,
-                  CMD_OPTION_RAM_ONLY, CMD_OPTION_BACKUP, CMD_OPTION_ALL, CMD_OPTION_PACED };
+                  CMD_OPTION_RAM_ONLY, CMD_OPTION_BACKUP, CMD_OPTION_ALL, CMD_OPTION_PACED,
+                  CMD_OPTION_REBUILD };
 
 extern const struct cmd_verb cmd_verbs[];
 extern const size_t cmd_verb_count;
@@ -75,6 +77,8 @@ int cmd_unpin(struct cmd_request *req, json_t **ret_answer, struct flic_err *err
 int cmd_pin_print(const struct cmd_request *req, const json_t *answer);
 int cmd_verify(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
 int cmd_verify_print(const struct cmd_request *req, const json_t *answer);
+int cmd_fsck(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
+int cmd_fsck_print(const struct cmd_request *req, const json_t *answer);
 int cmd_claim(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
 int cmd_claim_print(const struct cmd_request *req, const json_t *answer);
 int cmd_push(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);

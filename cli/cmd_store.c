@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Copyright (C) 2026 The FLIC authors */
-/* flic gc, pin, unpin, verify: the verbs about the store as a whole. */
+/* flic gc, pin, unpin, verify, fsck: the verbs about the store as a whole. */
 #include "cli/cmd.h"
 #include "cli/human.h"
 #include "cli/member.h"
@@ -127,5 +127,36 @@ int cmd_verify_print(const struct cmd_request *req, const json_t *answer)
     print_bad_packs(answer);
     json_array_foreach(list, i, ck)
         (void)printf("%s is damaged: %s\n", cmd_checkpoint_name(ck, name), member_text(ck, "damage"));
+    return 0;
+}
+
+/* ---- fsck ---- */
+
+int cmd_fsck(struct cmd_request *req, json_t **ret_answer, struct flic_err *err)
+{
+    json_t *question = cmd_question(req, "fsck");
+
+    if (question)
+        (void)json_object_set_new(question, "rebuild", json_boolean(req->rebuild));
+    return cmd_ask(req, question, ret_answer, err);
+}
+
+int cmd_fsck_print(const struct cmd_request *req, const json_t *answer)
+{
+    uint64_t wrong = member_u64(answer, "missing") + member_u64(answer, "stray");
+    bool sound = json_is_true(json_object_get(answer, "index_sound"));
+
+    (void)req;
+    (void)printf("%" PRIu64 " checkpoints in NVRAM and packs, %" PRIu64 " forgotten; %" PRIu64 " packs, %" PRIu64 " set aside; %" PRIu64
+                 " checkpoints damaged\n", member_u64(answer, "checkpoints"), member_u64(answer, "forgotten"), member_u64(answer, "packs"),
+                 member_u64(answer, "packs_quarantined"), member_u64(answer, "checkpoints_damaged"));
+    if (!sound)
+        (void)printf("the index is damaged: %s\n", member_text(answer, "why"));
+    else
+        (void)printf("the index is sound, and %" PRIu64 " of its rows are wrong\n", wrong);
+    if (json_is_true(json_object_get(answer, "index_rebuilt")))
+        (void)printf(json_is_true(json_object_get(answer, "index_replaced")) ? "it was set aside and made anew\n" : "it was written anew\n");
+    else if (!sound || wrong)
+        (void)printf("'flic fsck --rebuild' writes it anew\n");
     return 0;
 }

@@ -14,6 +14,11 @@ static const struct argp_option verify_options[] = {
     { 0 },
 };
 
+static const struct argp_option fsck_option[] = {
+    { "rebuild", CMD_OPTION_REBUILD, NULL, 0, "Write the index anew from NVRAM and packs", 0 },
+    { 0 },
+};
+
 static const struct argp_option claim_option[] = {
     { "dry-run", CMD_OPTION_DRY_RUN, NULL, 0, "Say what would be decided and change nothing", 0 },
     { 0 },
@@ -79,6 +84,11 @@ const struct cmd_verb cmd_verbs[] = {
       "checkpoints that need what is lost are shown as damaged, and a restore refuses them. Cut off, it goes on where it was: by itself when "
       "flicd is there again, or when you say so again.",
       CMD_MAY_TARGET, verify_options, cmd_verify, cmd_verify_print },
+    { "fsck", "whether the index says what NVRAM and packs say", "",
+      "Checks the index, which only mirrors what NVRAM and packs say. With --rebuild it is written anew from them; one that is damaged or was "
+      "removed is set aside first, and its journal with it. Forgotten checkpoints stay forgotten. flicd does as much by itself when it "
+      "starts. For the pages themselves: flic verify.",
+      CMD_NO_ARGUMENT, fsck_option, cmd_fsck, cmd_fsck_print },
     { "track", "copy a guest to flash ahead of its save", "DOMAIN",
       "Tracks what DOMAIN, a name or uuid, writes, and copies what it leaves unwritten for some epochs to flash in the "
       "background, at the pace that flicd.conf gives. A save of it then copies only the rest. It stays so until 'flic untrack', "

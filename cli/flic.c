@@ -119,6 +119,7 @@ static error_t parse_verb_option(int key, char *arg, struct argp_state *state)
     case CMD_OPTION_RAM_ONLY: req->ram_only = true; return 0;
     case CMD_OPTION_ALL: req->all = true; return 0;
     case CMD_OPTION_PACED: req->paced = true; return 0;
+    case CMD_OPTION_REBUILD: req->rebuild = true; return 0;
     case CMD_OPTION_EVERY: return parse_every(req, arg, state);
     case CMD_OPTION_KEEP: return parse_keep(req, arg, state);
     case ARGP_KEY_ARG: return take_argument(req, arg, state);

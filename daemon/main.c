@@ -96,6 +96,10 @@ static void look_around(struct fd_daemon *daemon)
     ck_get_recovery(daemon->store, &r);
     flic_info("store '%s': %u checkpoints, %u unfinished packs and %u unpublished captures dropped, %u damaged roots, %lld ms",
               daemon->conf.store, r.checkpoints, r.packs_unfinished, r.unpublished_dropped, r.damaged_roots, (long long)r.took_ms);
+    if (r.index_rebuilt)
+        flic_warn("the index was damaged: it was set aside as index.sqlite.damaged, with its journal, and rebuilt from NVRAM and packs");
+    if (r.packs_quarantined)
+        flic_warn("%u packs are set aside or cannot be read: 'flic list' shows which checkpoints are damaged", r.packs_quarantined);
     fd_tidy_disks(daemon);
     fd_kept_load(daemon);
 }

@@ -395,7 +395,7 @@ static const struct {
     bool needs_store;
 } questions[] = {
     { "status", on_status, false }, { "list", on_list, true }, { "show", on_show, true },
-    { "log", on_log, true }, { "forget", on_forget, true }, { "hold", on_hold, false }, { "gc", fd_gc, true }, { "verify", fd_verify, true }, { "pin", fd_pin, true },
+    { "log", on_log, true }, { "forget", on_forget, true }, { "hold", on_hold, false }, { "gc", fd_gc, true }, { "verify", fd_verify, true }, { "fsck", fd_fsck, true }, { "pin", fd_pin, true },
     { "protect", fd_protect_on, true }, { "unprotect", fd_protect_off, true },
     { "settle", fd_settle, true }, { "claim", fd_claim, true },
     { "track", fd_track, true }, { "untrack", fd_untrack, true }, { "wss", fd_wss, true },

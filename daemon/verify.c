@@ -5,6 +5,7 @@
 #include "common/io.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "daemon/checkpoint/fsck.h"
 #include "daemon/checkpoint/verify.h"
 #include "daemon/find.h"
 #include "daemon/upkeep.h"
@@ -228,5 +229,31 @@ json_t *fd_verify(struct fd_daemon *daemon, json_t *request)
     answer = figures_of(&f);
     (void)json_object_set_new(answer, "ok", json_true());
     (void)json_object_set_new(answer, "damaged", damaged_ones(daemon));
+    return answer;
+}
+
+/* ---- the index ---- */
+
+json_t *fd_fsck(struct fd_daemon *daemon, json_t *request)
+{
+    struct ix_entry journal = { .verb = "fsck" };
+    struct ck_fsck_figures f;
+    struct flic_err err = { 0 };
+    struct timespec began;
+    json_t *answer;
+
+    (void)clock_gettime(CLOCK_REALTIME, &began);
+    if (ck_fsck(daemon->store, json_is_true(json_object_get(request, "rebuild")), &f, &err))
+        return fd_answer_error(err.code, err.text);
+    answer = json_pack("{s:b, s:b, s:b, s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "ok", 1, "index_sound", (int)f.index_sound,
+                       "index_replaced", (int)f.index_replaced, "index_rebuilt", (int)f.index_rebuilt, "why", f.why, "checkpoints",
+                       (json_int_t)f.checkpoints, "checkpoints_damaged", (json_int_t)f.damaged, "forgotten", (json_int_t)f.tombstones,
+                       "packs", (json_int_t)f.packs, "packs_quarantined", (json_int_t)f.packs_quarantined, "missing",
+                       (json_int_t)f.missing, "stray", (json_int_t)f.stray);
+    if (!f.index_rebuilt)
+        return answer;
+    journal.began_ns = (uint64_t)began.tv_sec * 1000000000u + (uint64_t)began.tv_nsec;
+    fd_journal(daemon, &journal, json_pack("{s:b, s:I, s:I, s:I}", "index_replaced", (int)f.index_replaced, "checkpoints",
+                                           (json_int_t)f.checkpoints, "missing", (json_int_t)f.missing, "stray", (json_int_t)f.stray));
     return answer;
 }

@@ -227,20 +227,38 @@ static void order_by_number(struct ck_store *store)
     }
 }
 
-/* The index's derived tables are replaced by what was found. */
-static int mirror_all(struct ck_store *store, struct flic_err *err)
+/* The catalog is copied once nobody else can write to the index: whoever adds to it after that waits to write its row. */
+static int mirror_entries(struct ck_store *store, struct flic_err *err)
 {
+    struct ck_entry *entries;
+    size_t n;
+    int rc = ck_list(store, &entries, &n, err);
+
+    if (rc)
+        return rc;
+    for (size_t i = 0; !rc && i < n; i++)
+        rc = ix_put_checkpoint(store->index, &entries[i].info, err);
+    free(entries);
+    return rc;
+}
+
+int ck_mirror_all(struct ck_store *store, struct flic_err *err)
+{
+    uint32_t from = 0;
     int rc = ix_begin_sync(store->index, err);
 
     if (rc)
         return rc;
-    rc = pk_each_pack(store->packs, &store->mirrored, mirror_pack, store->index);
-    for (size_t i = 0; !rc && i < store->n_entries; i++)
-        rc = ix_put_checkpoint(store->index, &store->entries[i].info, err);
+    rc = pk_each_pack(store->packs, &from, mirror_pack, store->index);
+    if (!rc)
+        rc = mirror_entries(store, err);
     if (rc) {
         (void)ix_end_sync(store->index, false, NULL);   /* the first error is the one to tell */
         return flic_err_set(err, rc, "bring the index in line with the packs: %s", flic_code_text(rc));
     }
+    (void)pthread_mutex_lock(&store->lock);
+    store->mirrored = from;
+    (void)pthread_mutex_unlock(&store->lock);
     return ix_end_sync(store->index, true, err);
 }
 
@@ -256,7 +274,7 @@ int ck_catalog_build(struct ck_store *store, struct flic_err *err)
         rc = scan_arena(store, err);
     order_by_number(store);
     if (!rc)
-        rc = mirror_all(store, err);
+        rc = ck_mirror_all(store, err);
     pk_get_stats(store->packs, &packs);
     nv_get_info(store->arena, &arena);
     store->recovery.checkpoints = (uint32_t)store->n_entries;

@@ -38,6 +38,8 @@ void ck_end_moving(struct ck_store *store);
 
 /* One scan of arena and packs; unpublished objects are dropped; the index is brought in line. */
 int ck_catalog_build(struct ck_store *store, struct flic_err *err);
+/* Replaces the index's derived tables by what the catalog and the packs say. */
+int ck_mirror_all(struct ck_store *store, struct flic_err *err);
 /* Takes one out and keeps its number as taken. Fails only without memory, and then changes nothing. */
 int ck_catalog_remove(struct ck_store *store, const struct nv_name *name, struct flic_err *err);
 bool ck_catalog_has(struct ck_store *store, const struct nv_name *name);    /* lock held */

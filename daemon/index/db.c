@@ -52,10 +52,11 @@ int ix_error(struct ix_index *ix, const char *what, struct flic_err *err)
 
 sqlite3_stmt *ix_take(struct ix_index *ix, enum ix_stmt which)
 {
-    sqlite3_stmt *stmt = ix->stmts[which];
+    sqlite3_stmt *stmt;
 
     pthread_mutex_lock(&ix->lock);
-    if (!sqlite3_stmt_busy(stmt))
+    stmt = ix->stmts[which];
+    if (stmt && !sqlite3_stmt_busy(stmt))
         return stmt;
     pthread_mutex_unlock(&ix->lock);
     return NULL;

@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 #include <sqlite3.h>
+#include <sys/types.h>
 
 #include "daemon/index/index.h"
 #include "daemon/index/sql.h"
@@ -25,6 +26,7 @@ struct ix_index {
     char *path;
     sqlite3 *db;
     pthread_mutex_t lock;
+    ino_t inode;                /* of the file that is open */
     bool syncing;
     sqlite3_stmt *stmts[IX_STATEMENTS];
 };

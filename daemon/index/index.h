@@ -32,6 +32,12 @@ void ix_close(struct ix_index *ix);     /* accepts NULL */
 /* Renames the closed file at `path` and what SQLite keeps beside it to "<name>.damaged", replacing earlier ones. */
 int ix_set_aside(const char *path, struct flic_err *err);
 
+/* Whether the open file is sound, and still the one at its path; FLIC_E_DAMAGED says why not. */
+int ix_check(struct ix_index *ix, struct flic_err *err);
+/* Sets the file aside, journal and counters with it, and goes on with a new, empty one; whoever uses the index meanwhile waits. After
+ * an error every call fails until it is opened again. */
+int ix_replace(struct ix_index *ix, struct flic_err *err);
+
 /* ---- checkpoints (derived) ---- */
 
 enum ix_place { IX_NVRAM = 1, IX_FLASH = 2 };   /* bits */

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define APPLICATION_ID 0x464c4943       /* "FLIC"; 0001_init.sql sets it */
 
@@ -138,6 +139,7 @@ static int create_file(const char *path, struct flic_err *err)
 
 static int connect_file(struct ix_index *ix, struct flic_err *err)
 {
+    struct stat st;
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW;
     int rc = create_file(ix->path, err);
 
@@ -145,6 +147,7 @@ static int connect_file(struct ix_index *ix, struct flic_err *err)
         return rc;
     if (sqlite3_open_v2(ix->path, &ix->db, flags, NULL) != SQLITE_OK)
         return ix_error(ix, "open", err);
+    ix->inode = stat(ix->path, &st) ? 0 : st.st_ino;
     (void)sqlite3_extended_result_codes(ix->db, 1);
     (void)sqlite3_db_config(ix->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     return execute(ix, sql_connect, "set up", err);
@@ -215,16 +218,62 @@ int ix_open(const char *path, struct ix_index **ret_index, struct flic_err *err)
     return rc;
 }
 
+static void disconnect(struct ix_index *ix)
+{
+    for (int i = 0; i < IX_STATEMENTS; i++) {
+        (void)sqlite3_finalize(ix->stmts[i]);   /* repeats errors that were told */
+        ix->stmts[i] = NULL;
+    }
+    (void)sqlite3_close(ix->db);                /* no statement is left that could keep it open */
+    ix->db = NULL;
+}
+
 void ix_close(struct ix_index *ix)
 {
     if (!ix)
         return;
-    for (int i = 0; i < IX_STATEMENTS; i++)
-        (void)sqlite3_finalize(ix->stmts[i]);   /* repeats errors that were told */
-    (void)sqlite3_close(ix->db);                /* no statement is left that could keep it open */
+    disconnect(ix);
     (void)pthread_mutex_destroy(&ix->lock);
     free(ix->path);
     free(ix);
+}
+
+/* ---- while it is open ---- */
+
+static int check_file(struct ix_index *ix, struct flic_err *err)
+{
+    struct stat at_path;
+
+    if (!ix->db)
+        return flic_err_set(err, FLIC_E_DAMAGED, "'%s' could not be opened again", ix->path);
+    if (stat(ix->path, &at_path) || at_path.st_ino != ix->inode)
+        return flic_err_set(err, FLIC_E_DAMAGED, "'%s' was removed or replaced while it was open", ix->path);
+    return check_sound(ix, err);
+}
+
+int ix_check(struct ix_index *ix, struct flic_err *err)
+{
+    int rc;
+
+    (void)pthread_mutex_lock(&ix->lock);
+    rc = check_file(ix, err);
+    (void)pthread_mutex_unlock(&ix->lock);
+    return rc;
+}
+
+int ix_replace(struct ix_index *ix, struct flic_err *err)
+{
+    int rc;
+
+    (void)pthread_mutex_lock(&ix->lock);
+    disconnect(ix);
+    rc = ix_set_aside(ix->path, err);
+    if (!rc)
+        rc = open_connection(ix, err);
+    if (rc)
+        disconnect(ix);
+    (void)pthread_mutex_unlock(&ix->lock);
+    return rc;
 }
 
 int ix_set_aside(const char *path, struct flic_err *err)

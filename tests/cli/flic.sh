@@ -32,6 +32,8 @@ answers='{
 "pin":[{"ok":true,"domain":"web","seq":7,"pinned":true}],
 "verify":[{"ok":true,"packs":5,"packs_set_aside":1,"packs_unreadable":0,"objects":900,"bad_objects":16,"repaired_objects":3,"lost_objects":2,
   "read_bytes":8388608,"nvram_pages":300,"nvram_bad_pages":0,"damaged":[{"domain":"web","seq":6,"damage":"2 of its pages are lost, the first at gfn 0x264"}]}],
+"fsck":[{"ok":true,"index_sound":false,"index_replaced":true,"index_rebuilt":true,"why":"it was removed","checkpoints":4,"checkpoints_damaged":0,
+  "forgotten":9,"packs":12,"packs_quarantined":1,"missing":0,"stray":0}],
 "gc":[{"ok":true,"forgotten":[{"domain":"web","uuid":"u","seq":2}],"dry_run":false,"packs":9,"packs_removed":2,"packs_compacted":3,"packs_in_use":1,"packs_damaged":0,"removed_bytes":8388608,
   "flash_bytes":2097152,"freed_bytes":6291456,"took_us":1000}],
 "track":[{"ok":true,"domain":"web","tracked":true,"guest":{"domain":"web","state":"tracking"}}],
@@ -52,7 +54,7 @@ answers='{
 "cancel":[{"ok":true}]}'
 
 it 'without flicd every verb says how to start it, status 8'
-for args in status list 'show web' log 'forget web@1' 'pin web@1' 'unpin web@1' gc verify 'track web' 'untrack web' 'wss web' 'protect web' 'unprotect web' 'push web phone2' 'pull phone2 web' send receive hold release 'cancel abcd'; do
+for args in status list 'show web' log 'forget web@1' 'pin web@1' 'unpin web@1' gc verify fsck 'track web' 'untrack web' 'wss web' 'protect web' 'unprotect web' 'push web phone2' 'pull phone2 web' send receive hold release 'cancel abcd'; do
     # shellcheck disable=SC2086 # words on purpose
     run env FLIC_SOCKET="$work/none" "$flic" $args
     exits 8
@@ -86,7 +88,7 @@ for args in '' 'frobnicate' 'status web' 'list a b' 'forget' 'log --limit=x' 'lo
 done
 
 it 'every verb explains itself'
-for verb in status list show log forget pin unpin gc verify track untrack wss protect unprotect push pull send receive hold release cancel; do
+for verb in status list show log forget pin unpin gc verify fsck track untrack wss protect unprotect push pull send receive hold release cancel; do
     run "$flic" "$verb" --help
     exits 0
     says "Usage: flic $verb"
@@ -304,6 +306,14 @@ was_asked 'r[-1] == {"op": "verify", "domain": "web", "seq": 7, "all": False, "p
 run "$flic" verify --all web@7
 exits 2
 complains 'not both'
+
+it 'fsck says whether the index is right, and rebuilds it when asked'
+run "$flic" fsck --rebuild
+exits 0
+says '4 checkpoints in NVRAM and packs, 9 forgotten; 12 packs, 1 set aside'
+says 'the index is damaged: it was removed'
+says 'it was set aside and made anew'
+was_asked 'r[-1] == {"op": "fsck", "rebuild": True}'
 
 it 'pin needs the number, and asks to pin or to unpin'
 run "$flic" pin web

@@ -3,6 +3,7 @@
 /* verify: what is bad is found, set aside, mended where it can be, and named where it cannot. */
 #include "tests/unit/checkpoint-scene.h"
 
+#include "daemon/checkpoint/fsck.h"
 #include "daemon/checkpoint/gc.h"
 #include "daemon/checkpoint/verify.h"
 
@@ -363,6 +364,100 @@ START_TEST(a_paced_reading_takes_its_time)
 }
 END_TEST
 
+/* ---- the index ---- */
+
+static int count_rows(const struct ix_checkpoint *row, void *arg)
+{
+    (void)row;
+    ++*(size_t *)arg;
+    return 0;
+}
+
+static size_t rows(void)
+{
+    size_t n = 0;
+
+    OK(ix_each_checkpoint(ck_index(store), NULL, count_rows, &n, &err));
+    return n;
+}
+
+static struct ck_fsck_figures fsck(bool rebuild)
+{
+    struct ck_fsck_figures f;
+
+    OK(ck_fsck(store, rebuild, &f, &err));
+    return f;
+}
+
+START_TEST(an_index_that_is_right_is_said_to_be)
+{
+    struct ck_fsck_figures f;
+    uint64_t freed;
+
+    save(0);
+    OK(scene_destage(&names[0], NULL));
+    save(1);
+    save(2);
+    OK(ck_forget(store, &names[1], false, &freed, &err));
+    f = fsck(false);
+    ck_assert(f.index_sound && !f.index_rebuilt);
+    ck_assert_uint_eq(f.checkpoints, 2);
+    ck_assert_uint_eq(f.tombstones, 1);
+    ck_assert_uint_eq(f.missing + f.stray + f.damaged, 0);
+}
+END_TEST
+
+START_TEST(wrong_rows_are_counted_and_put_right)
+{
+    struct ix_checkpoint stray = { .guest = scene_uuid(9), .seq = 4, .name = "ghost" };
+    struct ck_fsck_figures f;
+
+    save(0);
+    save(1);
+    OK(ix_drop_checkpoint(ck_index(store), &names[0].guest, names[0].seq, &err));
+    OK(ix_put_checkpoint(ck_index(store), &stray, &err));
+    f = fsck(false);
+    ck_assert_uint_eq(f.missing, 1);
+    ck_assert_uint_eq(f.stray, 1);
+    f = fsck(true);
+    ck_assert(f.index_rebuilt && !f.index_replaced);
+    f = fsck(false);
+    ck_assert_uint_eq(f.missing + f.stray, 0);
+    ck_assert_uint_eq(rows(), 2);
+}
+END_TEST
+
+START_TEST(an_index_that_was_removed_is_made_anew_while_it_is_in_use_and_numbers_are_not_used_again)
+{
+    struct ck_fsck_figures f;
+    struct nv_name last;
+    uint64_t freed;
+
+    save(0);
+    OK(scene_destage(&names[0], NULL));
+    save(1);
+    save(2);
+    last = names[2];
+    OK(ck_forget(store, &names[2], false, &freed, &err));
+    scene_lose_index();
+    f = fsck(false);
+    ck_assert(!f.index_sound);
+    ck_assert(strstr(f.why, "removed or replaced"));
+    f = fsck(true);
+    ck_assert(f.index_rebuilt && f.index_replaced);
+    ck_assert(fsck(false).index_sound);
+    ck_assert_uint_eq(rows(), 2);
+    ck_assert(!scene_offers(&last));
+    image_free(&images[2]);
+    save(2);
+    ck_assert_uint_gt(names[2].seq, last.seq);
+    scene_reopen();
+    ck_assert_uint_eq(scene_count(), 3);
+    ck_assert(!scene_offers(&last));
+    scene_restore_and_compare(&names[2], &images[2]);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("checkpoint-verify");
@@ -379,6 +474,9 @@ static Suite *suite(void)
     tcase_add_test(t, a_reading_that_was_stopped_goes_on_where_it_was);
     tcase_add_test(t, one_checkpoint_alone_reads_the_packs_it_needs);
     tcase_add_test(t, a_paced_reading_takes_its_time);
+    tcase_add_test(t, an_index_that_is_right_is_said_to_be);
+    tcase_add_test(t, wrong_rows_are_counted_and_put_right);
+    tcase_add_test(t, an_index_that_was_removed_is_made_anew_while_it_is_in_use_and_numbers_are_not_used_again);
     suite_add_tcase(s, t);
     return s;
 }

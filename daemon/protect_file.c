@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define FILE_MAX (256u << 10)
+#define FILE_VERSION 1              /* the first files had none and are the same */
 
 static void path_of(const char *folder, char out[PATH_MAX])
 {
@@ -70,6 +71,12 @@ int pt_file_load(const char *folder, struct pt_setting settings[PT_GUESTS_MAX], 
     if (rc)
         return rc;
     root = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+    if (json_object_get(root, "version") && json_integer_value(json_object_get(root, "version")) != FILE_VERSION) {
+        rc = flic_err_set(err, FLIC_E_VERSION, "'%s' has version %lld, this build knows %d; use the newer flicd", path,
+                          (long long)json_integer_value(json_object_get(root, "version")), FILE_VERSION);
+        json_decref(root);
+        return rc;
+    }
     list = json_object_get(root, "guests");
     if (!json_is_array(list) || json_array_size(list) > PT_GUESTS_MAX)
         rc = FLIC_E_DAMAGED;
@@ -100,7 +107,7 @@ static json_t *describe(const struct pt_setting *s)
 
 int pt_file_save(const char *folder, const struct pt_setting *const *settings, size_t n, struct flic_err *err)
 {
-    json_t *list = json_array(), *root = json_pack("{s:o}", "guests", list);
+    json_t *list = json_array(), *root = json_pack("{s:i, s:o}", "version", FILE_VERSION, "guests", list);
     FLIC_AUTO_FREE char *text = NULL;
     char path[PATH_MAX];
     bool whole = root != NULL;

@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 
 #define PLAN_MAX (256u << 10)
+#define PLAN_VERSION 1              /* the first plans had none and are the same */
 
 static int no_memory(struct flic_err *err)
 {
@@ -38,7 +39,7 @@ static void plan_path(const struct sn_where *where, const struct flic_uuid *gues
 
 static int write_plan(const struct sn_where *where, const struct flic_uuid *guest, json_t *swaps, bool stays, struct flic_err *err)
 {
-    json_t *plan = json_pack("{s:b, s:O}", "stays", stays, "swaps", swaps);
+    json_t *plan = json_pack("{s:i, s:b, s:O}", "version", PLAN_VERSION, "stays", stays, "swaps", swaps);
     FLIC_AUTO_FREE char *text = plan ? json_dumps(plan, JSON_COMPACT) : NULL;
     char path[PATH_MAX], folder[PATH_MAX];
 
@@ -63,7 +64,7 @@ static int read_plan(const struct sn_where *where, const struct flic_uuid *guest
 {
     FLIC_AUTO_FREE void *text = NULL;
     char path[PATH_MAX];
-    json_t *plan;
+    json_t *plan, *version;
     size_t len;
     int rc;
 
@@ -75,6 +76,13 @@ static int read_plan(const struct sn_where *where, const struct flic_uuid *guest
     if (rc)
         return rc;
     plan = json_loadb(text, len, 0, NULL);
+    version = json_object_get(plan, "version");
+    if (version && json_integer_value(version) != PLAN_VERSION) {
+        rc = flic_err_set(err, FLIC_E_VERSION, "'%s' has version %lld, this build knows %d; use the newer flicd", path,
+                          (long long)json_integer_value(version), PLAN_VERSION);
+        json_decref(plan);
+        return rc;
+    }
     *ret_swaps = json_incref(json_object_get(plan, "swaps"));
     *ret_stays = json_is_true(json_object_get(plan, "stays"));
     json_decref(plan);

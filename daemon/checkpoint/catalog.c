@@ -66,27 +66,50 @@ static int add_tomb(struct ck_store *store, const struct flic_uuid *guest, uint6
     return 0;
 }
 
+/* A walk over packs or arena. */
+struct build {
+    struct ck_store *store;
+    struct flic_err *err;
+};
+
+/* A newer flicd wrote that: to go on without it would bring back what is forgotten, or lose what is not. */
+static int newer(const struct flic_err *why, struct flic_err *err)
+{
+    return flic_err_set(err, FLIC_E_VERSION, "open the store: %s; use the newer flicd", why->text);
+}
+
 static int see_tombstone(enum pk_kind kind, const struct flic_id *id, const void *data, size_t len, void *arg)
 {
-    struct ck_store *store = arg;
+    struct build *build = arg;
+    struct flic_err why = { 0 };
     struct flic_uuid guest;
     uint64_t seq;
+    int rc;
 
     (void)id;
-    if (kind != PK_TOMBSTONE || !data || ck_tombstone_parse(data, len, &guest, &seq))
+    if (kind != PK_TOMBSTONE || !data)
         return 0;
-    return add_tomb(store, &guest, seq);
+    rc = ck_tombstone_parse(data, len, &guest, &seq, &why);
+    if (rc == FLIC_E_VERSION)
+        return newer(&why, build->err);
+    return rc ? 0 : add_tomb(build->store, &guest, seq);
 }
 
 static int see_root(enum pk_kind kind, const struct flic_id *id, const void *data, size_t len, void *arg)
 {
-    struct ck_store *store = arg;
+    struct build *build = arg;
+    struct ck_store *store = build->store;
+    struct flic_err why = { 0 };
     struct ck_entry *entry;
     struct ck_facts facts;
+    int rc;
 
     if (kind != PK_ROOT)
         return 0;
-    if (!data || ck_root_parse_flash_facts(data, len, &facts, NULL)) {
+    rc = data ? ck_root_parse_flash_facts(data, len, &facts, &why) : FLIC_E_DAMAGED;
+    if (rc == FLIC_E_VERSION)
+        return newer(&why, build->err);
+    if (rc) {
         store->recovery.damaged_roots++;
         return 0;
     }
@@ -107,6 +130,7 @@ static int see_root(enum pk_kind kind, const struct flic_id *id, const void *dat
 /* Names are collected first: nothing may be dropped from the arena while it is being walked. */
 struct arena_walk {
     struct ck_store *store;
+    struct flic_err *err;
     struct to_mend {
         struct nv_name name;
         enum { UNPUBLISHED, BURIED, DESTAGED } why;     /* its tombstone, or its root, is on flash */
@@ -147,7 +171,9 @@ static int see_object(const struct nv_object *obj, void *arg)
     struct ck_store *store = walk->store;
     struct ck_facts facts;
     struct ck_parts parts;
+    struct flic_err why = { 0 };
     struct ck_entry *entry;
+    int rc;
     bool is_buried = obj->forgotten || buried(store, &obj->name.guest, obj->name.seq);
 
     if (is_buried || (obj->present && !obj->published)) {
@@ -158,8 +184,10 @@ static int see_object(const struct nv_object *obj, void *arg)
         note_only(walk, obj);
         return 0;
     }
-    if (ck_root_parse_record(obj->root, obj->root_len, obj->frames, &facts, &parts, NULL) ||
-        facts.seq != obj->name.seq || !flic_uuid_equal(&facts.guest, &obj->name.guest)) {
+    rc = ck_root_parse_record(obj->root, obj->root_len, obj->frames, &facts, &parts, &why);
+    if (rc == FLIC_E_VERSION)
+        return newer(&why, walk->err);
+    if (rc || facts.seq != obj->name.seq || !flic_uuid_equal(&facts.guest, &obj->name.guest)) {
         store->recovery.damaged_roots++;
         return 0;
     }
@@ -194,7 +222,7 @@ static int mend(struct ck_store *store, const struct to_mend *m, struct flic_err
 
 static int scan_arena(struct ck_store *store, struct flic_err *err)
 {
-    struct arena_walk walk = { .store = store };
+    struct arena_walk walk = { .store = store, .err = err };
     int rc;
 
     do {
@@ -264,12 +292,13 @@ int ck_mirror_all(struct ck_store *store, struct flic_err *err)
 
 int ck_catalog_build(struct ck_store *store, struct flic_err *err)
 {
+    struct build build = { .store = store, .err = err };
     struct pk_stats packs;
     struct nv_info arena;
-    int rc = pk_each_root(store->packs, see_tombstone, store, err);
+    int rc = pk_each_root(store->packs, see_tombstone, &build, err);
 
     if (!rc)
-        rc = pk_each_root(store->packs, see_root, store, err);
+        rc = pk_each_root(store->packs, see_root, &build, err);
     if (!rc)
         rc = scan_arena(store, err);
     order_by_number(store);

@@ -316,12 +316,15 @@ void ck_tombstone_encode(const struct flic_uuid *guest, uint64_t seq, uint8_t ou
     seal(out, CK_TOMBSTONE_SIZE);
 }
 
-int ck_tombstone_parse(const void *data, size_t len, struct flic_uuid *ret_guest, uint64_t *ret_seq)
+int ck_tombstone_parse(const void *data, size_t len, struct flic_uuid *ret_guest, uint64_t *ret_seq, struct flic_err *err)
 {
     struct flic_reader r = flic_reader_of(data, len);
+    int rc = begin_form(&r, TOMB_MAGIC, err);
 
-    if (len != CK_TOMBSTONE_SIZE || !sealed(data, len) || begin_form(&r, TOMB_MAGIC, NULL))
-        return FLIC_E_DAMAGED;
+    if (rc)
+        return rc;
+    if (len != CK_TOMBSTONE_SIZE || !sealed(data, len))
+        return flic_err_set(err, FLIC_E_DAMAGED, "a tombstone is damaged");
     get_fixed(&r, ret_guest->b, sizeof(ret_guest->b));
     *ret_seq = flic_get_u64(&r);
     return 0;

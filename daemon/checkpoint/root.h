@@ -92,7 +92,8 @@ int ck_root_parse_flash_facts(const void *data, size_t len, struct ck_facts *ret
 
 #define CK_TOMBSTONE_SIZE 48
 void ck_tombstone_encode(const struct flic_uuid *guest, uint64_t seq, uint8_t out[CK_TOMBSTONE_SIZE]);
-int ck_tombstone_parse(const void *data, size_t len, struct flic_uuid *ret_guest, uint64_t *ret_seq);
+/* FLIC_E_DAMAGED, FLIC_E_VERSION. */
+int ck_tombstone_parse(const void *data, size_t len, struct flic_uuid *ret_guest, uint64_t *ret_seq, struct flic_err *err);
 
 #define CK_REFERENCE_SIZE 96
 void ck_reference_encode(const struct ck_facts *facts, uint8_t out[CK_REFERENCE_SIZE]);

@@ -79,6 +79,8 @@ int cmd_verify(struct cmd_request *req, json_t **ret_answer, struct flic_err *er
 int cmd_verify_print(const struct cmd_request *req, const json_t *answer);
 int cmd_fsck(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
 int cmd_fsck_print(const struct cmd_request *req, const json_t *answer);
+int cmd_drain(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
+int cmd_drain_print(const struct cmd_request *req, const json_t *answer);
 int cmd_claim(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);
 int cmd_claim_print(const struct cmd_request *req, const json_t *answer);
 int cmd_push(struct cmd_request *req, json_t **ret_answer, struct flic_err *err);

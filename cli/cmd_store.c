@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Copyright (C) 2026 The FLIC authors */
-/* flic gc, pin, unpin, verify, fsck: the verbs about the store as a whole. */
+/* flic gc, pin, unpin, verify, fsck, drain: the verbs about the store as a whole. */
 #include "cli/cmd.h"
 #include "cli/human.h"
 #include "cli/member.h"
@@ -158,5 +158,29 @@ int cmd_fsck_print(const struct cmd_request *req, const json_t *answer)
         (void)printf(json_is_true(json_object_get(answer, "index_replaced")) ? "it was set aside and made anew\n" : "it was written anew\n");
     else if (!sound || wrong)
         (void)printf("'flic fsck --rebuild' writes it anew\n");
+    return 0;
+}
+
+/* ---- drain ---- */
+
+int cmd_drain(struct cmd_request *req, json_t **ret_answer, struct flic_err *err)
+{
+    return cmd_ask(req, cmd_question(req, "drain"), ret_answer, err);
+}
+
+int cmd_drain_print(const struct cmd_request *req, const json_t *answer)
+{
+    const json_t *left = json_object_get(answer, "left");
+    char bytes[HUMAN_ROOM], name[300];
+    json_t *ck;
+    size_t i;
+
+    (void)req;
+    (void)printf("moved %" PRIu64 " checkpoints to flash, %s\n", member_u64(answer, "moved"),
+                 human_bytes(member_u64(answer, "flash_bytes"), bytes));
+    json_array_foreach(left, i, ck)
+        (void)printf("%s still lies in NVRAM alone\n", cmd_checkpoint_name(ck, name));
+    if (!json_array_size(left))
+        (void)printf("nothing lies in NVRAM alone\n");
     return 0;
 }

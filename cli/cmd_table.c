@@ -89,6 +89,10 @@ const struct cmd_verb cmd_verbs[] = {
       "removed is set aside first, and its journal with it. Forgotten checkpoints stay forgotten. flicd does as much by itself when it "
       "starts. For the pages themselves: flic verify.",
       CMD_NO_ARGUMENT, fsck_option, cmd_fsck, cmd_fsck_print },
+    { "drain", "move everything from NVRAM to flash now", "",
+      "Moves every checkpoint that lies in NVRAM alone to flash, also while 'flic hold' holds that, and says which could not be moved. Then the "
+      "arena can be replaced by one of another size or in another place: see flicd(8).",
+      CMD_NO_ARGUMENT, NULL, cmd_drain, cmd_drain_print },
     { "track", "copy a guest to flash ahead of its save", "DOMAIN",
       "Tracks what DOMAIN, a name or uuid, writes, and copies what it leaves unwritten for some epochs to flash in the "
       "background, at the pace that flicd.conf gives. A save of it then copies only the rest. It stays so until 'flic untrack', "

@@ -69,6 +69,7 @@ bool fd_is_question(const char *op);
 int fd_keeper_start(struct fd_daemon *daemon, struct flic_err *err);
 void fd_keeper_stop(struct fd_daemon *daemon);
 int fd_destroy_domain(uint32_t domid);              /* by the worker that links libxl; -EIO */
+json_t *fd_drain(struct fd_daemon *daemon, json_t *request);       /* a question: all to flash, now */
 void fd_keeper_poke(struct fd_daemon *daemon);      /* there may be something to move; any thread */
 
 /* ---- forget.c ---- */

@@ -55,12 +55,13 @@ static json_t *nvram_status(const struct fd_daemon *d)
     if (!d->store)
         return json_pack("{s:s, s:b, s:s}", "path", d->conf.nvram, "ready", 0, "error", d->store_err.text);
     nv_get_info(ck_arena(d->store), &info);
-    return json_pack("{s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:i}", "path", d->conf.nvram, "kind", kinds[info.kind], "ready", 1,
+    return json_pack("{s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:i}", "path", d->conf.nvram, "kind", kinds[info.kind], "ready", 1,
                      "size_bytes", (json_int_t)info.size_bytes,
                      "used_bytes", (json_int_t)(info.frames - info.frames_free - info.frames_cached) * FLIC_PAGE_SIZE,
                      "cached_bytes", (json_int_t)info.frames_cached * FLIC_PAGE_SIZE, "log_bytes", (json_int_t)info.log_bytes,
                      "log_used_bytes", (json_int_t)info.log_used, "written_bytes", (json_int_t)info.bytes_written,
-                     "damaged", (int)info.damaged);
+                     "frame_writes", (json_int_t)info.frame_writes, "frame_writes_least", (int)info.frame_writes_least,
+                     "frame_writes_most", (int)info.frame_writes_most, "damaged", (int)info.damaged);
 }
 
 static json_t *packs_status(const struct fd_daemon *d)
@@ -395,7 +396,7 @@ static const struct {
     bool needs_store;
 } questions[] = {
     { "status", on_status, false }, { "list", on_list, true }, { "show", on_show, true },
-    { "log", on_log, true }, { "forget", on_forget, true }, { "hold", on_hold, false }, { "gc", fd_gc, true }, { "verify", fd_verify, true }, { "fsck", fd_fsck, true }, { "pin", fd_pin, true },
+    { "log", on_log, true }, { "forget", on_forget, true }, { "hold", on_hold, false }, { "gc", fd_gc, true }, { "verify", fd_verify, true }, { "fsck", fd_fsck, true }, { "drain", fd_drain, true }, { "pin", fd_pin, true },
     { "protect", fd_protect_on, true }, { "unprotect", fd_protect_off, true },
     { "settle", fd_settle, true }, { "claim", fd_claim, true },
     { "track", fd_track, true }, { "untrack", fd_untrack, true }, { "wss", fd_wss, true },

@@ -12,7 +12,7 @@ _flic_tracked() {
 
 _flic() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb='' word i
-    local verbs='status list show log forget pin unpin gc verify fsck track untrack wss protect unprotect push pull send receive claim hold release cancel' options='--json --socket --help --usage'
+    local verbs='status list show log forget pin unpin gc verify fsck drain track untrack wss protect unprotect push pull send receive claim hold release cancel' options='--json --socket --help --usage'
 
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}

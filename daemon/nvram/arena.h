@@ -28,6 +28,7 @@
 
 struct nv_frames {
     uint64_t *used;         /* a bit per frame */
+    uint16_t *writes;       /* of each since open, not beyond UINT16_MAX; a frame has one writer at a time */
     uint32_t count, free, next;     /* next: where the search goes on, so that all frames wear alike */
 };
 
@@ -35,6 +36,7 @@ int nv_frames_init(struct nv_frames *f, uint32_t count);
 void nv_frames_fini(struct nv_frames *f);
 void nv_frames_take(struct nv_frames *f, uint32_t n, uint32_t *ret_list);  /* n <= f->free */
 bool nv_frames_mark(struct nv_frames *f, uint32_t frame);   /* false when it was in use already */
+void nv_frames_wrote(struct nv_frames *f, uint32_t frame);     /* needs no lock */
 void nv_frames_put(struct nv_frames *f, const uint32_t *list, uint32_t n);
 
 /* ---- table.c ---- */

@@ -12,8 +12,11 @@ int nv_frames_init(struct nv_frames *f, uint32_t count)
     uint32_t words = count / BITS + 1;
 
     f->used = calloc(words, sizeof(*f->used));
-    if (!f->used)
+    f->writes = calloc(count ? count : 1, sizeof(*f->writes));
+    if (!f->used || !f->writes) {
+        nv_frames_fini(f);
         return -ENOMEM;
+    }
     f->count = f->free = count;
     f->next = 0;
     return 0;
@@ -22,6 +25,7 @@ int nv_frames_init(struct nv_frames *f, uint32_t count)
 void nv_frames_fini(struct nv_frames *f)
 {
     free(f->used);
+    free(f->writes);
     *f = (struct nv_frames){ 0 };
 }
 
@@ -52,6 +56,14 @@ void nv_frames_take(struct nv_frames *f, uint32_t n, uint32_t *ret_list)
         at++;
     }
     f->next = at;
+}
+
+void nv_frames_wrote(struct nv_frames *f, uint32_t frame)
+{
+    uint16_t now = __atomic_load_n(&f->writes[frame], __ATOMIC_RELAXED);
+
+    if (now < UINT16_MAX)
+        __atomic_store_n(&f->writes[frame], (uint16_t)(now + 1), __ATOMIC_RELAXED);
 }
 
 void nv_frames_put(struct nv_frames *f, const uint32_t *list, uint32_t n)

@@ -81,6 +81,20 @@ static uint32_t cached_frames(const struct nv_arena *a)
     return n;
 }
 
+static void count_writes(const struct nv_frames *f, struct nv_info *info)
+{
+    info->frame_writes_least = f->count ? UINT16_MAX : 0;
+    for (uint32_t i = 0; i < f->count; i++) {
+        uint16_t n = __atomic_load_n(&f->writes[i], __ATOMIC_RELAXED);
+
+        info->frame_writes += n;
+        if (n < info->frame_writes_least)
+            info->frame_writes_least = n;
+        if (n > info->frame_writes_most)
+            info->frame_writes_most = n;
+    }
+}
+
 void nv_get_info(struct nv_arena *arena, struct nv_info *ret_info)
 {
     (void)pthread_mutex_lock(&arena->lock);
@@ -98,6 +112,7 @@ void nv_get_info(struct nv_arena *arena, struct nv_info *ret_info)
     memcpy(ret_info->arena.b, arena->super.arena, sizeof(ret_info->arena.b));
     memcpy(ret_info->store.b, arena->super.store, sizeof(ret_info->store.b));
     (void)pthread_mutex_unlock(&arena->lock);
+    count_writes(&arena->frames, ret_info);     /* a pause need not wait for that */
 }
 
 /* ---- notes ---- */

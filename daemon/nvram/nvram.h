@@ -45,6 +45,8 @@ struct nv_info {
     uint64_t log_bytes;         /* of one half */
     uint64_t log_used;
     uint64_t bytes_written;     /* to frames and log since open */
+    uint64_t frame_writes;      /* since open, each frame's counted up to UINT16_MAX */
+    uint32_t frame_writes_least, frame_writes_most;     /* of any one frame */
     uint32_t damaged;           /* log records that recovery could not read */
 };
 

@@ -255,6 +255,7 @@ struct flic_id nv_txn_add_page(struct nv_txn *txn, struct nv_room *room, const v
     if (*ret_frame == NV_NO_FRAME)
         return id;
     nv_stream(txn->arena->media, place_of_frame(txn, *ret_frame), still, sizeof(still));
+    nv_frames_wrote(&txn->arena->frames, txn->frames[*ret_frame]);
     wrote(txn, sizeof(still));
     return id;
 }
@@ -270,6 +271,7 @@ uint32_t nv_txn_put_bytes(struct nv_txn *txn, uint32_t i, const void *data, size
 
         memcpy(still, at, part);
         nv_stream(txn->arena->media, place_of_frame(txn, i + used), still, sizeof(still));
+        nv_frames_wrote(&txn->arena->frames, txn->frames[i + used]);
         wrote(txn, sizeof(still));
         at += part;
         len -= part;

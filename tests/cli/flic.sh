@@ -34,6 +34,7 @@ answers='{
   "read_bytes":8388608,"nvram_pages":300,"nvram_bad_pages":0,"damaged":[{"domain":"web","seq":6,"damage":"2 of its pages are lost, the first at gfn 0x264"}]}],
 "fsck":[{"ok":true,"index_sound":false,"index_replaced":true,"index_rebuilt":true,"why":"it was removed","checkpoints":4,"checkpoints_damaged":0,
   "forgotten":9,"packs":12,"packs_quarantined":1,"missing":0,"stray":0}],
+"drain":[{"ok":true,"moved":2,"flash_bytes":2097152,"left":[{"domain":"db","seq":3}]}],
 "gc":[{"ok":true,"forgotten":[{"domain":"web","uuid":"u","seq":2}],"dry_run":false,"packs":9,"packs_removed":2,"packs_compacted":3,"packs_in_use":1,"packs_damaged":0,"removed_bytes":8388608,
   "flash_bytes":2097152,"freed_bytes":6291456,"took_us":1000}],
 "track":[{"ok":true,"domain":"web","tracked":true,"guest":{"domain":"web","state":"tracking"}}],
@@ -54,7 +55,7 @@ answers='{
 "cancel":[{"ok":true}]}'
 
 it 'without flicd every verb says how to start it, status 8'
-for args in status list 'show web' log 'forget web@1' 'pin web@1' 'unpin web@1' gc verify fsck 'track web' 'untrack web' 'wss web' 'protect web' 'unprotect web' 'push web phone2' 'pull phone2 web' send receive hold release 'cancel abcd'; do
+for args in status list 'show web' log 'forget web@1' 'pin web@1' 'unpin web@1' gc verify fsck drain 'track web' 'untrack web' 'wss web' 'protect web' 'unprotect web' 'push web phone2' 'pull phone2 web' send receive hold release 'cancel abcd'; do
     # shellcheck disable=SC2086 # words on purpose
     run env FLIC_SOCKET="$work/none" "$flic" $args
     exits 8
@@ -88,7 +89,7 @@ for args in '' 'frobnicate' 'status web' 'list a b' 'forget' 'log --limit=x' 'lo
 done
 
 it 'every verb explains itself'
-for verb in status list show log forget pin unpin gc verify fsck track untrack wss protect unprotect push pull send receive hold release cancel; do
+for verb in status list show log forget pin unpin gc verify fsck drain track untrack wss protect unprotect push pull send receive hold release cancel; do
     run "$flic" "$verb" --help
     exits 0
     says "Usage: flic $verb"
@@ -314,6 +315,13 @@ says '4 checkpoints in NVRAM and packs, 9 forgotten; 12 packs, 1 set aside'
 says 'the index is damaged: it was removed'
 says 'it was set aside and made anew'
 was_asked 'r[-1] == {"op": "fsck", "rebuild": True}'
+
+it 'drain says what it moved and what it could not'
+run "$flic" drain
+exits 0
+says 'moved 2 checkpoints to flash, 2 MiB'
+says 'db@3 still lies in NVRAM alone'
+was_asked 'r[-1] == {"op": "drain"}'
 
 it 'pin needs the number, and asks to pin or to unpin'
 run "$flic" pin web

@@ -71,6 +71,11 @@ void scene_lose_arena(void)
     ck_assert_int_eq(unlink(scene_arena), 0);
 }
 
+void scene_resize_arena(uint64_t bytes)
+{
+    arena_size = bytes;
+}
+
 void scene_lose_index(void)
 {
     static const char *const ends[] = { "", "-wal", "-shm" };

@@ -43,6 +43,7 @@ void scene_reopen(void);
 /* Between a close and an open: what a broken machine loses. */
 void scene_close(void);
 void scene_lose_arena(void);
+void scene_resize_arena(uint64_t bytes);        /* of the one that the next open makes */
 void scene_lose_index(void);
 uint64_t scene_flash_bytes(void);       /* of all pack files */
 

@@ -292,6 +292,26 @@ START_TEST(all_frames_wear_alike)
 }
 END_TEST
 
+START_TEST(writes_of_frames_are_counted)
+{
+    static const uint8_t data[5 * FLIC_PAGE_SIZE] = { 1 };
+    struct nv_txn *txn;
+    uint32_t n;
+
+    make_it(MIB);
+    n = info().frames;
+    ck_assert_uint_eq(info().frame_writes, 0);
+    for (unsigned round = 0; round < n; round++) {
+        ck_assert_int_eq(nv_txn_begin(arena, 5, &txn, &err), 0);
+        ck_assert_uint_eq(nv_txn_put_bytes(txn, 0, data, sizeof(data)), 5);
+        nv_txn_abort(txn);
+    }
+    ck_assert_uint_eq(info().frame_writes, 5ull * n);
+    ck_assert_uint_eq(info().frame_writes_least, 5);
+    ck_assert_uint_eq(info().frame_writes_most, 5);
+}
+END_TEST
+
 START_TEST(the_rotation_goes_on_after_reopening)
 {
     struct nv_name name = story_name(1);
@@ -831,6 +851,7 @@ int main(void)
     tcase_add_test(tcase, the_log_wraps_many_times_and_loses_nothing);
     tcase_add_test(tcase, objects_are_seen_oldest_first_and_the_callback_can_stop);
     tcase_add_test(tcase, all_frames_wear_alike);
+    tcase_add_test(tcase, writes_of_frames_are_counted);
     tcase_add_test(tcase, the_rotation_goes_on_after_reopening);
     tcase_add_test(tcase, cached_objects_are_given_up_oldest_first_and_only_as_many_as_needed);
     tcase_add_test(tcase, what_is_pinned_or_not_on_flash_is_never_given_up);

@@ -219,6 +219,36 @@ START_TEST(gc_runs_by_itself_when_something_was_forgotten_and_nothing_else_goes_
 }
 END_TEST
 
+START_TEST(a_drained_store_takes_a_new_arena_of_another_size)
+{
+    struct image image = { 0 };
+    struct nv_info info;
+    struct nv_name name;
+    json_t *answer;
+
+    scene_dirty(GUEST, 300, 50, 1);
+    name = scene_save(GUEST, &image, NULL);
+    atomic_store(&flicd.held, true);
+    OK(fd_keeper_start(&flicd, &err));
+    answer = ask(json_pack("{s:s}", "op", "drain"));
+    ck_assert_int_eq(json_integer_value(json_object_get(answer, "moved")), 1);
+    ck_assert_uint_eq(json_array_size(json_object_get(answer, "left")), 0);
+    json_decref(answer);
+    fd_keeper_stop(&flicd);
+    scene_close();
+    scene_lose_arena();
+    scene_resize_arena(24 * MIB);
+    scene_open();
+    flicd.store = store;
+    nv_get_info(ck_arena(store), &info);
+    ck_assert_uint_eq(info.size_bytes, 24 * MIB);
+    scene_restore_and_compare(&name, &image);
+    name = scene_save(GUEST, &image, NULL);
+    scene_restore_and_compare(&name, &image);
+    image_free(&image);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("upkeep");
@@ -232,6 +262,7 @@ static Suite *suite(void)
     tcase_add_test(t, gc_asked_for_drops_by_the_rules_and_a_dry_run_says_what_and_how_much);
     tcase_add_test(t, a_quota_counts_pages_once_and_drops_the_oldest);
     tcase_add_test(t, gc_runs_by_itself_when_something_was_forgotten_and_nothing_else_goes_on);
+    tcase_add_test(t, a_drained_store_takes_a_new_arena_of_another_size);
     suite_add_tcase(s, t);
     return s;
 }

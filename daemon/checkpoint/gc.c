@@ -175,14 +175,11 @@ static int drop_pack(struct job *job, const struct pk_use *use, struct pk_moving
 
 static int finish_batch(struct job *job, struct batch *b, struct flic_err *err)
 {
-    struct pk_put_stats stats;
     int rc;
 
     ck_work_begin(job->store);
     rc = pk_seal(b->writer, err);
     ck_work_end(job->store);
-    pk_get_put_stats(b->writer, &stats);
-    job->figures->flash_bytes += stats.flash_bytes;
     if (rc)
         return rc;
     ck_mirror_packs(job->store);
@@ -191,20 +188,35 @@ static int finish_batch(struct job *job, struct batch *b, struct flic_err *err)
     return rc ? rc : ck_sync_packs(job->store, err);
 }
 
+/* Counted however it ended: flash wears by what was in vain, too. */
+static void end_batch(struct job *job, struct batch *b)
+{
+    struct pk_put_stats stats;
+
+    for (size_t i = 0; i < b->n; i++)
+        pk_move_end(b->moving[i]);
+    if (b->writer) {
+        pk_get_put_stats(b->writer, &stats);
+        job->figures->flash_bytes += stats.flash_bytes;
+    }
+    ck_end_writer(job->store, b->writer);
+    free(b);
+}
+
 /* From victim *at on, which moves. */
 static int run_batch(struct job *job, size_t *at, struct flic_err *err)
 {
     struct batch *b = calloc(1, sizeof(*b));
-    int rc = b ? pk_mover_new(ck_packs(job->store), &b->writer, err) : flic_err_set(err, -ENOMEM, "gc: out of memory");
+    int rc;
 
+    if (!b)
+        return flic_err_set(err, -ENOMEM, "gc: out of memory");
+    rc = pk_mover_new(ck_packs(job->store), &b->writer, err);
     while (!rc && *at < job->n && b->n < BATCH_PACKS && b->bytes < BATCH_BYTES)
         rc = add_pack(job, b, &job->victims[(*at)++], err);
     if (!rc)
         rc = finish_batch(job, b, err);
-    for (size_t i = 0; b && i < b->n; i++)
-        pk_move_end(b->moving[i]);
-    ck_end_writer(job->store, b ? b->writer : NULL);
-    free(b);
+    end_batch(job, b);
     return rc;
 }
 

@@ -12,13 +12,15 @@
 #include <stdio.h>
 #include <string.h>
 
+static const char no_guest[] = "00000000-0000-0000-0000-000000000000";      /* of what is about the store as a whole */
+
 const char *cmd_checkpoint_name(const json_t *of, char out[300])
 {
     const char *name = member_text(of, "domain");
     uint64_t seq = member_u64(of, "seq");
 
     if (!*name)
-        name = *member_text(of, "uuid") ? member_text(of, "uuid") : "-";
+        name = *member_text(of, "uuid") && strcmp(member_text(of, "uuid"), no_guest) ? member_text(of, "uuid") : "-";
     if (seq)
         (void)snprintf(out, 300, "%.255s@%" PRIu64, name, seq);
     else

@@ -10,7 +10,11 @@ static void log_line(const struct ix_entry *entry)
 {
     unsigned long long seq = (unsigned long long)entry->seq, ms = (unsigned long long)(entry->took_ns / 1000000);
 
-    if (entry->code)
+    if (!entry->guest_name[0] && entry->code)   /* about the store as a whole */
+        flic_warn("%s failed: %s", entry->verb, entry->message);
+    else if (!entry->guest_name[0])
+        flic_info("%s done in %llu ms", entry->verb, ms);
+    else if (entry->code)
         flic_warn("%s '%s' failed: %s", entry->verb, entry->guest_name, entry->message);
     else
         flic_info("%s '%s' @%llu done in %llu ms", entry->verb, entry->guest_name, seq, ms);

@@ -174,19 +174,27 @@ static int run_verify(struct run *run, struct ck_verify_params *params, struct c
     return rc;
 }
 
-/* Everything, from where the last one was cut off. */
+/* Everything, from where the last one was cut off; `reading` held. */
 static int verify_all(struct run *run, bool paced, struct ck_verify_figures *f, struct flic_err *err)
 {
     struct ck_verify_params params = { .kib_per_s = paced ? (uint64_t)run->daemon->conf.verify_kib_per_s : 0 };
     int rc;
 
-    if (pthread_mutex_trylock(&reading))
-        return flic_err_set(err, FLIC_E_BUSY, "everything is being verified already: 'flic log' shows the outcome when it is done");
     if (!load_place(run->daemon, &params.from_pack))
         save_place(run->daemon, 0);
     rc = run_verify(run, &params, f, err);
     if (rc != FLIC_E_CANCELLED)
         drop_place(run->daemon);
+    return rc;
+}
+
+static int verify_all_alone(struct run *run, bool paced, struct ck_verify_figures *f, struct flic_err *err)
+{
+    int rc;
+
+    if (pthread_mutex_trylock(&reading))
+        return flic_err_set(err, FLIC_E_BUSY, "everything is being verified already: 'flic log' shows the outcome when it is done");
+    rc = verify_all(run, paced, f, err);
     (void)pthread_mutex_unlock(&reading);
     return rc;
 }
@@ -198,11 +206,14 @@ void fd_verify_go_on(struct fd_daemon *daemon, bool (*stop)(void *arg), void *ar
     struct flic_err err = { 0 };
     uint32_t at;
 
-    if (!load_place(daemon, &at))
+    if (pthread_mutex_trylock(&reading))        /* somebody does it now */
         return;
-    flic_info("going on with 'flic verify --all' at pack %08x", at);
-    if (verify_all(&run, true, &f, &err) && err.code != FLIC_E_CANCELLED)
-        flic_warn("verify: %s", err.text);
+    if (load_place(daemon, &at)) {
+        flic_info("going on with 'flic verify --all' at pack %08x", at);
+        if (verify_all(&run, true, &f, &err) && err.code != FLIC_E_CANCELLED)
+            flic_warn("verify: %s", err.text);
+    }
+    (void)pthread_mutex_unlock(&reading);
 }
 
 json_t *fd_verify(struct fd_daemon *daemon, json_t *request)
@@ -217,7 +228,7 @@ json_t *fd_verify(struct fd_daemon *daemon, json_t *request)
     int rc;
 
     if (all) {
-        rc = verify_all(&run, paced, &f, &err);
+        rc = verify_all_alone(&run, paced, &f, &err);
     } else {
         rc = fd_find(daemon, request, &entry, &err);
         params.only = &entry;

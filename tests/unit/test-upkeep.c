@@ -187,6 +187,69 @@ START_TEST(a_quota_counts_pages_once_and_drops_the_oldest)
 }
 END_TEST
 
+static bool is_there(const char *file)
+{
+    char path[128];
+
+    (void)snprintf(path, sizeof(path), "%s/%s", scene_dir, file);
+    return !access(path, F_OK);
+}
+
+static int count_verified(const struct ix_entry *entry, void *arg)
+{
+    *(unsigned *)arg += !strcmp(entry->verb, "verify") && !entry->code;
+    return 0;
+}
+
+static unsigned verified(void)
+{
+    unsigned n = 0;
+
+    OK(ix_journal_each(ck_index(store), NULL, 0, count_verified, &n, &err));
+    return n;
+}
+
+START_TEST(a_reading_that_was_cut_off_goes_on_by_itself)
+{
+    char path[128];
+    FILE *f;
+
+    save_some(2);
+    (void)snprintf(path, sizeof(path), "%s/verify.json", scene_dir);
+    f = fopen(path, "w");
+    ck_assert(f && fputs("{\"version\": 1, \"next_pack\": 1}", f) >= 0 && !fclose(f));
+    flicd.conf.verify_kib_per_s = 1 << 20;
+    OK(fd_upkeep_start(&flicd, &err));
+    for (int i = 0; i < 1000 && (is_there("verify.json") || !verified()); i++)
+        (void)usleep(10000);
+    ck_assert(!is_there("verify.json"));
+    ck_assert_uint_eq(verified(), 1);
+}
+END_TEST
+
+START_TEST(verify_and_fsck_answer_with_what_they_found)
+{
+    json_t *answer;
+
+    save_some(2);
+    OK(fd_upkeep_start(&flicd, &err));
+    answer = ask(json_pack("{s:s, s:b}", "op", "verify", "all", 1));
+    ck_assert(json_is_true(json_object_get(answer, "ok")));
+    ck_assert_int_eq(json_integer_value(json_object_get(answer, "checkpoints")), 2);
+    ck_assert_uint_eq(json_array_size(json_object_get(answer, "damaged")), 0);
+    json_decref(answer);
+    ck_assert(!is_there("verify.json"));
+    ck_assert_uint_eq(verified(), 1);
+    answer = ask(json_pack("{s:s, s:s}", "op", "verify", "domain", "web"));
+    ck_assert(json_is_true(json_object_get(answer, "ok")));
+    json_decref(answer);
+    answer = ask(json_pack("{s:s, s:b}", "op", "fsck", "rebuild", 1));
+    ck_assert(json_is_true(json_object_get(answer, "index_rebuilt")));
+    ck_assert_int_eq(json_integer_value(json_object_get(answer, "missing")), 0);
+    json_decref(answer);
+}
+END_TEST
+
 START_TEST(gc_runs_by_itself_when_something_was_forgotten_and_nothing_else_goes_on)
 {
     struct pk_stats stats;
@@ -264,6 +327,8 @@ static Suite *suite(void)
     tcase_add_test(t, pins_that_cannot_be_read_keep_everything);
     tcase_add_test(t, gc_asked_for_drops_by_the_rules_and_a_dry_run_says_what_and_how_much);
     tcase_add_test(t, a_quota_counts_pages_once_and_drops_the_oldest);
+    tcase_add_test(t, a_reading_that_was_cut_off_goes_on_by_itself);
+    tcase_add_test(t, verify_and_fsck_answer_with_what_they_found);
     tcase_add_test(t, gc_runs_by_itself_when_something_was_forgotten_and_nothing_else_goes_on);
     tcase_add_test(t, a_drained_store_takes_a_new_arena_of_another_size);
     suite_add_tcase(s, t);

@@ -25,6 +25,7 @@
 #define TUNNEL_TIMEOUT_S 300    /* somebody may be typing a password */
 #define JOIN_TIMEOUT_S 60
 #define COOL_MS 1000
+#define RACE_US 125000
 
 struct run {
     struct fd_op *op;
@@ -173,8 +174,8 @@ static int offer(struct run *r, struct flic_err *err)
     const struct fd_conf *conf = &r->op->daemon->conf;
     struct ms_params params = {
         .dom = r->dom, .migration = &r->move.migration, .config = r->config, .disks = lv_offer(r->disks), .owner_group = conf->owner_group,
-        .max_downtime_ms = max_downtime_ms(r), .rounds_max = (unsigned)conf->migrate_rounds_max, .cool_ms = COOL_MS, .progress = progress,
-        .arg = r,
+        .max_downtime_ms = max_downtime_ms(r), .rounds_max = (unsigned)conf->migrate_rounds_max, .cool_ms = COOL_MS, .race_us = RACE_US,
+        .progress = progress, .arg = r,
     };
     struct fd_op *op = r->op;
     int rc = fd_op_wait(op, FD_WAIT_TUNNEL, TUNNEL_TIMEOUT_S, err);

@@ -13,10 +13,7 @@
 #include <string.h>
 
 #define SEAL_BYTES (8u << 20)   /* new and unsealed: becomes durable at once */
-
 #define NOTE_BYTES (32u << 20)  /* new and not noted: would come again after a crash */
-
-struct last { struct ck_delta delta; size_t order; };
 
 struct ck_arrival {
     struct ck_store *store;
@@ -33,7 +30,8 @@ struct ck_arrival {
     struct nv_txn *txn;         /* from settle on */
     struct nv_room room;
     struct flic_id *leaves; size_t n_leaves;
-    struct last *last; size_t n_last, last_room;
+    struct ck_delta *last; size_t n_last, last_room;    /* one a gfn, until commit in the order they first came */
+    uint32_t *place;            /* of a gfn in `last`, plus 1; 0: none */
 };
 
 static int no_memory(const struct ck_arrival *a, struct flic_err *err)
@@ -168,6 +166,7 @@ void ck_arrival_free(struct ck_arrival *a)
     ck_map_free(a->map);
     free(a->leaves);
     free(a->last);
+    free(a->place);
     free(a->config);
     free(a->note);
     free(a);
@@ -342,10 +341,12 @@ int ck_arrival_settle(struct ck_arrival *a, uint64_t pages, struct flic_err *err
     a->facts.pages = ck_map_pages(a->map, &zero);
     a->last_room = a->facts.pages + pages + 4096;
     free(a->last);
+    free(a->place);
     free(a->leaves);
     a->leaves = NULL;
     a->last = malloc(a->last_room * sizeof(*a->last));
-    if (!a->last)
+    a->place = calloc(a->facts.gfn_end, sizeof(*a->place));
+    if (!a->last || !a->place)
         return no_memory(a, err);
     ck_work_begin(a->store);
     rc = ck_map_store(a->map, a->writer, &a->leaves, &a->n_leaves, err);
@@ -355,54 +356,66 @@ int ck_arrival_settle(struct ck_arrival *a, uint64_t pages, struct flic_err *err
     return rc ? rc : reserve_nvram(a, pages, err);
 }
 
+/* Its entry, a new one where it did not come before; NULL: it has come to more gfns than it may. */
+static struct ck_delta *entry_of(struct ck_arrival *a, uint64_t gfn)
+{
+    if (gfn >= a->facts.gfn_end || (!a->place[gfn] && a->n_last == a->last_room))
+        return NULL;
+    if (!a->place[gfn]) {
+        a->last[a->n_last] = (struct ck_delta){ .gfn = gfn, .frame = CK_NO_FRAME };
+        a->place[gfn] = (uint32_t)++a->n_last;
+    }
+    return &a->last[a->place[gfn] - 1];
+}
+
+/* Into the frame that it has from before: nothing is durable yet that names it. */
+static struct flic_id replace(struct ck_arrival *a, uint32_t frame, const void *page)
+{
+    (void)nv_txn_put_bytes(a->txn, frame, page, FLIC_PAGE_SIZE);
+    return flic_id_of(ck_secret(a->store), 0, page, FLIC_PAGE_SIZE);
+}
+
 int ck_arrival_last(struct ck_arrival *a, uint64_t gfn, const void *page, struct flic_err *err)
 {
-    struct ck_delta d = { .gfn = gfn, .frame = CK_NO_FRAME, .id = FLIC_ID_ZERO };
-    int rc = 0;
+    struct ck_delta *d = entry_of(a, gfn);
+    bool again;
 
-    if (a->n_last == a->last_room || gfn >= a->facts.gfn_end)
+    if (!d)
         return flic_err_set(err, FLIC_E_PROTOCOL, "take in '%s': it has more last pages than memory", a->facts.name);
-    if (page)
-        d.id = nv_txn_add_page(a->txn, &a->room, page, ck_secret(a->store), &d.frame);
-    if (d.frame != CK_NO_FRAME) {
-        a->figures.nvram_pages++;
-    } else if (page && !flic_id_equal(&d.id, &FLIC_ID_ZERO)) {
-        rc = put(a, page, &d.id, err);      /* NVRAM is full */
-        a->figures.spilled_pages++;
+    again = d->frame != CK_NO_FRAME;
+    if (!page || flic_is_zero(page, FLIC_PAGE_SIZE)) {
+        d->id = FLIC_ID_ZERO;
+        d->frame = CK_NO_FRAME;
+        return 0;
     }
-    if (rc)
-        return rc;
-    a->last[a->n_last] = (struct last){ d, a->n_last };
-    a->n_last++;
-    return 0;
+    d->id = again ? replace(a, d->frame, page) : nv_txn_add_page(a->txn, &a->room, page, ck_secret(a->store), &d->frame);
+    if (d->frame != CK_NO_FRAME) {
+        a->figures.nvram_pages += !again;
+        return 0;
+    }
+    a->figures.spilled_pages++;
+    return put(a, page, &d->id, err);      /* NVRAM is full */
 }
 
 static int by_gfn(const void *a, const void *b)
 {
-    const struct last *x = a, *y = b;
+    const struct ck_delta *x = a, *y = b;
 
-    if (x->delta.gfn != y->delta.gfn)
-        return x->delta.gfn < y->delta.gfn ? -1 : 1;
-    return x->order < y->order ? -1 : x->order > y->order;
+    return x->gfn < y->gfn ? -1 : x->gfn > y->gfn;
 }
 
-/* The delta as it is stored, of each gfn what came last: gives. Counts the pages that it adds to the map's. */
-static uint8_t *delta_bytes(struct ck_arrival *a, size_t *ret_n)
+/* The delta as it is stored: gives. Counts the pages that it adds to the map's. Of `last` only the order of gfns is left. */
+static uint8_t *delta_bytes(struct ck_arrival *a)
 {
     uint8_t *bytes = malloc(a->n_last * CK_DELTA_ENTRY + 1);
-    size_t n = 0;
 
     qsort(a->last, a->n_last, sizeof(*a->last), by_gfn);
     for (size_t i = 0; bytes && i < a->n_last; i++) {
-        const struct ck_delta *d = &a->last[i].delta;
-        struct flic_id before = ck_map_get(a->map, d->gfn);
+        struct flic_id before = ck_map_get(a->map, a->last[i].gfn);
 
-        if (i + 1 < a->n_last && a->last[i + 1].delta.gfn == d->gfn)
-            continue;
         a->facts.pages += flic_id_equal(&before, &FLIC_ID_HOLE);
-        ck_delta_put(bytes + n++ * CK_DELTA_ENTRY, d);
+        ck_delta_put(bytes + i * CK_DELTA_ENTRY, &a->last[i]);
     }
-    *ret_n = n;
     return bytes;
 }
 
@@ -410,8 +423,7 @@ int ck_arrival_commit(struct ck_arrival *a, const void *state, size_t state_len,
 {
     struct nv_name name = { .guest = a->facts.guest, .seq = a->facts.seq };
     uint32_t next = a->room.next < a->room.end ? a->room.next : a->room.end;
-    size_t n_delta;
-    FLIC_AUTO_FREE uint8_t *delta = delta_bytes(a, &n_delta);
+    FLIC_AUTO_FREE uint8_t *delta = delta_bytes(a);
     struct ck_parts parts;
     void *record;
     size_t len;
@@ -423,7 +435,7 @@ int ck_arrival_commit(struct ck_arrival *a, const void *state, size_t state_len,
         return rc;
     a->facts.taken_ns = taken_ns;
     a->facts.ws_pages = a->figures.nvram_pages + a->figures.spilled_pages;
-    ck_put_parts(a->txn, &(struct ck_contents){ state, state_len, a->config, a->config_len, a->leaves, a->n_leaves, delta, n_delta }, &next, &parts);
+    ck_put_parts(a->txn, &(struct ck_contents){ state, state_len, a->config, a->config_len, a->leaves, a->n_leaves, delta, a->n_last }, &next, &parts);
     a->figures.nvram_bytes = (uint64_t)next * FLIC_PAGE_SIZE;
     rc = ck_root_encode_record(&a->facts, &parts, &record, &len);
     if (rc)

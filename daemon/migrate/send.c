@@ -18,6 +18,7 @@
 #define KNOWS_LINK (2u << 20)   /* bytes of pages after which the link's speed is known */
 #define REST_MIN 64u            /* pages: with no more to send the pause is as short as it gets */
 #define CATCH_UP 3u             /* rounds after both sides prepared */
+#define RACE_STEPS 24u
 #define SLOW_LINK (4u << 20)    /* bytes a second, until then: Wi-Fi with a wall in between */
 
 struct ms_sender {
@@ -33,6 +34,8 @@ struct ms_sender {
     uint64_t *present;          /* as the peer was told */
     struct mt_heat heat;
     uint64_t cleaned_us;        /* when the last bitmap came */
+    uint64_t *newest;           /* it */
+    uint64_t *raced;            /* sent by race(), and not written since */
     uint64_t *sum;              /* of what the peer has at each gfn, as far as we know: mp_sum() */
 
     /* one batch, in the making */
@@ -58,11 +61,13 @@ static int allocate(struct ms_sender *s, struct flic_err *err)
     s->unsent = calloc(ck_words(end) + 1, 8);
     s->sent_once = calloc(ck_words(end) + 1, 8);
     s->present = calloc(ck_words(end) + 1, 8);
+    s->newest = calloc(ck_words(end) + 1, 8);
+    s->raced = calloc(ck_words(end) + 1, 8);
     s->sum = calloc(end + MD_LEAF_PAGES, sizeof(*s->sum));      /* MP_SUM_HOLE */
     s->batch = malloc((size_t)MP_BATCH * FLIC_PAGE_SIZE);
     s->leaf = malloc((size_t)MD_LEAF_PAGES * FLIC_PAGE_SIZE);
     s->maps = calloc(MAPS_MAX, sizeof(*s->maps));
-    if (!s->unsent || !s->sent_once || !s->present || !s->sum || !s->batch || !s->leaf || !s->maps ||
+    if (!s->unsent || !s->sent_once || !s->present || !s->newest || !s->raced || !s->sum || !s->batch || !s->leaf || !s->maps ||
         mt_heat_init(&s->heat, end, ck_now_us()))
         return flic_err_set(err, -ENOMEM, "migrate '%s': out of memory", s->info.name);
     return mp_coder_new(&s->coder, err);
@@ -133,6 +138,8 @@ void ms_free(struct ms_sender *s)
     free(s->unsent);
     free(s->sent_once);
     free(s->present);
+    free(s->newest);
+    free(s->raced);
     mt_heat_fini(&s->heat);
     free(s->sum);
     free(s->batch);
@@ -147,6 +154,7 @@ void ms_dirtied(struct ms_sender *s, const uint64_t *bitmap, uint64_t gfn_end)
         gfn_end = s->info.gfn_end;
     for (size_t i = 0; i < ck_words(gfn_end); i++)
         s->unsent[i] |= bitmap[i];
+    memcpy(s->newest, bitmap, ck_words(gfn_end) * 8);
     s->cleaned_us = ck_now_us();
     mt_heat_wrote(&s->heat, bitmap, ck_words(gfn_end), s->cleaned_us);
 }
@@ -198,6 +206,7 @@ static int put(struct ms_sender *s, uint64_t gfn, const void *page, struct flic_
 {
     s->sum[gfn] = mp_sum(page);
     clear_bit(s->unsent, gfn);
+    set_bit(s->raced, gfn);
     if (!page) {
         s->zeros[s->n_zeros++] = gfn;
         return s->n_zeros == MP_BATCH ? flush_zeros(s, err) : 0;
@@ -425,31 +434,44 @@ static int send_some(struct ms_sender *s, const uint64_t *gfns, size_t n, struct
     return rc;
 }
 
-/* Everything unsent but for `later` (may be NULL). */
-static int send_unsent(struct ms_sender *s, const uint64_t *later, struct flic_err *err)
+struct choice {                 /* of what is unsent; a member that is NULL or 0 rules nothing out */
+    const uint64_t *only, *but;
+    uint64_t until_us;
+};
+
+static uint64_t chosen(const struct ms_sender *s, const struct choice *c, size_t word)
+{
+    return s->unsent[word] & (c->only ? c->only[word] : ~0ull) & ~(c->but ? c->but[word] : 0);
+}
+
+static int send_chosen(struct ms_sender *s, const struct choice *c, struct flic_err *err)
 {
     uint64_t total = ck_count_bits(s->unsent, s->info.gfn_end), done = 0, gfns[MP_BATCH];
     size_t n = 0;
     int rc = 0;
 
-    for (uint64_t gfn = 0; !rc && gfn < s->info.gfn_end; gfn++) {
-        if (!(gfn % 64) && !s->unsent[gfn / 64]) {
-            gfn += 63;
-            continue;
+    for (size_t word = 0; !rc && word < ck_words(s->info.gfn_end); word++) {
+        for (uint64_t bits = chosen(s, c, word); !rc && bits; bits &= bits - 1) {
+            gfns[n++] = word * 64 + (uint64_t)__builtin_ctzll(bits);
+            if (n == MP_BATCH) {
+                rc = send_some(s, gfns, n, err);
+                done += n;
+                n = 0;
+                s->params.progress(s->params.arg, s->in_pause ? "last" : "send", done * FLIC_PAGE_SIZE, total * FLIC_PAGE_SIZE);
+            }
         }
-        if (!ck_bit(s->unsent, gfn) || (later && ck_bit(later, gfn)))
-            continue;
-        gfns[n++] = gfn;
-        if (n == MP_BATCH) {
-            rc = send_some(s, gfns, n, err);
-            done += n;
-            n = 0;
-            s->params.progress(s->params.arg, s->in_pause ? "last" : "send", done * FLIC_PAGE_SIZE, total * FLIC_PAGE_SIZE);
-        }
+        if (c->until_us && ck_now_us() >= c->until_us)
+            break;
     }
     if (!rc && n)
         rc = send_some(s, gfns, n, err);
     return rc ? rc : flush(s, err);
+}
+
+/* What has cooled down. */
+static int send_cool(struct ms_sender *s, struct flic_err *err)
+{
+    return send_chosen(s, &(struct choice){ .but = mt_heat_warm(&s->heat) }, err);
 }
 
 /* ---- rounds ---- */
@@ -484,16 +506,18 @@ static void expect_downtime(struct ms_sender *s)
     s->figures.expected_downtime_us = left * (page + 8) * 1000000 / (rate ? rate : 1);
 }
 
+static void sleep_until(uint64_t due_us)
+{
+    uint64_t now = ck_now_us(), left = now < due_us ? due_us - now : 0;
+    struct timespec t = { .tv_sec = (time_t)(left / 1000000), .tv_nsec = (long)(left % 1000000 * 1000) };
+
+    (void)nanosleep(&t, NULL);
+}
+
 /* A round that had little to send says nothing of which pages have cooled down: the guest is given the time to show it. */
 static void let_cool(const struct ms_sender *s)
 {
-    uint64_t due = s->cleaned_us + s->heat.window_us, now = ck_now_us();
-    struct timespec t;
-
-    if (now >= due)
-        return;
-    t = (struct timespec){ .tv_sec = (time_t)((due - now) / 1000000), .tv_nsec = (long)((due - now) % 1000000 * 1000) };
-    (void)nanosleep(&t, NULL);
+    sleep_until(s->cleaned_us + s->heat.window_us);
 }
 
 /* The first round takes long: of all that was written since log-dirty is on it leaves to the later ones what the peer lacks. */
@@ -501,7 +525,7 @@ static int one_round(struct ms_sender *s, struct ck_save *save, struct flic_err 
 {
     bool first = !s->figures.rounds;
     uint64_t ignored;
-    int rc = first ? first_round(s, mt_heat_warm(&s->heat), err) : send_unsent(s, mt_heat_warm(&s->heat), err);
+    int rc = first ? first_round(s, mt_heat_warm(&s->heat), err) : send_cool(s, err);
 
     if (first)
         mt_heat_window(&s->heat, s->params.cool_ms * 1000ull, ck_now_us());
@@ -578,10 +602,48 @@ static int once_more(struct ms_sender *s, struct ck_save *save, struct flic_err 
     int rc = ck_save_clean(save, err);
 
     if (!rc)
-        rc = send_unsent(s, mt_heat_warm(&s->heat), err);
+        rc = send_cool(s, err);
     if (!rc)
         rc = sync_round(s, err);
     expect_downtime(s);
+    return rc;
+}
+
+/* Of what was sent, how much the newest bitmap takes back. */
+static uint64_t take_back(struct ms_sender *s)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < ck_words(s->info.gfn_end); i++) {
+        n += (uint64_t)__builtin_popcountll(s->raced[i] & s->newest[i]);
+        s->raced[i] &= ~s->newest[i];
+    }
+    return n;
+}
+
+/*
+ * What is written all the time is mostly written in turn: a page that was written this very moment is the one that is left alone longest.
+ * So the newest of each short while are sent, until as many of those sent are written again as go out: the guest has come round, and more would
+ * not help. What is written without pause comes back at once, and this ends at once.
+ */
+static int race(struct ms_sender *s, struct ck_save *save, struct flic_err *err)
+{
+    uint64_t sent = 0;
+    int rc = 0;
+
+    memset(s->raced, 0, ck_words(s->info.gfn_end) * 8);
+    for (unsigned i = 0; !rc && i < RACE_STEPS && s->figures.expected_downtime_us > s->params.race_us; i++) {
+        uint64_t before = s->figures.sent_pages, until;
+
+        rc = ck_save_clean(save, err);
+        if (rc || (take_back(s) >= sent && i))
+            break;
+        until = ck_now_us() + s->params.race_us;
+        rc = send_chosen(s, &(struct choice){ .only = s->newest, .until_us = until }, err);
+        sleep_until(until);
+        sent = s->figures.sent_pages - before;
+        expect_downtime(s);
+    }
     return rc;
 }
 
@@ -594,6 +656,8 @@ int ms_once_more(struct ms_sender *s, struct ck_save *save, struct flic_err *err
         let_cool(s);
         rc = once_more(s, save, err);
     }
+    if (!rc)
+        rc = race(s, save, err);
     return rc || !is_too_long(s) ? rc : give_up(s, err);
 }
 
@@ -635,7 +699,7 @@ int ms_last(struct ms_sender *s, const void *state, size_t state_len, uint64_t s
     int rc;
 
     s->in_pause = true;
-    rc = send_unsent(s, NULL, err);
+    rc = send_chosen(s, &(struct choice){ 0 }, err);
     if (!rc)
         rc = send_state(s, state, state_len, suspended_us, err);
     if (!rc)

@@ -35,6 +35,7 @@ struct ms_params {
     unsigned max_downtime_ms;           /* for the rest of the pages: how long the link may take for them */
     unsigned rounds_max;
     unsigned cool_ms;                   /* a page that was not written for so long is worth sending while the guest runs; no round is shorter */
+    unsigned race_us;                   /* a step of what is sent right before the pause, if the link needs longer for the rest */
     void (*progress)(void *arg, const char *phase, uint64_t done_bytes, uint64_t total_bytes);
     void *arg;
 };

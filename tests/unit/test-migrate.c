@@ -65,7 +65,8 @@ struct trip {
     int (*at_suspend)(struct trip *t);
     bool refuse, cancel_there;
     struct ck_arrival **kept;   /* what a failed one leaves, for the next */
-    unsigned max_downtime_ms;
+    unsigned max_downtime_ms, race_us;
+    atomic_bool prepared;
 
     int sockets[2];
     pthread_t receiver;
@@ -222,6 +223,7 @@ static int send_all(struct trip *t, struct ck_save *save, struct flic_err *why)
         rc = ms_live(t->sender, save, why);
     if (!rc)
         rc = ck_save_settle(save, why);
+    t->prepared = true;
     if (!rc)
         rc = ms_once_more(t->sender, save, why);
     if (!rc)
@@ -240,7 +242,7 @@ static int send_all(struct trip *t, struct ck_save *save, struct flic_err *why)
 static void run(struct trip *t)
 {
     struct flic_uuid migration = scene_uuid(0x77);
-    struct ms_params params = { .migration = &migration, .config = CONFIG, .disks = "[]", .rounds_max = 5, .cool_ms = 2,
+    struct ms_params params = { .migration = &migration, .config = CONFIG, .disks = "[]", .rounds_max = 5, .cool_ms = 2, .race_us = t->race_us ? t->race_us : 3600000000,
                                 .owner_group = t->group_here ? t->group_here : "",
                                 .max_downtime_ms = t->max_downtime_ms ? t->max_downtime_ms : 100000, .progress = no_progress };
     struct ck_save_params saving = { .config = CONFIG, .config_len = strlen(CONFIG), .live_rounds_max = 4, .live_stop_pages = 16,
@@ -510,6 +512,55 @@ START_TEST(pages_that_cool_down_are_sent_before_the_pause_however_long_it_may_be
 }
 END_TEST
 
+/* 500 pages, all of them between two CLEANs; once both sides prepared, which makes CLEANs follow each other soon, 50 in turn. */
+static void write_in_turn(uint32_t domid, void *arg)
+{
+    const struct trip *t = arg;
+    unsigned turn = rounds++;
+
+    if (!t->prepared)
+        scene_dirty(domid, 300, 500, turn);
+    else
+        scene_dirty(domid, 300 + turn % 10 * 50, 50, turn);
+}
+
+static void take_long(uint32_t domid, void *arg)
+{
+    (void)arg;
+    if (domid == THERE)
+        (void)usleep(20000);
+}
+
+START_TEST(of_what_is_written_in_turn_much_is_sent_right_before_the_pause)
+{
+    struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE, .max_downtime_ms = 3600000, .race_us = 1000 };
+
+    rounds = 0;
+    flx_fake_before("track_clean", write_in_turn, &t);
+    flx_fake_before("map_pages", take_long, NULL);
+    must_arrive(&t);
+    flx_fake_before("track_clean", NULL, NULL);
+    flx_fake_before("map_pages", NULL, NULL);
+    ck_assert_uint_lt(t.sent.last_pages, 250);
+}
+END_TEST
+
+START_TEST(what_is_written_without_pause_is_sent_once_more_at_most)
+{
+    struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE, .max_downtime_ms = 3600000, .race_us = 1000 };
+
+    rounds = 0;
+    flx_fake_before("track_clean", write_the_same, NULL);
+    flx_fake_before("map_pages", take_long, NULL);
+    must_arrive(&t);
+    flx_fake_before("track_clean", NULL, NULL);
+    flx_fake_before("map_pages", NULL, NULL);
+    ck_assert_uint_gt(t.sent.resent_pages, 0);
+    ck_assert_uint_le(t.sent.resent_pages, 500);
+    ck_assert_uint_ge(t.sent.last_pages, 500);
+}
+END_TEST
+
 START_TEST(a_page_is_warm_until_it_was_left_alone_for_a_window)
 {
     uint64_t first[1] = { 1 }, second[1] = { 2 }, none[1] = { 0 };
@@ -580,6 +631,8 @@ static Suite *suite(void)
     tcase_add_test(t, a_guest_that_writes_all_the_time_arrives_with_what_it_wrote_last);
     tcase_add_test(t, pages_that_are_written_all_the_time_are_sent_once_in_the_pause);
     tcase_add_test(t, pages_that_cool_down_are_sent_before_the_pause_however_long_it_may_be);
+    tcase_add_test(t, of_what_is_written_in_turn_much_is_sent_right_before_the_pause);
+    tcase_add_test(t, what_is_written_without_pause_is_sent_once_more_at_most);
     tcase_add_test(t, a_page_is_warm_until_it_was_left_alone_for_a_window);
     tcase_add_test(t, a_guest_that_is_resized_on_its_way_is_not_handed_over);
     tcase_add_test(t, an_nvram_too_small_for_the_last_pages_spills_to_flash_and_the_guest_arrives);

@@ -265,6 +265,8 @@ static json_t *describe_loaded(const struct ck_entry *e, const struct ck_loaded 
                        json_string_value(json_object_get(d, "ctime_ns")) ? json_string_value(json_object_get(d, "ctime_ns")) : "?");
         if (json_object_get(d, "hook"))
             (void)snprintf(identity, sizeof(identity), "a snapshot of disk_snapshot_hook");
+        if (json_string_value(json_object_get(d, "elsewhere")))
+            (void)snprintf(identity, sizeof(identity), "stayed on %.70s", json_string_value(json_object_get(d, "elsewhere")));
         (void)json_object_set_new(d, "identity", json_string(identity));
         (void)json_object_set(d, "target", json_object_get(d, "vdev"));
     }

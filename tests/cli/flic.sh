@@ -107,7 +107,7 @@ says '256 MiB'
 says '100 MiB of 512 MiB'
 was_asked 'r == [{"op": "status"}]'
 
-printf '#!/bin/sh\necho "$*" >%s/line\ncat >/dev/null\n' "$work" >"$work/reach"
+printf '#!/bin/sh\necho "$*" >%s/line\n' "$work" >"$work/reach"
 chmod +x "$work/reach"
 
 it 'push asks flicd, gives its tunnel to what reaches the peer, and says where the guest may be brought up'

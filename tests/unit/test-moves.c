@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Copyright (C) 2026 The FLIC authors */
 /* On which side a migrated guest is: what is written down, and what follows from the peer's word. Invariant 6. */
+#include "daemon/checkpoint/collect.h"
 #include "daemon/daemon.h"
+#include "daemon/kept.h"
 #include "daemon/lease.h"
 #include "tests/unit/checkpoint-scene.h"
 
@@ -392,6 +394,73 @@ START_TEST(the_right_is_not_taken_while_a_migration_of_the_guest_from_here_is_un
 }
 END_TEST
 
+/* ---- what arrived before it was broken off: kept.h ---- */
+
+#define CAME 600u
+
+static struct ck_arrival *arrive_and_break_off(void)
+{
+    struct ck_facts facts = { .guest = scene_uuid(1), .name = "web", .arch = "fake", .gfn_end = GUEST_PAGES };
+    struct ck_arrival *a;
+    uint8_t page[PAGE];
+
+    OK(ck_arrival_new(store, &facts, "{}", 2, NULL, NULL, &a, &err));
+    fd_kept_note(&daemon_, &facts.guest, a);
+    for (unsigned i = 0; i < CAME; i++) {
+        memset(page, (int)i + 1, PAGE);
+        memcpy(page, &i, sizeof(i));
+        OK(ck_arrival_page(a, i, page, &err));
+    }
+    OK(ck_arrival_seal(a, &err));
+    return a;
+}
+
+static unsigned count_kept(void)
+{
+    struct flic_uuid web = scene_uuid(1);
+    struct ck_arrival *a = fd_kept_take(&daemon_, &web, NULL);
+    unsigned n = 0;
+
+    for (unsigned i = 0; a && i < GUEST_PAGES; i++) {
+        struct flic_id id = ck_arrival_id(a, i);
+
+        n += !flic_id_equal(&id, &FLIC_ID_HOLE);
+    }
+    fd_kept_put(&daemon_, &web, a, NULL);
+    return n;
+}
+
+START_TEST(what_arrived_is_found_by_the_flicd_that_starts_next_and_not_collected_before)
+{
+    struct flic_uuid web = scene_uuid(1);
+    uint64_t freed;
+
+    ck_arrival_free(arrive_and_break_off());    /* flicd was killed */
+    scene_reopen();
+    daemon_.store = store;
+    fd_kept_load(&daemon_);
+    OK(ck_collect(store, NULL, 0, false, &freed, &err));
+    ck_assert_uint_eq(count_kept(), CAME);
+    fd_kept_drop(&daemon_, &web);
+    ck_assert_uint_eq(count_kept(), 0);
+    fd_kept_release();
+}
+END_TEST
+
+START_TEST(what_is_kept_in_memory_outlives_an_orderly_end_as_well)
+{
+    struct flic_uuid web = scene_uuid(1);
+
+    fd_kept_put(&daemon_, &web, arrive_and_break_off(), NULL);
+    ck_assert_uint_eq(count_kept(), CAME);
+    fd_kept_release();
+    scene_reopen();
+    daemon_.store = store;
+    ck_assert_uint_eq(count_kept(), CAME);
+    fd_kept_release();
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("moves");
@@ -417,6 +486,8 @@ static Suite *suite(void)
     tcase_add_test(t, invariant_9_who_has_the_guest_keeps_the_right_whatever_copies_come);
     tcase_add_test(t, invariant_9_a_copy_of_a_guest_that_went_from_here_does_not_bring_it_back);
     tcase_add_test(t, the_right_is_not_taken_while_a_migration_of_the_guest_from_here_is_unsettled);
+    tcase_add_test(t, what_arrived_is_found_by_the_flicd_that_starts_next_and_not_collected_before);
+    tcase_add_test(t, what_is_kept_in_memory_outlives_an_orderly_end_as_well);
     suite_add_tcase(s, t);
     return s;
 }

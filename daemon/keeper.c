@@ -31,8 +31,8 @@ extern char **environ;
 
 struct orphan {
     uint32_t domid;
-    time_t since;
-    bool seen;
+    time_t since, again;        /* nothing is tried before `again` */
+    bool seen, told;            /* told: that it failed */
 };
 
 struct fd_keeper {
@@ -70,16 +70,8 @@ int fd_destroy_domain(uint32_t domid)
     return 0;
 }
 
-static void destroy_half(uint32_t domid)
-{
-    if (fd_destroy_domain(domid))
-        flic_error("domain %u is a half restored guest and could not be destroyed: run 'xl destroy %u'", domid, domid);
-    else
-        flic_warn("destroyed domain %u, left half restored; its checkpoint is untouched", domid);
-}
-
-/* Whether this domain carries the mark, and has for at least the grace time. */
-static bool is_due(struct fd_keeper *k, uint32_t domid)
+/* What is remembered of this domain; NULL where there are too many to remember. */
+static struct orphan *orphan_of(struct fd_keeper *k, uint32_t domid)
 {
     struct orphan *free_slot = NULL;
 
@@ -88,14 +80,40 @@ static bool is_due(struct fd_keeper *k, uint32_t domid)
 
         if (o->domid == domid) {
             o->seen = true;
-            return now_s() - o->since >= GRACE_S;
+            return o;
         }
         if (!o->domid)
             free_slot = o;
     }
     if (free_slot)
         *free_slot = (struct orphan){ .domid = domid, .since = now_s(), .seen = true };
-    return false;
+    return free_slot;
+}
+
+/* Looked at each second, but not tried nor told of each second. */
+static void put_off(struct orphan *o, const char *why)
+{
+    if (o && o->told)
+        flic_debug("%s", why);
+    else
+        flic_error("%s", why);
+    if (o) {
+        o->told = true;
+        o->again = now_s() + BACK_OFF_S;
+    }
+}
+
+static void destroy_half(struct orphan *o)
+{
+    uint32_t domid = o->domid;
+    char why[128];
+
+    if (!fd_destroy_domain(domid)) {
+        flic_warn("destroyed domain %u, left half restored; its checkpoint is untouched", domid);
+        return;
+    }
+    (void)snprintf(why, sizeof(why), "domain %u is a half restored guest and could not be destroyed: run 'xl destroy %u'", domid, domid);
+    put_off(o, why);
 }
 
 static bool carries(struct flx_dom *dom, const char *key)
@@ -105,29 +123,50 @@ static bool carries(struct flx_dom *dom, const char *key)
     return !flx_told(dom, key, value, sizeof(value), NULL) && value[0];
 }
 
-static void look_at(struct fd_keeper *k, const struct flx_info *info)
+/* It carries the mark of an operation that is nobody's. */
+static void settle_orphan(struct orphan *o, struct flx_dom *dom, const struct flx_info *info)
 {
     struct flic_err err = { 0 };
+
+    if (info->run == FLX_PAUSED) {
+        destroy_half(o);
+    } else if (flx_resume(dom, &err)) {
+        char why[FLIC_ERR_TEXT + 300];
+
+        (void)snprintf(why, sizeof(why), "resume '%s', left suspended: %s", info->name, err.text);
+        put_off(o, why);
+    } else {
+        flic_warn("resumed '%s', left suspended by an operation that is gone", info->name);
+        (void)flx_tell_guest(dom, "flic/operation", "", NULL);      /* a later suspend is not ours */
+    }
+}
+
+/* A migration may be the reason that it waits. */
+static bool is_explained(struct fd_keeper *k, struct orphan *o, const struct flx_info *info)
+{
+    struct flic_err err = { 0 };
+    int rc = fd_moves_explain(k->daemon, info, &err);
+
+    if (rc < 0)
+        put_off(o, err.text);
+    if (rc && o)
+        o->since = now_s();
+    return rc != 0;
+}
+
+static void look_at(struct fd_keeper *k, const struct flx_info *info)
+{
+    const char *key = info->run == FLX_SUSPENDED ? "flic/operation" : "flic/restoring";
     struct flx_dom *dom;
+    struct orphan *o;
 
     if (fd_op_holds(k->daemon, info->domid) || (info->run != FLX_SUSPENDED && info->run != FLX_PAUSED) ||
         flx_open(info->domid, &dom, NULL))
         return;
-    if ((carries(dom, "flic/operation") || carries(dom, "flic/restoring")) && fd_moves_explain(k->daemon, info)) {
-        flx_close(dom);
-        return;
-    }
-    if (info->run == FLX_SUSPENDED && carries(dom, "flic/operation") && is_due(k, info->domid)) {
-        if (flx_resume(dom, &err)) {
-            flic_error("resume '%s', left suspended: %s", info->name, err.text);
-        } else {
-            flic_warn("resumed '%s', left suspended by an operation that is gone", info->name);
-            (void)flx_tell_guest(dom, "flic/operation", "", NULL);      /* a later suspend is not ours */
-        }
-    } else if (info->run == FLX_PAUSED && carries(dom, "flic/restoring") && is_due(k, info->domid)) {
-        flx_close(dom);
-        destroy_half(info->domid);
-        return;
+    if (carries(dom, key)) {
+        o = orphan_of(k, info->domid);
+        if (!(o && now_s() < o->again) && !is_explained(k, o, info) && o && now_s() - o->since >= GRACE_S)
+            settle_orphan(o, dom, info);
     }
     flx_close(dom);
 }

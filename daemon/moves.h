@@ -69,8 +69,9 @@ int mv_settle(struct fd_daemon *daemon, const struct mv_move *move, bool is_ther
 int fd_moves_start(struct fd_daemon *daemon, struct flic_err *err);
 void fd_moves_stop(struct fd_daemon *daemon);
 
-/* The keeper found it suspended, or paused in a restore, and nobody's: whether a migration is the reason, which has then been dealt with. */
-bool fd_moves_explain(struct fd_daemon *daemon, const struct flx_info *info);
+/* The keeper found it suspended, or paused in a restore, and nobody's: 1 when a migration is the reason, which has then been dealt with, 0
+ * when it is not. An error when it is, and that failed. */
+int fd_moves_explain(struct fd_daemon *daemon, const struct flx_info *info, struct flic_err *err);
 
 /* Questions: what became of a migration, asked by its sender; and the owner's decision about a guest whose peer is gone. */
 struct json_t;

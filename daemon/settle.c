@@ -87,21 +87,19 @@ int mv_settle(struct fd_daemon *daemon, const struct mv_move *move, bool is_ther
     return rc ? rc : mv_drop(daemon, &move->migration, err);
 }
 
-bool fd_moves_explain(struct fd_daemon *daemon, const struct flx_info *info)
+int fd_moves_explain(struct fd_daemon *daemon, const struct flx_info *info, struct flic_err *err)
 {
-    struct flic_err err = { 0 };
     struct mv_move move;
     struct flx_dom *dom;
-    int found;
+    int found, rc;
 
     if (info->run == FLX_SUSPENDED) {
         found = mv_find(daemon, &info->uuid, 1u << MV_HANDING | 1u << MV_GONE, &move);
         if (found <= 0 || !is_marked(info->domid, "flic/operation", &move))
             return found < 0;
         /* Known to be gone, its domain is left: xl was killed before it could destroy it. */
-        if (move.state == MV_GONE && mv_settle(daemon, &move, true, &err))
-            flic_error("after the migration of '%s' to %s: %s", move.name, move.peer, err.text);
-        return true;
+        rc = move.state == MV_GONE ? mv_settle(daemon, &move, true, err) : 0;
+        return rc ? flic_err_wrap(err, rc, "after the migration of '%s' to %s", move.name, move.peer) : 1;
     }
     /* It was ours, and flicd ended before it let it run. */
     found = mv_find(daemon, &info->uuid, 1u << MV_RUNNING, &move);
@@ -112,7 +110,7 @@ bool fd_moves_explain(struct fd_daemon *daemon, const struct flx_info *info)
         flic_warn("'%s', migrated here, runs now: flicd had ended before it could let it", info->name);
     }
     flx_close(dom);
-    return true;
+    return 1;
 }
 
 /* ---- asking ---- */

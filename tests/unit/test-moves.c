@@ -13,7 +13,8 @@
 #include <unistd.h>
 
 static struct fd_daemon daemon_;
-static unsigned destroyed;
+static unsigned destroyed, destroy_tries;
+static bool cannot_destroy;
 
 /* flic-guest destroy DOMID, played. */
 int __wrap_posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr,
@@ -26,9 +27,12 @@ int __wrap_posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_acti
     (void)attr;
     (void)envp;
     ck_assert_str_eq(argv[1], "destroy");
+    destroy_tries++;
+    *pid = 4711;
+    if (cannot_destroy)
+        return 0;
     destroyed = (unsigned)atoi(argv[2]);
     flx_fake_kill(destroyed);
-    *pid = 4711;
     return 0;
 }
 
@@ -38,7 +42,7 @@ pid_t __wrap_waitpid(pid_t pid, int *status, int options)
 {
     if (pid != 4711)
         return __real_waitpid(pid, status, options);
-    *status = 0;
+    *status = cannot_destroy ? 1 << 8 : 0;
     return pid;
 }
 
@@ -56,7 +60,8 @@ static void set_up(void)
     memset(&daemon_, 0, sizeof(daemon_));
     daemon_.store = store;
     (void)snprintf(daemon_.conf.store, sizeof(daemon_.conf.store), "%s", scene_dir);
-    destroyed = 0;
+    destroyed = destroy_tries = 0;
+    cannot_destroy = false;
 }
 
 static void tear_down(void)
@@ -179,8 +184,29 @@ START_TEST(a_domain_that_nobody_destroyed_after_its_guest_had_gone_is_destroyed_
     OK(mv_write(&daemon_, &m, &err));
     mark("flic/operation", 0x61);
     flx_fake_set_run(GUEST, FLX_SUSPENDED);
-    ck_assert(fd_moves_explain(&daemon_, &info));
+    ck_assert(fd_moves_explain(&daemon_, &info, &err) == 1);
     ck_assert_uint_eq(destroyed, GUEST);
+}
+END_TEST
+
+START_TEST(a_domain_that_cannot_be_destroyed_is_not_tried_each_second)
+{
+    struct mv_move m = move_of(0x61, MV_GONE);
+    struct flx_info info = { .domid = GUEST, .uuid = scene_uuid(1), .run = FLX_SUSPENDED };
+
+    OK(mv_write(&daemon_, &m, &err));
+    mark("flic/operation", 0x61);
+    flx_fake_set_run(GUEST, FLX_SUSPENDED);
+    cannot_destroy = true;
+    ck_assert_int_eq(fd_moves_explain(&daemon_, &info, &err), FLIC_E_XEN);
+    ck_assert_ptr_nonnull(strstr(err.text, "phone2"));
+    destroy_tries = 0;
+    daemon_.host.caps = FLX_CAP_XEN;
+    OK(fd_keeper_start(&daemon_, &err));
+    (void)usleep(3500000);                      /* four looks */
+    fd_keeper_stop(&daemon_);
+    ck_assert_uint_eq(destroy_tries, 1);
+    ck_assert_int_eq(flx_fake_run(GUEST), FLX_SUSPENDED);
 }
 END_TEST
 
@@ -201,11 +227,11 @@ START_TEST(invariant_12_a_guest_that_waits_for_its_peers_word_is_not_resumed_by_
     struct flx_info info = { .domid = GUEST, .uuid = scene_uuid(1), .run = FLX_SUSPENDED };
 
     mark("flic/operation", 0x61);
-    ck_assert(!fd_moves_explain(&daemon_, &info));
+    ck_assert(fd_moves_explain(&daemon_, &info, &err) == 0);
     OK(mv_write(&daemon_, &m, &err));
-    ck_assert(fd_moves_explain(&daemon_, &info));
+    ck_assert(fd_moves_explain(&daemon_, &info, &err) == 1);
     mark("flic/operation", 0x62);       /* the same guest, restored since, in a domain of that number */
-    ck_assert(!fd_moves_explain(&daemon_, &info));
+    ck_assert(fd_moves_explain(&daemon_, &info, &err) == 0);
 }
 END_TEST
 
@@ -215,13 +241,13 @@ START_TEST(one_that_was_ours_when_flicd_ended_is_let_run)
     struct flx_info info = { .domid = GUEST, .uuid = scene_uuid(1), .run = FLX_PAUSED };
 
     flx_fake_set_run(GUEST, FLX_PAUSED);
-    ck_assert(!fd_moves_explain(&daemon_, &info));
+    ck_assert(fd_moves_explain(&daemon_, &info, &err) == 0);
     OK(mv_write(&daemon_, &m, &err));
     mark("flic/restoring", 0x62);       /* half restored, in a later life */
-    ck_assert(!fd_moves_explain(&daemon_, &info));
+    ck_assert(fd_moves_explain(&daemon_, &info, &err) == 0);
     ck_assert_int_eq(flx_fake_run(GUEST), FLX_PAUSED);
     mark("flic/restoring", 0x61);
-    ck_assert(fd_moves_explain(&daemon_, &info));
+    ck_assert(fd_moves_explain(&daemon_, &info, &err) == 1);
     ck_assert_int_eq(flx_fake_run(GUEST), FLX_RUNNING);
 }
 END_TEST
@@ -474,6 +500,7 @@ static Suite *suite(void)
     tcase_add_test(t, invariant_6_a_guest_that_did_not_arrive_goes_on_in_place);
     tcase_add_test(t, invariant_6_a_guest_that_arrived_is_destroyed_here_and_noted_as_gone);
     tcase_add_test(t, a_domain_that_nobody_destroyed_after_its_guest_had_gone_is_destroyed_by_the_keeper);
+    tcase_add_test(t, a_domain_that_cannot_be_destroyed_is_not_tried_each_second);
     tcase_add_test(t, one_that_runs_here_is_not_destroyed_whatever_the_peer_says);
     tcase_add_test(t, invariant_12_a_guest_that_waits_for_its_peers_word_is_not_resumed_by_the_keeper);
     tcase_add_test(t, one_that_was_ours_when_flicd_ended_is_let_run);

@@ -3,7 +3,8 @@
 /*
  * restore_op - a restore as flicd runs it.
  *
- *   find -> load, verify -> fits this host? guest not alive? disks unchanged? -> ready -> (join) -> fill -> (restored) -> lease noted
+ *   find -> load, verify -> fits this host? guest not alive? disks unchanged? -> ready -> (join) -> fill -> tracked, if it is to be
+ *   -> (restored) -> lease noted
  *
  * Everything that can refuse does so before libxl makes a domain. After a failure libxl destroys the half domain; if libflicxl
  * is gone too, the keeper does. The checkpoint is never touched.
@@ -15,6 +16,7 @@
 #include "daemon/lease.h"
 #include "daemon/op.h"
 #include "daemon/swap.h"
+#include "daemon/tracking.h"
 
 #include <stdio.h>
 
@@ -194,6 +196,7 @@ static int fill(struct run *r, struct flic_err *err)
         rc = ck_restore(r->op->daemon->store, &r->loaded, &params, &built, &r->figures, err);
     if (rc)
         return rc;
+    fd_tracking_begin_filled(r->op->daemon, r->dom, &r->loaded);    /* before libxl, Xen or the guest write to it */
     fd_op_to_helper(r->op, json_pack("{s:b, s:I, s:I}", "ok", 1, "store_gfn", (json_int_t)built.store_gfn,
                                      "console_gfn", (json_int_t)built.console_gfn), true);
     return 0;

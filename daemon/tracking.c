@@ -116,6 +116,15 @@ static void wait_and_retry(struct entry *e, const struct flic_err *why)
     e->retry_us = now_us() + RETRY_US;
 }
 
+static void show_begun(struct fd_tracking *t, struct entry *e)
+{
+    tk_get_status(e->guest, &e->view.status);
+    e->view.state = FT_TRACKING;
+    e->view.why = (struct flic_err){ 0 };
+    flic_info("'%s' (domain %u) is tracked ahead of its save", e->view.name, e->view.domid);
+    wake(t);
+}
+
 /* An operation that holds the domain goes first: a save from nothing uses log-dirty itself. */
 static int begin(struct fd_tracking *t, struct entry *e, struct flic_err *err)
 {
@@ -129,11 +138,7 @@ static int begin(struct fd_tracking *t, struct entry *e, struct flic_err *err)
     rc = tk_new(t->daemon->store, e->view.domid, &t->conf, &t->pace, &e->guest, err);
     if (rc)
         return rc;
-    tk_get_status(e->guest, &e->view.status);
-    e->view.state = FT_TRACKING;
-    e->view.why = (struct flic_err){ 0 };
-    flic_info("'%s' (domain %u) is tracked ahead of its save", e->view.name, e->view.domid);
-    wake(t);
+    show_begun(t, e);
     return 0;
 }
 
@@ -150,6 +155,40 @@ static struct entry *add(struct fd_tracking *t, const struct flx_info *info)
     e->next = t->entries;
     t->entries = e;
     return e;
+}
+
+/* Outside of the lock: it reads the checkpoint's map. The domain is held meanwhile, so nobody else begins to track it. */
+void fd_tracking_begin_filled(struct fd_daemon *daemon, struct flx_dom *dom, const struct ck_loaded *from)
+{
+    struct fd_tracking *t = daemon->tracking;
+    struct tk_guest *guest = NULL;
+    struct flic_err why = { 0 };
+    struct flx_info info;
+    struct entry *e;
+    bool wanted;
+
+    if (!t || flx_info(dom, &info, NULL))
+        return;
+    (void)pthread_mutex_lock(&t->lock);
+    wanted = is_wanted(t, &info);
+    (void)pthread_mutex_unlock(&t->lock);
+    if (!wanted)
+        return;
+    if (tk_new_filled(daemon->store, info.domid, &t->conf, &t->pace, from, &guest, &why)) {
+        flic_info("'%s' is tracked from nothing once it runs: %s", info.name, why.text);
+        return;
+    }
+    (void)pthread_mutex_lock(&t->lock);
+    e = entry_of(t, &info);     /* a command may wait with it */
+    if (!e)
+        e = add(t, &info);
+    if (e && !e->guest) {
+        e->guest = guest;
+        guest = NULL;
+        show_begun(t, e);
+    }
+    (void)pthread_mutex_unlock(&t->lock);
+    tk_free(guest);
 }
 
 /* ---- the thread ---- */

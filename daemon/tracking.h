@@ -6,7 +6,8 @@
  *
  * A tracked guest is stepped by the thread, or lent to one operation, or neither; never both. A guest that cannot be tracked now
  * is tried again after a while, from nothing known. One that is gone is dropped; when it is back, under whatever domid, it is
- * picked up again if a command (by uuid) or the configuration (by name) wants it.
+ * picked up again if a command (by uuid) or the configuration (by name) wants it: by its restore, with what the checkpoint has of
+ * it known, or else once it runs, from nothing.
  */
 #ifndef FLIC_DAEMON_TRACKING_H
 #define FLIC_DAEMON_TRACKING_H
@@ -23,6 +24,10 @@ void fd_tracking_stop(struct fd_daemon *daemon);
  * has let go of it. */
 struct ck_base *fd_tracking_lend(struct fd_daemon *daemon, uint32_t domid, struct tk_status *ret_status);
 void fd_tracking_give_back(struct fd_daemon *daemon, uint32_t domid);
+
+/* From a restore's thread, with the domain held, filled from that checkpoint and not run yet: begins to track it if it is to be tracked.
+ * A failure costs what is known of it, no more: it is picked up from nothing once it runs. */
+void fd_tracking_begin_filled(struct fd_daemon *daemon, struct flx_dom *dom, const struct ck_loaded *from);
 
 /* ---- tracking_ask.c: questions ---- */
 

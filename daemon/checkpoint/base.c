@@ -52,6 +52,37 @@ void ck_base_free(struct ck_store *store, struct ck_base *base)
     free(base);
 }
 
+/* A frame in NVRAM is no copy on flash. */
+static void mark_captured(struct ck_base *base, const struct ck_root *root)
+{
+    for (size_t i = 0; i < root->n_delta; i++)
+        base->dirty[root->delta[i].gfn / 64] |= 1ull << (root->delta[i].gfn % 64);
+}
+
+int ck_base_of(struct ck_store *store, const struct ck_loaded *loaded, struct ck_base **ret_base, struct flic_err *err)
+{
+    const struct ck_root *root = &loaded->root;
+    struct ck_map *map = NULL;
+    struct ck_base *base;
+    int rc = ck_base_new(store, root->facts.gfn_end, &base, err);
+
+    if (rc)
+        return rc;
+    rc = ck_map_load(ck_packs(store), root->leaves, root->n_leaves, root->facts.gfn_end, &map, err);
+    if (!rc) {
+        ck_map_free(base->map);
+        base->map = map;
+        mark_captured(base, root);
+        rc = ck_map_keep(map, base->writer, err);       /* what stands under captured pages is there with the leaf */
+    }
+    if (rc) {
+        ck_base_free(store, base);
+        return rc;
+    }
+    *ret_base = base;
+    return 0;
+}
+
 int ck_base_renew(struct ck_base *base, struct ck_store *store, struct flic_err *err)
 {
     struct pk_writer *writer = NULL;

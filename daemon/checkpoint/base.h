@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "daemon/checkpoint/load.h"
 #include "daemon/checkpoint/map.h"
 #include "daemon/checkpoint/store.h"
 #include "libxl-ext/flx.h"
@@ -53,6 +54,9 @@ uint64_t ck_count_bits(const uint64_t *bits, uint64_t n);
 /* All holes, nothing dirty. */
 int ck_base_new(struct ck_store *store, uint64_t gfn_end, struct ck_base **ret_base, struct flic_err *err);
 void ck_base_free(struct ck_store *store, struct ck_base *base);    /* accepts NULL; outside of work */
+/* What is known of a guest that was filled from this checkpoint and has not run since: all but what the checkpoint's pause captured,
+ * which is dirty. The checkpoint is in use by the caller. */
+int ck_base_of(struct ck_store *store, const struct ck_loaded *loaded, struct ck_base **ret_base, struct flic_err *err);
 
 /* Puts a new writer in the place of the base's, which has sealed all: packs of which the map names nothing any more can be
  * collected then. An error leaves the base as it was. Outside of work. */

@@ -66,6 +66,20 @@ static void drop_knowledge(struct tk_guest *g)
     tk_history_fini(&g->history);
 }
 
+/* What is kept beside the base, whose dirty bits say what is unknown. */
+static int begin_beside(struct tk_guest *g, struct flic_err *err)
+{
+    g->base->hot = calloc(ck_words(g->info.gfn_end) + 1, sizeof(uint64_t));
+    g->pending = calloc(ck_words(g->info.gfn_end) + 1, sizeof(uint64_t));
+    if (!g->base->hot || !g->pending || tk_history_init(&g->history, g->info.gfn_end))
+        return flic_err_set(err, -ENOMEM, "track '%s': out of memory", g->info.name);
+    g->seen_epochs = 0;
+    g->cursor = g->to_look = 0;
+    g->status.unknown_pages = ck_count_bits(g->base->dirty, g->base->gfn_end);
+    g->status.pending_pages = 0;
+    return 0;
+}
+
 /* Every page is unknown. */
 static int start_over(struct tk_guest *g, struct flic_err *err)
 {
@@ -78,20 +92,28 @@ static int start_over(struct tk_guest *g, struct flic_err *err)
     rc = ck_base_new(g->store, g->info.gfn_end, &g->base, err);
     if (rc)
         return rc;
-    g->base->hot = calloc(ck_words(g->info.gfn_end) + 1, sizeof(uint64_t));
-    g->pending = calloc(ck_words(g->info.gfn_end) + 1, sizeof(uint64_t));
-    if (!g->base->hot || !g->pending || tk_history_init(&g->history, g->info.gfn_end))
-        return flic_err_set(err, -ENOMEM, "track '%s': out of memory", g->info.name);
     ck_base_mark_all(g->base, g->dom, &g->info);
-    g->seen_epochs = 0;
-    g->cursor = g->to_look = 0;
-    g->status.unknown_pages = ck_count_bits(g->base->dirty, g->base->gfn_end);
-    g->status.pending_pages = 0;
-    return 0;
+    return begin_beside(g, err);
 }
 
-int tk_new(struct ck_store *store, uint32_t domid, const struct tk_conf *conf, struct tk_pace *pace, struct tk_guest **ret_guest,
-           struct flic_err *err)
+/* A page that the checkpoint does not know of would be in no bitmap, and one that the guest has run on may be in none. */
+static int start_filled(struct tk_guest *g, const struct ck_loaded *from, struct flic_err *err)
+{
+    const struct ck_facts *facts = &from->root.facts;
+    int rc;
+
+    if (g->info.run != FLX_PAUSED || g->info.gfn_end != facts->gfn_end || g->info.pages != facts->pages)
+        return flic_err_set(err, FLIC_E_MISMATCH, "track '%s' from %s@%llu on: it is not what was restored (%llu pages up to gfn 0x%llx, "
+                            "the checkpoint has %llu up to 0x%llx)", g->info.name, facts->name, (unsigned long long)facts->seq,
+                            (unsigned long long)g->info.pages, (unsigned long long)g->info.gfn_end,
+                            (unsigned long long)facts->pages, (unsigned long long)facts->gfn_end);
+    rc = ck_base_of(g->store, from, &g->base, err);
+    return rc ? rc : begin_beside(g, err);
+}
+
+/* From nothing, or from what it was filled from. */
+static int make(struct ck_store *store, uint32_t domid, const struct tk_conf *conf, struct tk_pace *pace,
+                const struct ck_loaded *from, struct tk_guest **ret_guest, struct flic_err *err)
 {
     struct tk_guest *g = calloc(1, sizeof(*g));
     int rc;
@@ -112,7 +134,7 @@ int tk_new(struct ck_store *store, uint32_t domid, const struct tk_conf *conf, s
         g->tracking = !rc;
     }
     if (!rc)
-        rc = start_over(g, err);
+        rc = from ? start_filled(g, from, err) : start_over(g, err);
     if (rc) {
         tk_free(g);
         return rc;
@@ -121,6 +143,18 @@ int tk_new(struct ck_store *store, uint32_t domid, const struct tk_conf *conf, s
     g->began_us = now_us(g);
     *ret_guest = g;
     return 0;
+}
+
+int tk_new(struct ck_store *store, uint32_t domid, const struct tk_conf *conf, struct tk_pace *pace, struct tk_guest **ret_guest,
+           struct flic_err *err)
+{
+    return make(store, domid, conf, pace, NULL, ret_guest, err);
+}
+
+int tk_new_filled(struct ck_store *store, uint32_t domid, const struct tk_conf *conf, struct tk_pace *pace,
+                  const struct ck_loaded *from, struct tk_guest **ret_guest, struct flic_err *err)
+{
+    return make(store, domid, conf, pace, from, ret_guest, err);
 }
 
 void tk_free(struct tk_guest *g)

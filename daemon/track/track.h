@@ -9,9 +9,9 @@
  *            *pending* until the next CLEAN: only if its bit is clear there does the copy count (invariant 3).
  *   lend     a save takes over map, writer and dirty bits (ck_base) and gives them back.
  *
- * Nothing outlives tk_free(), and nothing is trusted from before tk_new(): all pages begin as unknown. Whatever fails, the
- * error comes out of tk_step() or tk_lend() and the guest is to be freed; made anew it copies again, and what is on flash
- * already is found there.
+ * Nothing outlives tk_free(), and nothing is trusted from before tk_new(): all pages begin as unknown, but for a guest that was
+ * just restored (tk_new_filled). Whatever fails, the error comes out of tk_step() or tk_lend() and the guest is to be freed;
+ * made anew it copies again, and what is on flash already is found there.
  *
  * For one thread at a time, which is also where the guest's domain handle is used.
  */
@@ -60,6 +60,11 @@ struct tk_guest;
 /* Refuses what cannot be saved (flx_can_save) or tracked. `store` and `pace` are borrowed. */
 int tk_new(struct ck_store *store, uint32_t domid, const struct tk_conf *conf, struct tk_pace *pace, struct tk_guest **ret_guest,
            struct flic_err *err);
+/* The same of a domain that is filled from a checkpoint, all of it, and has not run yet: log-dirty is on before its first instruction,
+ * so what the packs have of the checkpoint is known. The caller keeps the checkpoint in use during the call. FLIC_E_MISMATCH when
+ * the domain is not what the checkpoint says: then nothing is known of it. */
+int tk_new_filled(struct ck_store *store, uint32_t domid, const struct tk_conf *conf, struct tk_pace *pace,
+                  const struct ck_loaded *from, struct tk_guest **ret_guest, struct flic_err *err);
 void tk_free(struct tk_guest *guest);           /* accepts NULL; log-dirty off */
 
 /* When tk_step() has something to do, on the pace's clock. */

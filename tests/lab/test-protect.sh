@@ -41,6 +41,16 @@ print(json.dumps({"to_publish_ms": max(to_publish, default=0), "gap_ms": max([(b
                   "snapshot_bytes": max((x["snapshot_bytes"] for x in f), default=0), "checkpoints": len(f)}))'
 }
 
+# The first checkpoint since the last restore: {} until there is one.
+first_one() {
+    dom0 'flic log --json -n 40 d' | python3 -c '
+import json, sys
+log = json.load(sys.stdin)["entries"]
+since = max((int(e["began_ns"]) for e in log if e["verb"] == "restore" and not e["code"]), default=0)
+saves = [e for e in log if e["verb"] == "save" and not e["code"] and int(e["began_ns"]) > since]
+print(json.dumps(min(saves, key=lambda e: e["seq"])["figures"] if saves else {}))'
+}
+
 # one_cut K: the battery is pulled at a random moment; sets age and what it may be at most
 one_cut() {
     local before at after r
@@ -87,6 +97,9 @@ for ((k = 1; k <= CUTS; k++)); do
     ages="$ages $age" bounds="$bounds $bound"
     seq=$(member "$(newest)" seq)
     check "cut $k: it is protected again by itself" eventually 90 past "$seq"
+    first=$(first_one)
+    note "cut $k: the first checkpoint after the restore: $first"
+    check "cut $k: for which little was copied while the guest ran" holds 'f["live_pages"] * 4 < f["ram_pages"]' f="$first"
 done
 note "the rhythm: $(rhythm)"
 dom0 'flic unprotect d >/dev/null'

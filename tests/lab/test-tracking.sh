@@ -40,6 +40,15 @@ check 'it comes back' runs_on web
 checked=$(works web) || true
 check 'and its memory holds' holds 'v["ok"]' v="$checked"
 check 'and it is tracked again, under its new domid' eventually 30 is_tracked web
+state=$(tracked web)
+note "tracked since its restore: $state"
+again=$(save web)
+note "saved, known from its checkpoint: $again"
+check 'from before it ran, so that what its checkpoint has on flash is known' holds 't["started_over"] == 0' t="$state"
+restore web >/dev/null
+check 'saved and restored once more it comes back' runs_on web
+checked=$(works web) || true
+check 'in every page that the guest checks' holds 'v["ok"]' v="$checked"
 
 dom0 "kill -9 \$(pidof flicd); start-flicd"
 check 'a flicd that was killed tracks it again' eventually 30 is_tracked web
@@ -53,6 +62,7 @@ check 'in every page that the guest checks' holds 'v["ok"]' v="$checked"
 
 check 'tracked ahead, a small part of that is copied before the pause' holds \
     'a["live_pages"] * 8 < n["live_pages"] and a["live_us"] * 4 < n["live_us"]' a="$ahead" n="$nothing"
+check 'so is it by the first save after a restore' holds 'a["live_pages"] * 4 < n["live_pages"]' a="$again" n="$nothing"
 check 'and what is captured is the write set and little more' holds 'a["ws_pages"] < 3 * a["wss_pages"] + 2048' a="$ahead"
 check 'most of which was mapped before the pause' holds 'a["ahead_pages"] * 2 > a["ws_pages"] > 0' a="$ahead"
 check 'in the pause nothing is written to flash' holds \

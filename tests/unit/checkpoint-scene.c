@@ -291,7 +291,9 @@ struct nv_name scene_save(uint32_t domid, struct image *ret_image, struct ck_sav
 
 /* ---- restoring and the rest ---- */
 
-int scene_restore(const struct nv_name *name, uint32_t *ret_domid, struct ck_restore_figures *ret_figures)
+/* *added: the domain is there, whatever became of the restore. */
+static int restore_into(const struct nv_name *name, uint32_t domid, bool *added, void (*filled)(const struct ck_loaded *from),
+                        struct ck_restore_figures *ret_figures)
 {
     struct ck_restore_params params = { .ports = { 1, 0, 2, 0 }, .threads = 3, .cancelled = scene_never, .progress = progress };
     struct ck_restore_figures figures = { 0 };
@@ -305,21 +307,41 @@ int scene_restore(const struct nv_name *name, uint32_t *ret_domid, struct ck_res
         rc = ck_load(store, &entry, &loaded, &err);
     if (rc)
         return rc;
-    *ret_domid = next_fresh++;
-    flx_fake_add(*ret_domid, "", &name->guest, loaded.root.facts.gfn_end, 0);
-    OK(flx_open(*ret_domid, &dom, &err));
+    flx_fake_add(domid, "", &name->guest, loaded.root.facts.gfn_end, 0);
+    *added = true;
+    OK(flx_open(domid, &dom, &err));
     params.dom = dom;
     rc = ck_restore(store, &loaded, &params, &built, &figures, &err);
     flx_close(dom);
+    if (!rc && filled)
+        filled(&loaded);
     ck_unload(store, &loaded);
     if (ret_figures)
         *ret_figures = figures;
     return rc;
 }
 
+int scene_restore_into(const struct nv_name *name, uint32_t domid, void (*filled)(const struct ck_loaded *from),
+                       struct ck_restore_figures *ret_figures)
+{
+    bool added;
+
+    return restore_into(name, domid, &added, filled, ret_figures);
+}
+
+int scene_restore(const struct nv_name *name, uint32_t *ret_domid, struct ck_restore_figures *ret_figures)
+{
+    bool added = false;
+    int rc = restore_into(name, next_fresh, &added, NULL, ret_figures);
+
+    if (added)
+        *ret_domid = next_fresh++;
+    return rc;
+}
+
 void scene_restore_and_compare(const struct nv_name *name, const struct image *image)
 {
-    uint32_t domid;
+    uint32_t domid = 0;
 
     OK(scene_restore(name, &domid, NULL));
     ck_assert(flx_fake_built(domid));

@@ -93,6 +93,9 @@ struct nv_name scene_save(uint32_t domid, struct image *ret_image, struct ck_sav
 
 /* Into a new fresh domain with frames of 0xc2, whose domid is given. */
 int scene_restore(const struct nv_name *name, uint32_t *ret_domid, struct ck_restore_figures *ret_figures);
+/* The same into a domain of that id, which is not alive; `filled` (may be NULL) runs at its end, the checkpoint still loaded. */
+int scene_restore_into(const struct nv_name *name, uint32_t domid, void (*filled)(const struct ck_loaded *from),
+                       struct ck_restore_figures *ret_figures);
 /* Restores, must succeed, compares. */
 void scene_restore_and_compare(const struct nv_name *name, const struct image *image);
 int scene_destage(const struct nv_name *name, struct ck_destage_figures *ret_figures);

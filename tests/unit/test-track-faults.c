@@ -185,6 +185,67 @@ START_TEST(whichever_allocation_fails_the_next_try_is_right)
 }
 END_TEST
 
+static int beginning;       /* the last outcome of begin_filled() */
+
+static void begin_filled(const struct ck_loaded *from)
+{
+    const struct tk_conf conf = { .epoch_min_ms = 1000, .epoch_max_ms = 1000, .clean_epochs = 2 };
+
+    beginning = tk_new_filled(store, GUEST, &conf, &pace, from, &tracked, &err);
+    starving = armed = false;
+    ck_assert(!beginning == flx_fake_tracked(GUEST));
+}
+
+static void whichever_call_fails(const struct ck_loaded *from)
+{
+    for (size_t i = 0; i < N_CALLS - 2; i++) {      /* no CLEAN and no page is asked for here */
+        flx_fake_fail(calls[i], 1, FLIC_E_XEN);
+        begin_filled(from);
+        ck_assert_int_eq(beginning, FLIC_E_XEN);
+    }
+    armed = true;
+    count = 0;
+    fail_at = 1;
+    begin_filled(from);
+    ck_assert_int_eq(beginning, -EMFILE);
+}
+
+static void whichever_allocation_fails(const struct ck_loaded *from)
+{
+    for (starve_at = 1, beginning = -ENOMEM; beginning; starve_at++) {
+        allocations = 0;
+        starving = starves = true;
+        begin_filled(from);
+        ck_assert(!beginning || beginning == -ENOMEM);
+    }
+    starves = false;
+    ck_assert_uint_ge(starve_at, 12);
+}
+
+/* At last it is begun; then the guest runs, writes, and is saved. */
+START_TEST(whatever_fails_where_a_restored_guest_begins_to_be_tracked_it_is_left_alone_and_the_next_try_is_right)
+{
+    void (*const trials[])(const struct ck_loaded *) = { whichever_call_fails, whichever_allocation_fails };
+    struct nv_name name = scene_save(GUEST, NULL, NULL);
+
+    pace = (struct tk_pace){ .clock = &scene_clock, .bytes_per_s = 1 << 30, .cpu_percent = 100 };
+    for (size_t i = 0; i < 2; i++) {
+        flx_fake_kill(GUEST);
+        feed_the_twin();
+        OK(scene_restore_into(&name, GUEST, trials[i], NULL));
+        flx_fake_set_name(GUEST, "web");
+        flx_fake_set_run(GUEST, FLX_RUNNING);
+        scene_dirty(GUEST, 200, 40, (uint32_t)i);
+        if (!beginning)
+            name = track_save(&image, NULL, NULL);
+        else
+            expect_a_right_save();
+        track_end();
+    }
+    scene_restore_and_compare(&name, &image);
+}
+END_TEST
+
 static unsigned steps_left;
 
 static void vanish(uint32_t domid, void *arg)
@@ -228,6 +289,7 @@ static Suite *suite(void)
     tcase_add_test(t, whichever_call_of_xens_fails_the_next_try_is_right);
     tcase_add_test(t, whichever_write_to_flash_fails_the_next_try_is_right);
     tcase_add_test(t, whichever_allocation_fails_the_next_try_is_right);
+    tcase_add_test(t, whatever_fails_where_a_restored_guest_begins_to_be_tracked_it_is_left_alone_and_the_next_try_is_right);
     tcase_add_test(t, a_guest_that_vanishes_before_any_call_ends_its_tracking_with_that_reason);
     suite_add_tcase(s, t);
     return s;

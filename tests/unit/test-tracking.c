@@ -136,6 +136,49 @@ static bool is_known(const char *name)
     return tracked(name, "epochs") > 3 && tracked(name, "unknown_pages") == 0;
 }
 
+/* A fresh domain is filled from web's newest checkpoint, as xl and the helper would have it; it is left paused. `filled` runs when
+ * libxl would go on with it; gives the restore's answer. */
+static json_t *restore_whole(uint32_t domid, uint64_t gfns, void (*filled)(uint32_t domid))
+{
+    struct flic_uuid uuid = scene_uuid(1);
+    struct flic_talk *owner, *helper;
+    char operation[FD_OP_ID] = "";
+    json_t *msg, *answer = NULL;
+    const char *name;
+
+    OK(flic_talk_open(path, &owner, &err));
+    OK(flic_talk_send(owner, json_pack("{s:s, s:s}", "op", "restore", "domain", "web"), &err));
+    OK(flic_talk_next(owner, 10000, &msg, &err));
+    ck_assert_msg(flic_talk_is_event(msg, &name) && !strcmp(name, "ready"), "%s", json_dumps(msg, 0));
+    (void)snprintf(operation, sizeof(operation), "%s", json_string_value(json_object_get(msg, "operation")));
+    json_decref(msg);
+    flx_fake_add(domid, "web", &uuid, gfns, 0);
+    OK(flic_talk_open(path, &helper, &err));
+    OK(flic_talk_send(helper, json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:i}", "op", "join", "operation", operation, "domid", (int)domid,
+                                        "store_port", 1, "store_domid", 0, "console_port", 2, "console_domid", 0), &err));
+    OK(flic_talk_next(helper, 10000, &msg, &err));
+    while (flic_talk_is_event(msg, &name)) {
+        json_decref(msg);
+        OK(flic_talk_next(helper, 10000, &msg, &err));
+    }
+    OK(flic_talk_outcome(msg, &err));
+    json_decref(msg);
+    if (filled)
+        filled(domid);
+    OK(flic_talk_send(owner, json_pack("{s:s, s:s, s:i}", "op", "restored", "operation", operation, "domid", (int)domid), &err));
+    while (!answer) {
+        OK(flic_talk_next(owner, 10000, &msg, &err));
+        if (flic_talk_is_event(msg, &name))
+            json_decref(msg);
+        else
+            answer = msg;
+    }
+    OK(flic_talk_outcome(answer, &err));
+    flic_talk_close(helper);
+    flic_talk_close(owner);
+    return answer;
+}
+
 /* A whole save, the guest running again at the end (alive) or destroyed; gives its answer. */
 static json_t *save_whole(uint32_t domid, bool alive)
 {
@@ -248,6 +291,64 @@ START_TEST(a_save_of_a_tracked_guest_borrows_what_is_known_and_says_how_large_th
     json_decref(answer);
     UNTIL(tracked("web", NULL) == -1);              /* it was destroyed after its save */
     ck_assert_uint_eq(scene_count(), 2);
+}
+END_TEST
+
+static void expect_tracked_and_write(uint32_t domid)
+{
+    ck_assert_msg(flx_fake_tracked(domid), "libxl goes on with a domain whose log-dirty is still off");
+    scene_dirty(domid, 700, 5, 9);
+}
+
+START_TEST(invariant_10_a_tracked_guest_that_is_restored_is_tracked_from_before_it_runs_and_saved_without_copying_it_all)
+{
+    struct image image = { 0 };
+    json_t *answer;
+    uint32_t domid;
+
+    start_tracking("none");
+    OK(outcome("track", "web"));
+    UNTIL(is_known("web"));
+    json_decref(save_whole(GUEST, false));
+    UNTIL(tracked("web", NULL) == -1);
+    json_decref(restore_whole(11, GUEST_PAGES, expect_tracked_and_write));
+    ck_assert_int_eq(tracked("web", "domid"), 11);
+    flx_fake_set_run(11, FLX_RUNNING);
+    scene_dirty(11, 900, 20, 5);
+    answer = save_whole(11, true);
+    ck_assert_int_le(figure(answer, "live_pages") + figure(answer, "ws_pages"), 25);
+    ck_assert_int_ge(figure(answer, "ram_pages"), GUEST_PAGES - 4);
+    json_decref(answer);
+    image_take(&image, 11, GUEST_PAGES);
+    OK(scene_restore(&(struct nv_name){ .guest = scene_uuid(1), .seq = 2 }, &domid, NULL));
+    image_compare(&image, domid);
+    image_free(&image);
+}
+END_TEST
+
+START_TEST(a_restored_guest_that_nobody_wants_tracked_is_not)
+{
+    start_tracking("none");
+    json_decref(save_whole(GUEST, false));
+    json_decref(restore_whole(11, GUEST_PAGES, NULL));
+    ck_assert(!flx_fake_tracked(11));
+    ck_assert_int_eq(tracked("web", NULL), -1);
+}
+END_TEST
+
+START_TEST(a_restore_does_not_fail_when_tracking_cannot_begin_and_the_guest_is_picked_up_once_it_runs)
+{
+    start_tracking("none");
+    OK(outcome("track", "web"));
+    json_decref(save_whole(GUEST, false));
+    UNTIL(tracked("web", NULL) == -1);
+    flx_fake_fail("track_on", 1, FLIC_E_XEN);
+    json_decref(restore_whole(11, GUEST_PAGES, NULL));
+    ck_assert(!flx_fake_tracked(11));
+    flx_fake_set_run(11, FLX_RUNNING);
+    UNTIL(tracked("web", "domid") == 11 && flx_fake_tracked(11));
+    ck_assert_int_gt(tracked("web", "unknown_pages"), 0);
+    UNTIL(is_known("web"));
 }
 END_TEST
 
@@ -494,6 +595,9 @@ static Suite *suite(void)
     tcase_add_test(t, a_guest_is_tracked_by_command_and_no_longer_by_another);
     tcase_add_test(t, a_guest_that_cannot_be_tracked_is_refused_and_not_written_down);
     tcase_add_test(t, a_save_of_a_tracked_guest_borrows_what_is_known_and_says_how_large_the_write_set_was);
+    tcase_add_test(t, invariant_10_a_tracked_guest_that_is_restored_is_tracked_from_before_it_runs_and_saved_without_copying_it_all);
+    tcase_add_test(t, a_restored_guest_that_nobody_wants_tracked_is_not);
+    tcase_add_test(t, a_restore_does_not_fail_when_tracking_cannot_begin_and_the_guest_is_picked_up_once_it_runs);
     tcase_add_test(t, a_save_of_a_guest_that_is_not_tracked_copies_everything_and_leaves_log_dirty_off);
     tcase_add_test(t, a_guest_that_cannot_be_lent_is_saved_from_nothing);
     tcase_add_test(t, log_dirty_that_a_killed_flicd_left_on_is_switched_off_in_guests_that_are_not_tracked);

@@ -225,7 +225,10 @@ int ar_place(struct ar_disks *d, uint64_t seq, const struct ar_kept *kept, struc
         rc = sw_place(&d->where, &d->name.guest, swaps, err);
     json_decref(swaps);
     d->placed = !rc;
-    return rc ? rc : sn_prepare(&d->where, &d->name, d->config, &d->set, err);
+    if (!rc)
+        rc = sn_prepare(&d->where, &d->name, d->config, &d->set, err);
+    return rc != FLIC_E_DISK ? rc : flic_err_set(err, rc, "its disks cannot be kept here as they arrive: '%s' and the folders of its other disks must be on a "
+                                                 "file system that clones files (xfs, btrfs)", d->coming[0].place.path);
 }
 
 uint32_t ar_has(const struct ar_disks *d)

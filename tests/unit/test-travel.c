@@ -514,6 +514,41 @@ START_TEST(another_file_under_the_disks_name_is_not_removed_with_it)
 }
 END_TEST
 
+/* The peer's word comes late: flicd asked for it. */
+static void settle(bool is_there)
+{
+    struct trip t = { .from = &a, .to = &b };
+    struct mv_move m = { .migration = scene_uuid(0x61), .guest = scene_uuid(1), .name = "web", .peer = "phone2", .state = MV_HANDING };
+    char *lists[2] = { NULL, NULL };
+
+    OK(go(&t, &lists[0], &lists[1]));
+    publish(&a, &t.here, lists[0]);
+    lv_keep(t.leaving);
+    m.seq = name_of(&t.here).seq;
+    OK(mv_write(&a.daemon, &m, &err));
+    end_trip(&t);
+    free(lists[0]);
+    free(lists[1]);
+    ck_assert_int_eq(byte_at(a.disk, 0), 'a');  /* as long as nobody knows it is needed */
+    OK(mv_settle(&a.daemon, &m, is_there, &err));
+}
+
+START_TEST(invariant_6_a_disk_whose_guest_may_have_gone_stays_until_the_peers_word_and_goes_with_it)
+{
+    settle(true);
+    ck_assert_int_eq(byte_at(a.disk, 0), -1);
+    ck_assert_uint_eq(files(&a, ".d0"), 1);
+}
+END_TEST
+
+START_TEST(invariant_6_a_disk_whose_guest_did_not_go_stays)
+{
+    settle(false);
+    ck_assert_int_eq(byte_at(a.disk, 0), 'a');
+    ck_assert_int_eq(byte_at(a.disk, 3 * MIB), 'p');
+}
+END_TEST
+
 /* ---- what does not go ---- */
 
 START_TEST(a_migration_that_is_broken_off_leaves_both_sides_as_they_were)
@@ -590,6 +625,24 @@ START_TEST(a_disk_that_cannot_be_copied_is_named_with_the_way_out)
     ck_assert_int_eq(lv_prepare(t.leaving, &where, &name, &err), FLIC_E_DISK);
     ck_assert_ptr_nonnull(strstr(err.text, "--disks shared"));
     lv_free(t.leaving);
+}
+END_TEST
+
+START_TEST(a_file_system_there_that_clones_no_files_is_said_and_nothing_is_left_on_it)
+{
+    struct trip t = { .from = &a, .to = &b };
+    char path[256];
+
+    (void)snprintf(path, sizeof(path), "%s/web.img", scene_dir);
+    (void)snprintf(b.daemon.conf.disk_folders, sizeof(b.daemon.conf.disk_folders), "\n%s\n", scene_dir);
+    configure(&b, path, "raw");
+    OK(offer(&t));
+    ck_assert_int_eq(ar_place(t.arriving, 5, NULL, &err), FLIC_E_DISK);
+    ck_assert_ptr_nonnull(strstr(err.text, "xfs, btrfs"));
+    ar_free(t.arriving);
+    lv_free(t.leaving);
+    ck_assert_int_eq(byte_at(path, 0), -1);
+    ck_assert(run("[ -z \"$(ls -A %s/.flic)\" ]", scene_dir));
 }
 END_TEST
 
@@ -838,10 +891,13 @@ static Suite *suite(void)
     tcase_add_test(t, invariant_10_on_its_way_back_only_what_changed_on_the_disk_is_sent);
     tcase_add_test(t, a_disk_that_was_left_at_its_path_is_known_and_displaced_not_lost);
     tcase_add_test(t, another_file_under_the_disks_name_is_not_removed_with_it);
+    tcase_add_test(t, invariant_6_a_disk_whose_guest_may_have_gone_stays_until_the_peers_word_and_goes_with_it);
+    tcase_add_test(t, invariant_6_a_disk_whose_guest_did_not_go_stays);
     tcase_add_test(t, a_migration_that_is_broken_off_leaves_both_sides_as_they_were);
     tcase_add_test(t, what_came_before_it_was_broken_off_is_not_sent_again);
     tcase_add_test(t, without_a_word_about_its_disks_a_guest_stays_and_one_without_disks_goes);
     tcase_add_test(t, a_disk_that_cannot_be_copied_is_named_with_the_way_out);
+    tcase_add_test(t, a_file_system_there_that_clones_no_files_is_said_and_nothing_is_left_on_it);
     tcase_add_test(t, files_are_made_only_where_flicd_conf_allows_them);
     tcase_add_test(t, what_is_not_known_as_this_guests_disk_is_not_replaced);
     tcase_add_test(t, a_disk_for_which_there_is_no_room_is_refused_before_anything_is_sent);

@@ -104,12 +104,24 @@ static bool is_among(const struct nv_name *names, size_t n, const struct ix_chec
     return false;
 }
 
+/* A checkpoint whose last note NVRAM failed to take is not in the catalog, and yet the next start may find the note: what it refers
+ * to must be there then. */
+static int all_is_known(struct ck_store *store, struct flic_err *err)
+{
+    struct nv_info info;
+
+    nv_get_info(ck_arena(store), &info);
+    return info.broken ? flic_err_set(err, -EIO, "the arena failed to take a write: nothing is freed until flicd is started again") : 0;
+}
+
 int ck_reach_all(struct ck_store *store, const struct nv_name *without, size_t n_without, struct marks *marks, struct flic_err *err)
 {
     struct ck_entry *entries;
     size_t n;
-    int rc = ck_list(store, &entries, &n, err);
+    int rc = all_is_known(store, err);
 
+    if (!rc)
+        rc = ck_list(store, &entries, &n, err);
     if (rc)
         return rc;
     for (size_t i = 0; !rc && i < n; i++) {

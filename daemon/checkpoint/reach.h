@@ -12,7 +12,8 @@
 int ck_reach(struct ck_store *store, const struct ck_entry *entry, struct marks *marks, struct flic_err *err);
 
 /* Adds what all of the catalog's checkpoints refer to (all but the n of `without`), and the tombstones. One that was
- * forgotten meanwhile does not matter; one that cannot be read is an error: nobody knows what it needs.
+ * forgotten meanwhile does not matter; one that cannot be read is an error: nobody knows what it needs. So is an arena that failed to take a write: nobody
+ * knows then which checkpoints there are.
  * Of one that is known to be damaged, what can be read counts. */
 int ck_reach_all(struct ck_store *store, const struct nv_name *without, size_t n, struct marks *marks, struct flic_err *err);
 

@@ -49,17 +49,28 @@ static int open_index(struct ck_store *store, const char *folder, struct flic_er
     return rc ? rc : ix_open(path, &store->index, err);
 }
 
+static int make_arena(struct ck_store *store, const struct ck_config *config, struct flic_err *err)
+{
+    int rc = nv_create(config->arena, config->arena_bytes, &store->identity.store, err);
+
+    if (!rc)
+        flic_info("created the NVRAM arena '%s', %llu MiB", config->arena, (unsigned long long)(config->arena_bytes >> 20));
+    return rc;
+}
+
+/* One that is missing is made; so is one whose making was cut off. Only nv_create() can tell, which touches nothing that holds
+ * anything: if it refuses, what nv_open() said is the thing to tell. */
 static int open_arena(struct ck_store *store, const struct ck_config *config, struct flic_err *err)
 {
-    int rc;
+    int rc = 0;
 
-    if (access(config->arena, F_OK) && config->arena_bytes) {
-        rc = nv_create(config->arena, config->arena_bytes, &store->identity.store, err);
-        if (rc)
-            return rc;
-        flic_info("created the NVRAM arena '%s', %llu MiB", config->arena,
-                  (unsigned long long)(config->arena_bytes >> 20));
-    }
+    if (config->arena_bytes && access(config->arena, F_OK))
+        rc = make_arena(store, config, err);
+    if (!rc)
+        rc = nv_open(config->arena, &store->identity.store, &store->arena, err);
+    if (!config->arena_bytes || (rc != FLIC_E_NVRAM && rc != FLIC_E_FOREIGN && rc != FLIC_E_DAMAGED) ||
+        make_arena(store, config, NULL))
+        return rc;
     return nv_open(config->arena, &store->identity.store, &store->arena, err);
 }
 

@@ -108,6 +108,7 @@ void nv_get_info(struct nv_arena *arena, struct nv_info *ret_info)
         .log_used = arena->tail,
         .bytes_written = __atomic_load_n(&arena->bytes_written, __ATOMIC_RELAXED),
         .damaged = arena->damaged,
+        .broken = arena->broken,
     };
     memcpy(ret_info->arena.b, arena->super.arena, sizeof(ret_info->arena.b));
     memcpy(ret_info->store.b, arena->super.store, sizeof(ret_info->store.b));

@@ -48,6 +48,7 @@ struct nv_info {
     uint64_t frame_writes;      /* since open, each frame's counted up to UINT16_MAX */
     uint32_t frame_writes_least, frame_writes_most;     /* of any one frame */
     uint32_t damaged;           /* log records that recovery could not read */
+    bool broken;                /* it failed to take a write: no more changes, and what of the last one is durable shows the next open */
 };
 
 /* Creates and pre-faults an arena (zeros written, so that no first touch happens in a pause). `size` 0 means the

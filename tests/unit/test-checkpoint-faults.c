@@ -36,6 +36,20 @@ FAULT(pk_seal, (struct pk_writer *w, struct flic_err *e), (w, e), FLIC_E_NOSPACE
 FAULT(ix_next_seq, (struct ix_index *x, const struct flic_uuid *g, uint64_t l, uint64_t *s, struct flic_err *e), (x, g, l, s, e),
       FLIC_E_NOSPACE)
 
+static unsigned nvram_fails_at;     /* the n-th msync from now, and every later one; 0: none */
+
+int __real_msync(void *at, size_t len, int flags);
+int __wrap_msync(void *at, size_t len, int flags);
+int __wrap_msync(void *at, size_t len, int flags)
+{
+    if (nvram_fails_at && nvram_fails_at-- == 1) {
+        nvram_fails_at = 1;
+        errno = EIO;
+        return -1;
+    }
+    return __real_msync(at, len, flags);
+}
+
 /* The allocator has its own count: the calls above allocate too. Team threads allocate nothing. */
 static unsigned allocations, starve_at;
 static _Thread_local bool starving;
@@ -260,6 +274,40 @@ START_TEST(invariant_6_a_save_that_runs_out_of_memory_anywhere_changes_nothing_o
 }
 END_TEST
 
+/* The note may have become durable all the same: then the next start offers the checkpoint, and what it needs has to be there. */
+START_TEST(invariant_1_what_nvram_failed_to_take_is_whole_if_the_next_start_offers_it)
+{
+    unsigned offered = 0, nth = 0;
+    struct saving s;
+    uint64_t freed;
+    int rc;
+
+    do {                                        /* each msync of the publishing in turn, and all after it */
+        saving_init(&s, GUEST);
+        s.at_suspend = work_and_suspend;
+        scene_dirty(GUEST, 400, 60, nth);
+        OK(saving_new(&s));
+        OK(ck_save_live(s.save, &err));
+        OK(ck_save_capture(s.save, &err));
+        nvram_fails_at = ++nth;
+        rc = ck_save_publish(s.save, "[]", 2, &err);
+        saving_end(&s);
+        flx_fake_set_run(GUEST, FLX_RUNNING);
+        OK(ck_forget(store, &kept, false, &freed, &err));       /* a collection */
+        nvram_fails_at = 0;
+        scene_reopen();
+        if (rc && scene_offers(&s.name)) {
+            offered++;
+            scene_restore_and_compare(&s.name, &s.image);
+        }
+        image_free(&s.image);
+        kept = scene_save(GUEST, NULL, NULL);
+    } while (rc);
+    ck_assert_uint_ge(nth, 3);
+    ck_assert_uint_ge(offered, 1);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("checkpoint-faults");
@@ -270,6 +318,7 @@ static Suite *suite(void)
     tcase_add_test(t, invariant_6_a_save_in_which_any_call_of_xens_face_fails_changes_nothing);
     tcase_add_test(t, invariant_6_a_save_in_which_any_call_of_the_store_fails_changes_nothing);
     tcase_add_test(t, invariant_6_a_save_that_runs_out_of_memory_anywhere_changes_nothing_or_goes_through);
+    tcase_add_test(t, invariant_1_what_nvram_failed_to_take_is_whole_if_the_next_start_offers_it);
     suite_add_tcase(s, t);
     return s;
 }

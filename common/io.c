@@ -95,6 +95,13 @@ int flic_sync_parent(const char *path, struct flic_err *err)
     return 0;
 }
 
+int flic_make_folder(const char *path, unsigned mode, struct flic_err *err)
+{
+    if (mkdir(path, mode) && errno != EEXIST)
+        return flic_err_errno(err, "make the folder '%s'", path);
+    return flic_sync_parent(path, err);
+}
+
 static int write_and_sync(const char *path, const void *data, size_t len, unsigned mode)
 {
     FLIC_AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);

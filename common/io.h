@@ -20,6 +20,10 @@ int flic_pread_all(int fd, void *data, size_t len, uint64_t offset);
 /* fsync of the folder that holds `path`, so that a new or renamed name survives a power cut. */
 int flic_sync_parent(const char *path, struct flic_err *err);
 
+/* A folder that is there and stays there in a power cut, made if need be. One that is there may have been made by somebody who was
+ * killed before that was so. */
+int flic_make_folder(const char *path, unsigned mode, struct flic_err *err);
+
 /* Writes a temporary file beside `path`, fsyncs it, renames it over `path` and fsyncs the folder. On any
  * failure `path` is what it was and the temporary file is gone. */
 int flic_publish_file(const char *path, const void *data, size_t len, unsigned mode, struct flic_err *err);

@@ -34,15 +34,17 @@ static uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* The folder is made with the first file. */
+static int folder_of(const struct fd_daemon *daemon, char path[PATH_MAX], struct flic_err *err)
+{
+    if (snprintf(path, PATH_MAX, "%s/moves", daemon->conf.store) >= PATH_MAX)
+        return flic_err_set(err, FLIC_E_CONFIG, "the store's path is too long");
+    return 0;
+}
+
 static int path_of(const struct fd_daemon *daemon, const struct flic_uuid *migration, char path[PATH_MAX], struct flic_err *err)
 {
     char uuid[FLIC_UUID_TEXT];
 
-    if (snprintf(path, PATH_MAX, "%s/moves", daemon->conf.store) >= PATH_MAX)
-        return flic_err_set(err, FLIC_E_CONFIG, "the store's path is too long");
-    if (mkdir(path, 0700) && errno != EEXIST)
-        return flic_err_errno(err, "make '%s'", path);
     flic_uuid_text(migration, uuid);
     if (snprintf(path, PATH_MAX, "%s/moves/%s.json", daemon->conf.store, uuid) >= PATH_MAX)
         return flic_err_set(err, FLIC_E_CONFIG, "the store's path is too long");
@@ -115,8 +117,12 @@ static int write_file(struct fd_daemon *daemon, const struct mv_move *move, stru
 {
     FLIC_AUTO_FREE char *text = to_text(move);
     char path[PATH_MAX];
-    int rc = path_of(daemon, &move->migration, path, err);
+    int rc = folder_of(daemon, path, err);
 
+    if (!rc)
+        rc = flic_make_folder(path, 0700, err);
+    if (!rc)
+        rc = path_of(daemon, &move->migration, path, err);
     if (!rc && !text)
         rc = flic_err_set(err, -ENOMEM, "note a migration: out of memory");
     return rc ? rc : flic_publish_file(path, text, strlen(text), 0600, err);
@@ -159,8 +165,8 @@ static int drop_file(struct fd_daemon *daemon, const struct flic_uuid *migration
     char path[PATH_MAX];
     int rc = path_of(daemon, migration, path, err);
 
-    if (!rc && unlink(path) && errno != ENOENT)
-        rc = flic_err_errno(err, "remove '%s'", path);
+    if (!rc && unlink(path))
+        return errno == ENOENT ? 0 : flic_err_errno(err, "remove '%s'", path);
     return rc ? rc : flic_sync_parent(path, err);
 }
 

@@ -42,19 +42,15 @@ static int write_plan(const struct sn_where *where, const struct flic_uuid *gues
     json_t *plan = json_pack("{s:i, s:b, s:O}", "version", PLAN_VERSION, "stays", stays, "swaps", swaps);
     FLIC_AUTO_FREE char *text = plan ? json_dumps(plan, JSON_COMPACT) : NULL;
     char path[PATH_MAX], folder[PATH_MAX];
+    int rc;
 
     json_decref(plan);
     if (!text)
         return no_memory(err);
     (void)snprintf(folder, sizeof(folder), "%s/swaps", where->folder);
-    if (!mkdir(folder, 0700)) {
-        int rc = flic_sync_parent(folder, err);
-
-        if (rc)
-            return rc;
-    } else if (errno != EEXIST) {
-        return flic_err_errno(err, "make '%s'", folder);
-    }
+    rc = flic_make_folder(folder, 0700, err);
+    if (rc)
+        return rc;
     plan_path(where, guest, path);
     return flic_publish_file(path, text, strlen(text), 0600, err);
 }

@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The FLIC authors */
 #include "daemon/checkpoint/store.h"
 
+#include "common/io.h"
 #include "common/log.h"
 #include "daemon/checkpoint/collect.h"
 #include "daemon/checkpoint/device.h"
@@ -85,12 +86,11 @@ static int64_t now_ms(void)
 static int open_parts(struct ck_store *store, const struct ck_config *config, struct flic_err *err)
 {
     char packs[PATH_MAX];
-    int rc;
+    int rc = flic_make_folder(config->folder, 0700, err);
 
-    if (mkdir(config->folder, 0700) && errno != EEXIST)
-        return flic_err_errno(err, "create the store folder '%s'", config->folder);
     (void)snprintf(packs, sizeof(packs), "%s/packs", config->folder);
-    rc = ck_identity_load(config->folder, &store->identity, err);
+    if (!rc)
+        rc = ck_identity_load(config->folder, &store->identity, err);
     if (!rc)
         rc = open_arena(store, config, err);
     if (!rc)

@@ -205,12 +205,8 @@ static int load_pack(struct pk_store *store, uint32_t number, struct flic_err *e
 
 static int open_folder(struct pk_store *store, struct flic_err *err)
 {
-    int rc = 0;
+    int rc = flic_make_folder(store->dir, 0700, err);
 
-    if (!mkdir(store->dir, 0700))
-        rc = flic_sync_parent(store->dir, err);
-    else if (errno != EEXIST)
-        return flic_err_errno(err, "make the folder '%s'", store->dir);
     if (rc)
         return rc;
     store->dir_fd = open(store->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

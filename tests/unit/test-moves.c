@@ -46,6 +46,19 @@ pid_t __wrap_waitpid(pid_t pid, int *status, int options)
     return pid;
 }
 
+/* Whether the store's folder was synced. */
+static bool store_synced;
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+int __wrap_fsync(int fd)
+{
+    struct stat st, folder;
+
+    store_synced |= !fstat(fd, &st) && !stat(scene_dir, &folder) && st.st_ino == folder.st_ino && st.st_dev == folder.st_dev;
+    return __real_fsync(fd);
+}
+
 int fd_check_ready(const struct fd_daemon *daemon, struct flic_err *why)        /* main.c has it */
 {
     (void)daemon;
@@ -107,6 +120,23 @@ START_TEST(what_is_written_is_read_back_whole)
     ck_assert_str_eq(got.peer, "phone2");
     OK(mv_drop(&daemon_, &m.migration, &err));
     ck_assert_int_eq(mv_read(&daemon_, &m.migration, &got, &err), FLIC_E_NOCHECKPOINT);
+}
+END_TEST
+
+START_TEST(invariant_6_what_is_written_is_not_lost_with_a_folder_that_nobody_made_durable)
+{
+    struct mv_move m = move_of(0x61, MV_HANDING);
+    char folder[96];
+
+    store_synced = false;
+    OK(mv_write(&daemon_, &m, &err));
+    ck_assert(store_synced);
+    OK(mv_drop(&daemon_, &m.migration, &err));
+    (void)snprintf(folder, sizeof(folder), "%s/moves", scene_dir);
+    ck_assert_int_eq(rmdir(folder) + mkdir(folder, 0700), 0);       /* by one that was killed right then */
+    store_synced = false;
+    OK(mv_write(&daemon_, &m, &err));
+    ck_assert(store_synced);
 }
 END_TEST
 
@@ -495,6 +525,7 @@ static Suite *suite(void)
     tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, set_up, tear_down);
     tcase_add_test(t, what_is_written_is_read_back_whole);
+    tcase_add_test(t, invariant_6_what_is_written_is_not_lost_with_a_folder_that_nobody_made_durable);
     tcase_add_test(t, invariant_7_a_file_that_is_none_of_ours_is_left_out_and_the_others_are_known);
     tcase_add_test(t, invariant_6_of_running_and_refused_the_first_one_stays);
     tcase_add_test(t, invariant_6_a_guest_that_did_not_arrive_goes_on_in_place);

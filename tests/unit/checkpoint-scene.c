@@ -11,6 +11,7 @@
 struct ck_store *store;
 _Thread_local struct flic_err err;
 char scene_dir[64], scene_arena[80];
+unsigned scene_threads = 3;
 static uint64_t arena_size;
 static uint32_t next_fresh;
 
@@ -19,11 +20,17 @@ static uint32_t next_fresh;
 
 /* ---- the store ---- */
 
-void scene_open(void)
+int scene_try_open(void)
 {
     struct ck_config config = { .folder = scene_dir, .arena = scene_arena, .arena_bytes = arena_size };
 
-    OK(ck_open(&config, &store, &err));
+    err = (struct flic_err){ 0 };
+    return ck_open(&config, &store, &err);
+}
+
+void scene_open(void)
+{
+    OK(scene_try_open());
 }
 
 void scene_close(void)
@@ -178,25 +185,38 @@ void image_free(struct image *image)
     *image = (struct image){ 0 };
 }
 
-void image_compare(const struct image *image, uint32_t restored_domid)
+bool image_differs(const struct image *image, uint32_t restored_domid, char why[SCENE_WHY])
 {
     for (uint64_t gfn = 0; gfn < image->gfns; gfn++) {
         const uint8_t *page = flx_fake_page(restored_domid, gfn);
         bool present = image->kind[gfn] == FLX_PAGE_RAM || image->kind[gfn] == FLX_PAGE_RING;
 
-        if ((page != NULL) != present)      /* not an assertion each: libcheck writes every one down */
-            ck_abort_msg("gfn %lu: present %d, should be %d", (unsigned long)gfn, page != NULL, present);
-        if (page && memcmp(page, image->bytes + gfn * PAGE, PAGE))      /* a ring's bytes in the image are zeros */
-            ck_abort_msg("gfn %lu differs (kind %u, first byte %02x, was %02x)", (unsigned long)gfn, image->kind[gfn], page[0],
-                         image->bytes[gfn * PAGE]);
+        if ((page != NULL) != present) {
+            (void)snprintf(why, SCENE_WHY, "gfn %lu: present %d, should be %d", (unsigned long)gfn, page != NULL, present);
+            return true;
+        }
+        if (page && memcmp(page, image->bytes + gfn * PAGE, PAGE)) {    /* a ring's bytes in the image are zeros */
+            (void)snprintf(why, SCENE_WHY, "gfn %lu differs (kind %u, first byte %02x, was %02x)", (unsigned long)gfn,
+                           image->kind[gfn], page[0], image->bytes[gfn * PAGE]);
+            return true;
+        }
     }
+    return false;
+}
+
+void image_compare(const struct image *image, uint32_t restored_domid)
+{
+    char why[SCENE_WHY];
+
+    if (image_differs(image, restored_domid, why))      /* not an assertion each: libcheck writes every one down */
+        ck_abort_msg("%s", why);
 }
 
 /* ---- saving ---- */
 
 void saving_init(struct saving *s, uint32_t domid)
 {
-    *s = (struct saving){ .domid = domid, .rounds_max = 4, .stop_pages = 16, .threads = 3 };
+    *s = (struct saving){ .domid = domid, .rounds_max = 4, .stop_pages = 16, .threads = scene_threads };
 }
 
 int saving_suspend(struct saving *s, struct flic_err *why)
@@ -295,7 +315,7 @@ struct nv_name scene_save(uint32_t domid, struct image *ret_image, struct ck_sav
 static int restore_into(const struct nv_name *name, uint32_t domid, bool *added, void (*filled)(const struct ck_loaded *from),
                         struct ck_restore_figures *ret_figures)
 {
-    struct ck_restore_params params = { .ports = { 1, 0, 2, 0 }, .threads = 3, .cancelled = scene_never, .progress = progress };
+    struct ck_restore_params params = { .ports = { 1, 0, 2, 0 }, .threads = scene_threads, .cancelled = scene_never, .progress = progress };
     struct ck_restore_figures figures = { 0 };
     struct ck_loaded loaded;
     struct ck_entry entry;

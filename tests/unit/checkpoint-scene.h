@@ -34,11 +34,13 @@
 extern struct ck_store *store;
 extern _Thread_local struct flic_err err;
 extern char scene_dir[64], scene_arena[80];
+extern unsigned scene_threads;          /* of saves and restores: 3 */
 
 /* A new folder, store and arena of that size, no guests. */
 void scene_begin(uint64_t arena_bytes);
 void scene_end(void);
 void scene_open(void);
+int scene_try_open(void);               /* the code of ck_open(), for a store that may be damaged */
 void scene_reopen(void);
 /* Between a close and an open: what a broken machine loses. */
 void scene_close(void);
@@ -61,7 +63,9 @@ struct image {
 };
 void image_take(struct image *image, uint32_t domid, uint64_t gfns);
 void image_free(struct image *image);
-/* Every page equal, rings and zero pages zero, nothing where the original had nothing. */
+#define SCENE_WHY 160
+/* Says the first difference: every page equal, rings and zero pages zero, nothing where the original had nothing. */
+bool image_differs(const struct image *image, uint32_t restored_domid, char why[SCENE_WHY]);
 void image_compare(const struct image *image, uint32_t restored_domid);
 
 /* A save, step by step or whole. `at_suspend` runs in the place of the toolstack; NULL: the guest suspends. */

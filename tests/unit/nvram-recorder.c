@@ -209,6 +209,14 @@ const char *rec_site_kind(int site)
     return rec.site_kind[site];
 }
 
+extern const char __executable_start;
+
+void rec_site_places(int site, uintptr_t ret_at[2])
+{
+    for (int i = 0; i < 2; i++)
+        ret_at[i] = (uintptr_t)rec.sites[site][i] - (uintptr_t)&__executable_start;
+}
+
 void rec_fail_fence(unsigned nth)
 {
     rec.fences_left = nth;

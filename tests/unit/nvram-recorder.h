@@ -41,6 +41,8 @@ unsigned rec_kill_after(size_t ops);
 int rec_sites(void);                    /* seen so far, over all recordings */
 void rec_mute(int site);                /* -1: none */
 const char *rec_site_kind(int site);
+/* Offsets in the program of the site and of its caller, for addr2line. */
+void rec_site_places(int site, uintptr_t ret_at[2]);
 
 /* The n-th fence from now fails with EIO, and every one after it; 0: none does. */
 void rec_fail_fence(unsigned nth);

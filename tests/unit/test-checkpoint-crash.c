@@ -8,6 +8,7 @@
 
 #include "daemon/checkpoint/gc.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -289,6 +290,49 @@ START_TEST(invariant_1_captured_but_not_published_is_dropped_when_the_store_is_o
 }
 END_TEST
 
+/* The first start was killed while it made the arena: empty, shorter than it will be, all zeros, half a superblock. */
+START_TEST(invariant_8_an_arena_whose_making_was_cut_off_is_made_by_the_next_start)
+{
+    static const struct { off_t size; const char *start; } remains[] = { { 0, "" }, { 1 << 20, "" }, { 16 << 20, "" },
+                                                                          { 16 << 20, "FLICNVA1" } };
+
+    for (size_t i = 0; i < sizeof(remains) / sizeof(remains[0]); i++) {
+        int fd;
+
+        scene_close();
+        scene_lose_arena();
+        fd = open(scene_arena, O_RDWR | O_CREAT | O_EXCL, 0600);
+        ck_assert(fd >= 0 && !ftruncate(fd, remains[i].size));
+        ck_assert_int_eq(pwrite(fd, remains[i].start, strlen(remains[i].start), 0), strlen(remains[i].start));
+        ck_assert_int_eq(close(fd), 0);
+        scene_open();
+        save(0);
+        scene_restore_and_compare(&names[0], &images[0]);
+    }
+}
+END_TEST
+
+START_TEST(what_is_no_arena_is_left_alone_and_said)
+{
+    static const char text[] = "somebody's thesis";
+    char back[sizeof(text)];
+    int fd;
+
+    scene_close();
+    scene_lose_arena();
+    fd = open(scene_arena, O_RDWR | O_CREAT | O_EXCL, 0600);
+    ck_assert(fd >= 0 && !ftruncate(fd, 16 << 20));
+    ck_assert_int_eq(pwrite(fd, text, sizeof(text), 5 << 20), sizeof(text));
+    ck_assert_int_eq(scene_try_open(), FLIC_E_FOREIGN);
+    ck_assert_msg(strstr(err.text, "is not a FLIC arena"), "%s", err.text);
+    ck_assert_int_eq(pread(fd, back, sizeof(back), 5 << 20), sizeof(text));
+    ck_assert_str_eq(back, text);
+    ck_assert_int_eq(close(fd), 0);
+    scene_lose_arena();
+    scene_open();
+}
+END_TEST
+
 START_TEST(a_store_opened_with_a_lost_index_has_every_checkpoint)
 {
     struct ck_entry entry;
@@ -319,6 +363,8 @@ static Suite *suite(void)
     tcase_add_test(t, invariant_8_a_forget_killed_at_any_step_did_happen_or_did_not_and_the_other_stays);
     tcase_add_test(t, invariant_8_a_gc_killed_at_any_step_leaves_what_was_there_and_the_next_one_finishes);
     tcase_add_test(t, invariant_1_captured_but_not_published_is_dropped_when_the_store_is_opened_again);
+    tcase_add_test(t, invariant_8_an_arena_whose_making_was_cut_off_is_made_by_the_next_start);
+    tcase_add_test(t, what_is_no_arena_is_left_alone_and_said);
     tcase_add_test(t, a_store_opened_with_a_lost_index_has_every_checkpoint);
     suite_add_tcase(s, t);
     return s;

@@ -530,11 +530,13 @@ START_TEST(without_any_one_flush_or_fence_the_checker_fails)
     sites = rec_sites();
     for (int site = 0; site < sites; site++) {
         const char *kind = rec_site_kind(site);
+        uintptr_t at[2];
 
         rec_mute(site);
         ck_assert_msg(!everything_passes(why), "%s number %d can be left out and nobody notices", kind, site);
+        rec_site_places(site, at);
         if (getenv("NVRAM_REPORT"))
-            printf("without %-6s %2d: %s\n", kind, site, why);
+            printf("without %-6s +0x%lx +0x%lx: %s\n", kind, (unsigned long)at[0], (unsigned long)at[1], why);
         flushes += !strcmp(kind, "flush");
         fences += !strcmp(kind, "fence");
         streams += !strcmp(kind, "stream");

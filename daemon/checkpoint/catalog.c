@@ -87,12 +87,16 @@ static int see_tombstone(enum pk_kind kind, const struct flic_id *id, const void
     int rc;
 
     (void)id;
-    if (kind != PK_TOMBSTONE || !data)
+    if (kind != PK_TOMBSTONE)
         return 0;
-    rc = ck_tombstone_parse(data, len, &guest, &seq, &why);
+    rc = data ? ck_tombstone_parse(data, len, &guest, &seq, &why) : FLIC_E_DAMAGED;
     if (rc == FLIC_E_VERSION)
         return newer(&why, build->err);
-    return rc ? 0 : add_tomb(build->store, &guest, seq);
+    if (rc) {
+        build->store->recovery.damaged_roots++;     /* what it buried may be back */
+        return 0;
+    }
+    return add_tomb(build->store, &guest, seq);
 }
 
 static int see_root(enum pk_kind kind, const struct flic_id *id, const void *data, size_t len, void *arg)

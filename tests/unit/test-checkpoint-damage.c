@@ -294,6 +294,35 @@ START_TEST(nothing_is_freed_while_a_checkpoint_cannot_be_read_and_forgetting_tha
 }
 END_TEST
 
+/* It may be the one that keeps a checkpoint away: nobody can know, so it is told. */
+START_TEST(a_damaged_tombstone_is_told)
+{
+    struct nv_name name = save_with_work();
+    struct ck_recovery recovery;
+    unsigned last = 0;
+    uint64_t freed;
+    uint8_t byte;
+    int fd;
+
+    OK(ck_forget(store, &name, false, &freed, &err));
+    ck_get_recovery(store, &recovery);
+    ck_assert_uint_eq(recovery.damaged_roots, 0);
+    scene_close();
+    while (nth_pack(last + 1))
+        last++;
+    ck_assert(nth_pack(last));                  /* all others are gone */
+    ck_assert_uint_eq(last, 0);
+    fd = open(a_pack, O_RDWR);
+    ck_assert(fd >= 0 && pread(fd, &byte, 1, 102) == 1);        /* behind the file's head and the frame's */
+    byte ^= 4;
+    ck_assert_int_eq(pwrite(fd, &byte, 1, 102), 1);
+    ck_assert_int_eq(close(fd), 0);
+    scene_open();
+    ck_get_recovery(store, &recovery);
+    ck_assert_uint_eq(recovery.damaged_roots, 1);
+}
+END_TEST
+
 /* ---- a restore that ends early ---- */
 
 START_TEST(a_restore_that_fails_at_any_step_leaves_the_checkpoint)
@@ -384,6 +413,7 @@ static Suite *suite(void)
     tcase_add_test(t, a_page_damaged_in_nvram_is_read_from_flash_when_it_is_there);
     tcase_add_test(t, a_damaged_checkpoint_does_not_keep_later_ones_from_flash);
     tcase_add_test(t, nothing_is_freed_while_a_checkpoint_cannot_be_read_and_forgetting_that_one_works);
+    tcase_add_test(t, a_damaged_tombstone_is_told);
     tcase_add_test(t, a_restore_that_fails_at_any_step_leaves_the_checkpoint);
     tcase_add_test(t, a_restore_that_is_cancelled_starts_nothing_and_leaves_the_checkpoint);
     suite_add_tcase(s, t);

@@ -3,7 +3,7 @@
 /*
  * flips - invariant 4: one bit is flipped anywhere in the arena, in packs (pages, map leaves, roots, tombstones), the index, the store's
  * identity, or a save file. Then the store is opened and every checkpoint restored: each flip is told, or does no harm; no wrong
- * byte is ever restored, no checkpoint disappears without a word, and a forgotten one stays away.
+ * byte is ever restored, no checkpoint disappears, and no forgotten one comes back, without a word.
  *
  * CAMPAIGN: how many flips in the store; of a save file each bit is flipped, once.
  */
@@ -123,10 +123,10 @@ static enum verdict look(const struct cycle *c, char why[SCENE_WHY])
         bool offered = scene_offers(&c->names[i]);
         enum verdict one = HARMLESS;
 
-        (void)snprintf(why, SCENE_WHY, "web@%u is %s", i + 1, offered ? "back although forgotten" : "gone without a word");
-        if (offered && c->state[i] == CYCLE_PUBLISHED)
+        (void)snprintf(why, SCENE_WHY, "web@%u is %s without a word", i + 1, offered ? "back" : "gone");
+        if (offered)
             one = try_restore(&c->names[i], &cycle_images[i], why);
-        else if (offered || (c->state[i] == CYCLE_PUBLISHED && !something_told()))
+        if (offered != (c->state[i] == CYCLE_PUBLISHED) && !something_told())
             one = MISSED;
         verdict = one == HARMLESS ? verdict : one;
     }

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/* Lines on flicd's socket: what any program of a user who may talk to it could send, to all of flicd but its main(). */
+#include "tests/fuzz/fuzz.h"
+
+#include "daemon/op.h"
+#include "daemon/protect.h"
+#include "tests/unit/checkpoint-scene.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define LEN_MAX 60000u
+
+static struct fd_daemon flicd;
+static struct sockaddr_un addr = { .sun_family = AF_UNIX };
+
+int fd_check_ready(const struct fd_daemon *daemon, struct flic_err *why)    /* main.c has it */
+{
+    (void)daemon;
+    (void)why;
+    return 0;
+}
+
+/* A worker that flicd starts would be a program of this machine. */
+int __wrap_posix_spawn(pid_t *pid, const char *program, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr,
+                       char *const argv[], char *const env[]);
+int __wrap_posix_spawn(pid_t *pid, const char *program, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr,
+                       char *const argv[], char *const env[])
+{
+    (void)pid, (void)program, (void)actions, (void)attr, (void)argv, (void)env;
+    return EAGAIN;
+}
+
+static void *run(void *arg)
+{
+    (void)arg;
+    (void)ev_run(flicd.loop, NULL);
+    return NULL;
+}
+
+static void start_once(void)
+{
+    pthread_t thread;
+    int fd;
+
+    if (flicd.loop)
+        return;
+    (void)signal(SIGPIPE, SIG_IGN);
+    scene_threads = 1;
+    scene_begin(8 * MIB);
+    scene_guest(GUEST, "web", 1, 128);
+    (void)scene_save(GUEST, NULL, NULL);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    (void)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/sock", scene_dir);
+    FUZZ_ASSERT(!bind(fd, (struct sockaddr *)&addr, sizeof(addr)) && !listen(fd, 8));
+    fd_conf_defaults(&flicd.conf);
+    flicd.store = store;
+    (void)snprintf(flicd.conf.store, sizeof(flicd.conf.store), "%s", scene_dir);
+    (void)snprintf(flicd.conf.socket, sizeof(flicd.conf.socket), "%s", addr.sun_path);
+    flx_host_probe(&flicd.host);
+    FUZZ_ASSERT(!ev_new(&flicd.loop, NULL) && !ev_listen(flicd.loop, fd, fd_session_handlers(&flicd), NULL));
+    FUZZ_ASSERT(!pthread_create(&thread, NULL, run, NULL));
+}
+
+/* Until flicd has said what it says: it closes when it is done with a client that has said its last. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    char answer[4096];
+    int fd;
+
+    if (len > LEN_MAX)
+        return 0;
+    start_once();
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    FUZZ_ASSERT(fd >= 0 && !connect(fd, (struct sockaddr *)&addr, sizeof(addr)));
+    FUZZ_ASSERT(send(fd, data, len, MSG_NOSIGNAL) == (ssize_t)len || !len);
+    (void)shutdown(fd, SHUT_WR);
+    for (;;) {
+        struct pollfd p = { .fd = fd, .events = POLLIN };
+        int ready = poll(&p, 1, 5000);
+
+        FUZZ_ASSERT(ready > 0);         /* else flicd hangs */
+        if (recv(fd, answer, sizeof(answer), 0) <= 0)
+            break;
+    }
+    (void)close(fd);
+    return 0;
+}

@@ -13,7 +13,7 @@ failures=0
 end_of_test() {
     local pid
     for pid in "${fakes[@]}"; do
-        kill "$pid" 2>/dev/null || true
+        kill -- -"$pid" 2>/dev/null || true     # and who it forked for each connection
     done
     rm -rf "$work"
 }
@@ -54,7 +54,7 @@ fake() {
     requests=$work/requests$n
     export FLIC_SOCKET
     printf '%s' "$1" >"$work/script$n"
-    "$src/tests/cli/fake-flicd" "$FLIC_SOCKET" "$work/script$n" "$requests" &
+    setsid "$src/tests/cli/fake-flicd" "$FLIC_SOCKET" "$work/script$n" "$requests" &
     fakes+=($!)
     for _ in $(seq 200); do
         [ -S "$FLIC_SOCKET" ] && return

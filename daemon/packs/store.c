@@ -253,8 +253,6 @@ int pk_open(const char *dir, const struct flic_secret *secret, struct pk_store *
         rc = scan_folder(store, &found, err);
     for (size_t i = 0; !rc && i < found.n; i++)
         rc = load_pack(store, found.list[i], err);
-    if (!rc && store->stats.unfinished && fsync(store->dir_fd))
-        rc = flic_err_errno(err, "sync the folder '%s'", dir);
     free(found.list);
     if (rc)
         pk_close(store);

@@ -4,6 +4,7 @@
 
 #include "common/io.h"
 #include "common/mem.h"
+#include "daemon/checkpoint/gc.h"
 
 #include <ftw.h>
 #include <sys/stat.h>
@@ -11,14 +12,15 @@
 
 struct image cycle_images[CYCLE_SAVES];
 
-enum verb { SAVE, DESTAGE, FORGET, REOPEN, NOTE };
+enum verb { SAVE, DESTAGE, FORGET, GC, REOPEN, NOTE };
 
 static const struct step {
     enum verb verb;
     unsigned which;
 } story[CYCLE_STEPS] = {
-    { SAVE, 0 }, { SAVE, 1 }, { NOTE, 1 }, { DESTAGE, 0 }, { NOTE, 2 }, { REOPEN, 0 }, { SAVE, 2 }, { FORGET, 0 }, { DESTAGE, 1 },
-    { DESTAGE, 2 }, { FORGET, 1 }, { SAVE, 3 }, { REOPEN, 0 }, { DESTAGE, 3 }, { FORGET, 2 }, { SAVE, 4 }, { NOTE, 3 }, { REOPEN, 0 },
+    { SAVE, 0 }, { DESTAGE, 0 }, { SAVE, 1 }, { NOTE, 1 }, { FORGET, 0 }, { NOTE, 2 }, { REOPEN, 0 }, { SAVE, 2 }, { DESTAGE, 1 },
+    { DESTAGE, 2 }, { FORGET, 1 }, { SAVE, 3 }, { GC, 0 }, { REOPEN, 0 }, { DESTAGE, 3 }, { FORGET, 2 }, { GC, 0 }, { SAVE, 4 },
+    { NOTE, 3 }, { REOPEN, 0 },
 };
 
 /* ---- the folder ---- */
@@ -121,7 +123,17 @@ static int forget(struct cycle *c, unsigned i)
     rc = ck_forget(store, &c->names[i], false, &freed, &err);
     if (!rc)
         c->state[i] = CYCLE_FORGOTTEN;
+    else if (scene_offers(&c->names[i]))
+        c->state[i] = CYCLE_PUBLISHED;      /* it was said to be there still */
     return rc;
+}
+
+static int collect(void)
+{
+    const struct ck_gc_params params = { .live_percent = 90 };
+    struct ck_gc_figures figures;
+
+    return ck_gc(store, &params, &figures, &err);
 }
 
 /* What flicd keeps in files of its own: moves, swaps, what it protects and tracks. */
@@ -159,13 +171,22 @@ static bool note_is_there(const struct cycle *c, char why[SCENE_WHY])
     return false;
 }
 
+/* After a forget or a gc that went through, what it gave back is free for good. */
+static void settle_room(struct cycle *c, const struct step *step, int rc)
+{
+    c->flash_bytes = !rc && (step->verb == FORGET || step->verb == GC) ? scene_flash_bytes() : 0;
+}
+
 static int one_step(struct cycle *c, const struct step *step)
 {
     err = (struct flic_err){ 0 };
+    c->flash_bytes = 0;
     if (step->verb == SAVE)
         return save(c, step->which);
     if (step->verb == NOTE)
         return note(c, step->which);
+    if (step->verb == GC)
+        return collect();
     if (step->verb == REOPEN) {
         scene_close();
         return scene_try_open();
@@ -189,12 +210,15 @@ bool cycle_run(struct cycle *c, void (*after)(struct cycle *c))
     if (scene_try_open())
         c->failed++;
     for (unsigned i = 0; i < CYCLE_STEPS; i++) {
+        int rc;
+
         if (!store)
             after(c);
         if (!store && scene_try_open())             /* a failure that has passed keeps nobody out */
             return false;
-        if (one_step(c, &story[i]))
-            c->failed++;
+        rc = one_step(c, &story[i]);
+        c->failed += rc != 0;
+        settle_room(c, &story[i], rc);
         c->steps++;
         after(c);
     }
@@ -273,6 +297,16 @@ static bool goes_on(char why[SCENE_WHY])
     return ok || (why[0] ? false : blame(why, &name, err.text));
 }
 
+static bool room_is_free(const struct cycle *c, char why[SCENE_WHY])
+{
+    uint64_t bytes = scene_flash_bytes();
+
+    if (!c->flash_bytes || bytes <= c->flash_bytes)
+        return true;
+    (void)snprintf(why, SCENE_WHY, "%lu bytes were given back and are taken again", (unsigned long)(bytes - c->flash_bytes));
+    return false;
+}
+
 /* Room is needed: what NVRAM holds of destaged checkpoints is given up, and flash must have it. */
 static void give_up_caches(void)
 {
@@ -299,7 +333,7 @@ bool cycle_holds(const struct cycle *c, char why[SCENE_WHY], int64_t *ret_open_u
         *ret_open_us = (int64_t)(ck_now_us() - began);
     if (looks++ % 2)
         give_up_caches();
-    ok = cycle_agrees(c, why) && note_is_there(c, why) && (looks % 4 || goes_on(why));
+    ok = room_is_free(c, why) && cycle_agrees(c, why) && note_is_there(c, why) && (looks % 4 || goes_on(why));
     scene_close();
     return ok;
 }

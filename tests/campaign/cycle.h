@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Copyright (C) 2026 The FLIC authors */
 /*
- * cycle - what the campaigns interrupt: a guest saved five times, checkpoints moved to flash, forgotten and collected, the store
+ * cycle - what the campaigns interrupt: a guest saved five times, checkpoints moved to flash, forgotten, packs compacted, the store
  * closed and opened in between. It writes down what it was promised, where a process that dies leaves it to be read, and what
  * is left can be held against that.
  *
@@ -15,7 +15,7 @@
 #define CYCLE_SAVES 5
 #define CYCLE_ARENA (2 * MIB)
 #define CYCLE_PAGES 128u
-#define CYCLE_STEPS 18
+#define CYCLE_STEPS 20
 
 enum cycle_state { CYCLE_NONE, CYCLE_SAVING, CYCLE_PUBLISHED, CYCLE_FORGETTING, CYCLE_FORGOTTEN };
 
@@ -23,6 +23,7 @@ struct cycle {                  /* plain: copied, and shared with a child */
     struct nv_name names[CYCLE_SAVES];
     enum cycle_state state[CYCLE_SAVES];
     unsigned note;              /* number in a file that is published beside */
+    uint64_t flash_bytes;       /* of packs when room was given back just now; 0: nothing is said */
     unsigned steps;             /* gone through, failed or not */
     unsigned failed;
 };

@@ -17,6 +17,7 @@
 #include <spawn.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -958,6 +959,45 @@ START_TEST(a_checkpoint_there_is_not_is_not_pushed_and_what_comes_with_anothers_
 }
 END_TEST
 
+/* As a user who could reach the socket's file: asks as somebody else. 0: refused as it should be; 2: cannot become somebody else. */
+static int ask_as(uid_t uid)
+{
+    struct flic_talk *talk;
+    json_t *msg;
+    int rc;
+
+    if (setresuid(uid, uid, uid))
+        return 2;
+    rc = flic_talk_open(path, &talk, &err);
+    if (!rc)
+        rc = flic_talk_send(talk, json_pack("{s:s}", "op", "list"), &err);
+    if (!rc)
+        rc = flic_talk_next(talk, 5000, &msg, &err);
+    return !rc && flic_talk_outcome(msg, &err) == FLIC_E_DENIED ? 0 : 1;
+}
+
+START_TEST(another_local_user_is_refused_by_who_he_is_even_where_the_sockets_file_lets_him)
+{
+    int status;
+    pid_t pid;
+
+    ck_assert_int_eq(chmod(scene_dir, 0711) + chmod(path, 0666), 0);
+    pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (!pid)
+        _exit(ask_as(65534));
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert(WIFEXITED(status));
+    ck_assert_int_eq(WEXITSTATUS(status), geteuid() ? 2 : 0);   /* only root can try */
+    {
+        struct flic_talk *talk = connect_and_say(json_pack("{s:s}", "op", "list"));
+
+        hear_ok(talk);                          /* and we are heard */
+        flic_talk_close(talk);
+    }
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("op");
@@ -966,6 +1006,7 @@ static Suite *suite(void)
     tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, set_up, tear_down);
     tcase_add_test(t, a_save_runs_as_the_protocol_has_it_and_its_log_dirty_is_off_when_it_is_answered);
+    tcase_add_test(t, another_local_user_is_refused_by_who_he_is_even_where_the_sockets_file_lets_him);
     tcase_add_test(t, two_saves_of_one_guest_at_once_the_second_is_refused_however_close_they_come);
     tcase_add_test(t, invariant_9_two_restores_of_one_guest_at_once_the_second_is_refused);
     tcase_add_test(t, a_restore_of_a_guest_that_is_alive_is_refused);

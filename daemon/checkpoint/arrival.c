@@ -26,6 +26,7 @@ struct ck_arrival {
     bool reserved, committed, published;
     char *note;                 /* path of the file that says what has arrived; NULL: none */
     uint64_t noted_bytes;       /* of the writer's new bytes */
+    bool quiet;                 /* ours: what is written is written in it */
 
     struct nv_txn *txn;         /* from settle on */
     struct nv_room room;
@@ -159,6 +160,7 @@ void ck_arrival_free(struct ck_arrival *a)
 {
     if (!a)
         return;
+    ck_arrival_quiet(a, false);
     ck_arrival_let_go(a);
     ck_end_writer(a->store, a->writer);
     if (a->reserved)
@@ -231,11 +233,13 @@ static int seal(struct ck_arrival *a, bool note, struct flic_err *err)
     size_t n = 0;
     int rc;
 
-    ck_work_begin(a->store);
+    if (!a->quiet)
+        ck_work_begin(a->store);
     rc = note ? ck_map_store(a->map, a->writer, &leaves, &n, err) : 0;
     if (!rc)
         rc = pk_seal(a->writer, err);
-    ck_work_end(a->store);
+    if (!a->quiet)
+        ck_work_end(a->store);
     pk_get_put_stats(a->writer, &stats);
     a->sealed_bytes = stats.new_bytes;
     if (note && !rc && !ck_note_write(a->note, &a->facts, leaves, n, NULL))
@@ -368,6 +372,11 @@ static struct ck_delta *entry_of(struct ck_arrival *a, uint64_t gfn)
     return &a->last[a->place[gfn] - 1];
 }
 
+static int too_many(const struct ck_arrival *a, struct flic_err *err)
+{
+    return flic_err_set(err, FLIC_E_PROTOCOL, "take in '%s': it has more last pages than memory", a->facts.name);
+}
+
 /* Into the frame that it has from before: nothing is durable yet that names it. */
 static struct flic_id replace(struct ck_arrival *a, uint32_t frame, const void *page)
 {
@@ -381,7 +390,7 @@ int ck_arrival_last(struct ck_arrival *a, uint64_t gfn, const void *page, struct
     bool again;
 
     if (!d)
-        return flic_err_set(err, FLIC_E_PROTOCOL, "take in '%s': it has more last pages than memory", a->facts.name);
+        return too_many(a, err);
     again = d->frame != CK_NO_FRAME;
     if (!page || flic_is_zero(page, FLIC_PAGE_SIZE)) {
         d->id = FLIC_ID_ZERO;
@@ -395,6 +404,26 @@ int ck_arrival_last(struct ck_arrival *a, uint64_t gfn, const void *page, struct
     }
     a->figures.spilled_pages++;
     return put(a, page, &d->id, err);      /* NVRAM is full */
+}
+
+int ck_arrival_gone(struct ck_arrival *a, uint64_t gfn, struct flic_err *err)
+{
+    struct ck_delta *d = entry_of(a, gfn);
+
+    if (!d)
+        return too_many(a, err);
+    d->id = FLIC_ID_HOLE;
+    d->frame = CK_NO_FRAME;
+    return 0;
+}
+
+void ck_arrival_quiet(struct ck_arrival *a, bool on)
+{
+    if (on && !a->quiet)
+        ck_quiet_begin(a->store);
+    if (!on && a->quiet)
+        ck_quiet_end(a->store);
+    a->quiet = on;
 }
 
 static int by_gfn(const void *a, const void *b)
@@ -414,6 +443,7 @@ static uint8_t *delta_bytes(struct ck_arrival *a)
         struct flic_id before = ck_map_get(a->map, a->last[i].gfn);
 
         a->facts.pages += flic_id_equal(&before, &FLIC_ID_HOLE);
+        a->facts.pages -= flic_id_equal(&a->last[i].id, &FLIC_ID_HOLE);
         ck_delta_put(bytes + i * CK_DELTA_ENTRY, &a->last[i]);
     }
     return bytes;

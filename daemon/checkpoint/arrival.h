@@ -68,6 +68,11 @@ int ck_arrival_seal(struct ck_arrival *arrival, struct flic_err *err);
 int ck_arrival_settle(struct ck_arrival *arrival, uint64_t pages, struct flic_err *err);
 /* A page of the last ones, in any order; NULL: zeros. What came last for a gfn counts. */
 int ck_arrival_last(struct ck_arrival *arrival, uint64_t gfn, const void *page, struct flic_err *err);
+/* The same of a gfn that has no page any more. */
+int ck_arrival_gone(struct ck_arrival *arrival, uint64_t gfn, struct flic_err *err);
+/* For a guest that stands still here meanwhile: begins after settle, and ends by a second call or by free. Between them nothing of
+ * ours writes flash, but what of this one does not fit into NVRAM. */
+void ck_arrival_quiet(struct ck_arrival *arrival, bool on);
 /* With the machine state of taken_ns (CLOCK_REALTIME of here). */
 int ck_arrival_commit(struct ck_arrival *arrival, const void *state, size_t state_len, uint64_t taken_ns, struct flic_err *err);
 int ck_arrival_publish(struct ck_arrival *arrival, const char *disks, size_t len, struct flic_err *err);

@@ -2,7 +2,7 @@
 /* Copyright (C) 2026 The FLIC authors */
 #include "daemon/checkpoint/restore.h"
 
-#include "daemon/checkpoint/save_priv.h"
+#include "daemon/checkpoint/fill.h"
 #include "daemon/checkpoint/team.h"
 
 #include <errno.h>
@@ -27,153 +27,32 @@ struct job {
 /* A stretch of the guest's pages. Mapped and unmapped by the restore's own thread, filled by any one of the team's. */
 struct window {
     const struct job *job;
-    uint64_t gfns[CK_WINDOW];
-    size_t n;
+    struct ck_stretch pages;
     struct flx_map *map;
     uint8_t kind[CK_WINDOW];
-    uint8_t *base;
-    size_t next_delta;          /* walks the root's delta beside the gfns */
-    struct flic_id ids[CK_WINDOW];      /* those to read from packs ... */
-    uint32_t page_of[CK_WINDOW];        /* ... and where they go */
-    size_t n_flash;
-    struct ck_restore_figures figures;  /* pages only */
     int rc;
     struct flic_err err;
 };
 
-static int build_present(struct job *job, struct flic_err *err)
+void ck_count_filled(struct ck_restore_figures *figures, const struct ck_filled *filled)
 {
-    uint64_t end = job->loaded->root.facts.gfn_end;
-
-    job->present = calloc(ck_words(end), sizeof(uint64_t));
-    if (!job->present)
-        return flic_err_set(err, -ENOMEM, "restore: out of memory");
-    for (uint64_t gfn = 0; gfn < end; gfn++) {
-        struct flic_id id = ck_map_get(job->map, gfn);
-
-        if (flic_id_equal(&id, &FLIC_ID_HOLE))
-            continue;
-        job->present[gfn / 64] |= 1ull << (gfn % 64);
-        job->figures->ram_pages++;
-    }
-    if (job->figures->ram_pages != job->loaded->root.facts.pages)
-        return flic_err_set(err, FLIC_E_DAMAGED, "checkpoint %s@%llu: its map has %llu pages, its root says %llu",
-                            job->loaded->root.facts.name, (unsigned long long)job->loaded->root.facts.seq,
-                            (unsigned long long)job->figures->ram_pages,
-                            (unsigned long long)job->loaded->root.facts.pages);
-    return 0;
+    figures->zero_pages += filled->zero_pages;
+    figures->nvram_pages += filled->nvram_pages;
+    figures->flash_pages += filled->flash_pages;
+    figures->repaired_pages += filled->repaired_pages;
 }
 
-/* Which entry of the delta is the first that is not before this gfn. */
-static size_t delta_from(const struct ck_root *root, uint64_t gfn)
-{
-    size_t low = 0, high = root->n_delta;
-
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-
-        if (root->delta[mid].gfn < gfn)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
-}
-
-/* The delta entry of this gfn, if it has one. Gfns come in ascending order. */
-static const struct ck_delta *delta_of(struct window *w, uint64_t gfn)
-{
-    const struct ck_root *root = &w->job->loaded->root;
-
-    while (w->next_delta < root->n_delta && root->delta[w->next_delta].gfn < gfn)
-        w->next_delta++;
-    return w->next_delta < root->n_delta && root->delta[w->next_delta].gfn == gfn ? &root->delta[w->next_delta] : NULL;
-}
-
-/* From its frame: 0. A damaged frame is no loss when the packs have the page too, whose id says that it is the same: 1. */
-static int place_captured(struct window *w, const struct ck_delta *delta, void *to)
-{
-    const struct job *job = w->job;
-    const void *from = ck_delta_page(job->store, job->loaded, delta, &w->err);
-
-    if (from) {
-        memcpy(to, from, FLIC_PAGE_SIZE);
-        w->figures.nvram_pages++;
-        return 0;
-    }
-    if (!pk_has(ck_packs(job->store), &delta->id))
-        return FLIC_E_DAMAGED;
-    w->err = (struct flic_err){ 0 };
-    w->figures.repaired_pages++;
-    return 1;
-}
-
-/* Fills page `i` from NVRAM or with zeros at once, or notes it for the packs. Nothing is taken from what the fresh frame held. */
-static int place_page(struct window *w, size_t i)
-{
-    const struct ck_delta *delta = delta_of(w, w->gfns[i]);
-    struct flic_id id = ck_map_get(w->job->map, w->gfns[i]);
-    uint8_t *to = w->base + i * FLIC_PAGE_SIZE;
-
-    if (flic_id_equal(&id, &FLIC_ID_ZERO)) {
-        memset(to, 0, FLIC_PAGE_SIZE);
-        w->figures.zero_pages++;
-        return 0;
-    }
-    if (delta && delta->frame != CK_NO_FRAME) {
-        int rc = place_captured(w, delta, to);
-
-        if (rc <= 0)
-            return rc;
-    }
-    w->ids[w->n_flash] = id;
-    w->page_of[w->n_flash++] = (uint32_t)i;
-    return 0;
-}
-
-static int got_page(size_t tag, const void *page, void *arg)
-{
-    struct window *w = arg;
-
-    memcpy(w->base + (size_t)w->page_of[tag] * FLIC_PAGE_SIZE, page, FLIC_PAGE_SIZE);
-    w->figures.flash_pages++;
-    return 0;
-}
-
-/* Packs know places, not gfns: which page of the window it was is found by asking for each alone. */
-static int name_the_page(struct window *w, int code)
-{
-    uint8_t page[FLIC_PAGE_SIZE];
-    struct flic_err one = { 0 };
-    size_t len;
-
-    for (size_t i = 0; i < w->n_flash; i++) {
-        int rc = pk_read(ck_packs(w->job->store), &w->ids[i], page, sizeof(page), &len, &one);
-
-        if (rc)
-            return flic_err_set(&w->err, rc, "gfn 0x%llx: %s", (unsigned long long)w->gfns[w->page_of[i]], one.text);
-    }
-    return code;        /* it can be read now: what was said first stands */
-}
-
+/* Nothing is taken from what the fresh frames held. */
 static int fill_window(struct window *w)
 {
-    int rc = 0;
+    const struct job *job = w->job;
+    const struct ck_source from = { job->store, job->loaded, job->map };
 
-    w->next_delta = delta_from(&w->job->loaded->root, w->gfns[0]);
-    w->n_flash = 0;
-    for (size_t i = 0; !rc && i < w->n; i++) {
+    for (size_t i = 0; i < w->pages.n; i++)
         if (w->kind[i] == FLX_PAGE_HOLE || w->kind[i] == FLX_PAGE_SKIP)
-            rc = flic_err_set(&w->err, FLIC_E_XEN, "restore: gfn 0x%llx was populated but cannot be mapped",
-                              (unsigned long long)w->gfns[i]);
-        else
-            rc = place_page(w, i);
-    }
-    if (!rc)
-        rc = pk_read_pages(ck_packs(w->job->store), w->ids, w->n_flash, got_page, w, &w->err);
-    if (rc == FLIC_E_DAMAGED && w->n_flash)
-        rc = name_the_page(w, rc);
-    return rc;
+            return flic_err_set(&w->err, FLIC_E_XEN, "restore: gfn 0x%llx was populated but cannot be mapped",
+                                (unsigned long long)w->pages.gfns[i]);
+    return ck_fill(&from, &w->pages, &w->err);
 }
 
 static void fill_one(size_t i, void *arg)
@@ -186,7 +65,6 @@ static void fill_one(size_t i, void *arg)
 /* The next windows from *gfn on, which moves, mapped; how many is in *ret_n, also when mapping the last of them failed. */
 static int map_windows(struct job *job, uint64_t *gfn, size_t *ret_n, struct flic_err *err)
 {
-    uint64_t end = job->loaded->root.facts.gfn_end;
     size_t n = 0;
     int rc = 0;
 
@@ -194,17 +72,13 @@ static int map_windows(struct job *job, uint64_t *gfn, size_t *ret_n, struct fli
         struct window *w = &job->windows[n];
 
         w->job = job;
-        w->figures = (struct ck_restore_figures){ 0 };
         w->err = (struct flic_err){ 0 };
-        for (w->n = 0; *gfn < end && w->n < CK_WINDOW; ++*gfn)
-            if (ck_bit(job->present, *gfn))
-                w->gfns[w->n++] = *gfn;
-        if (!w->n)
+        if (!ck_next_stretch(job->loaded, job->present, gfn, &w->pages))
             break;
         w->map = NULL;
-        rc = flx_map_pages(job->params->dom, w->gfns, w->n, true, &w->map, w->kind, err);
+        rc = flx_map_pages(job->params->dom, w->pages.gfns, w->pages.n, true, &w->map, w->kind, err);
         if (!rc)
-            w->base = flx_map_base(w->map);
+            w->pages.base = flx_map_base(w->map);
     }
     *ret_n = n;
     return rc;
@@ -219,11 +93,8 @@ static int end_windows(struct job *job, size_t n, struct flic_err *err)
         struct window *w = &job->windows[i];
 
         flx_unmap(w->map);
-        job->figures->zero_pages += w->figures.zero_pages;
-        job->figures->nvram_pages += w->figures.nvram_pages;
-        job->figures->flash_pages += w->figures.flash_pages;
-        job->figures->repaired_pages += w->figures.repaired_pages;
-        job->done += w->n;
+        ck_count_filled(job->figures, &w->pages.filled);
+        job->done += w->pages.n;
         if (!rc && w->rc) {
             rc = w->rc;
             if (err)
@@ -317,7 +188,7 @@ int ck_restore(struct ck_store *store, const struct ck_loaded *loaded, const str
     rc = ck_load_map(store, loaded, &job.map, err);
     figures->map_us = ck_now_us() - began;
     if (!rc)
-        rc = build_present(&job, err);
+        rc = ck_present(loaded, job.map, &job.present, &figures->ram_pages, err);
     if (!rc)
         rc = build(&job, ret_built, err);
     figures->total_us = ck_now_us() - began;

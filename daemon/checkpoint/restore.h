@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "daemon/checkpoint/fill.h"
 #include "daemon/checkpoint/load.h"
 #include "libxl-ext/flx.h"
 
@@ -33,6 +34,8 @@ struct ck_restore_params {
     void (*progress)(void *arg, const char *phase, uint64_t done_bytes, uint64_t total_bytes);
     void *arg;
 };
+
+void ck_count_filled(struct ck_restore_figures *figures, const struct ck_filled *filled);
 
 int ck_restore(struct ck_store *store, const struct ck_loaded *loaded, const struct ck_restore_params *params,
                struct flx_built *ret_built, struct ck_restore_figures *figures, struct flic_err *err);

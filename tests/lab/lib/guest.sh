@@ -49,7 +49,7 @@ guest_image() {
 guest_name() { [[ $1 =~ ^[a-z][a-z0-9-]{0,30}$ ]] || usage_error "'$1' is no guest name"; }
 
 phone_guest() {
-    local phone=$1 guest=$2 memory=512 vcpus=1 workload=mixed seed=1 disk=512 limit=180 scale='' gap=no cold_seed=''
+    local phone=$1 guest=$2 memory=512 vcpus=1 workload=mixed seed=1 disk=512 limit=180 scale='' gap=no cold_seed='' type=pvh
     guest_name "$guest"
     shift 2
     while [ $# -gt 0 ]; do
@@ -63,13 +63,15 @@ phone_guest() {
             --disk) disk=$2; [ "$disk" = 0 ] || number --disk "$disk" 160 16384 ;;
             --scale) scale=$2; number --scale "$scale" 32 6144 ;;
             --gap) gap=$2; [[ $gap =~ ^(yes|no)$ ]] || usage_error '--gap takes yes or no' ;;
+            --type) type=$2; [[ $type =~ ^(pvh|pv|hvm)$ ]] || usage_error '--type takes pvh, pv or hvm' ;;
             --limit) limit=$2; number --limit "$limit" 1 3600 ;;
             *) usage_error "guest: unknown argument $1" ;;
         esac
         shift 2
     done
     [[ $workload =~ ^(idle|memory|disk|net|db|mixed)$ ]] || usage_error "--workload takes idle, memory, disk, net, db or mixed"
-    phone_exec "$phone" lab-guest create "$guest" "$memory" "$vcpus" "$workload" "$seed" "$disk" "$limit" "${scale:-$memory}" "$gap" "${cold_seed:-$seed}"
+    [ "$type" != hvm ] || give_model "$phone"
+    phone_exec "$phone" lab-guest create "$guest" "$memory" "$vcpus" "$workload" "$seed" "$disk" "$limit" "${scale:-$memory}" "$gap" "${cold_seed:-$seed}" "$type"
 }
 
 phone_guest_status() { guest_name "$2"; phone_exec "$1" lab-guest status "$2" "${3:-}"; }

@@ -8,6 +8,7 @@
  */
 #include "common/log.h"
 #include "daemon/disks.h"
+#include "daemon/filter/kept.h"
 #include "daemon/find.h"
 #include "daemon/kept.h"
 #include "daemon/lease.h"
@@ -139,12 +140,15 @@ static int hear(struct run *r, struct flic_err *err)
 /* Any state that is one is stored; the right to bring the guest up is taken only where it can be. */
 static int check_state(struct run *r, struct flic_err *err)
 {
+    const struct mc_offer *offer = mt_offer(r->taker);
     struct flx_state_info info;
+    struct lf_kept kept;
     size_t len;
     const void *state = mt_state(r->taker, &len);
-    int rc = flx_state_parse(state, len, &info, err);
+    bool by_libxc = lf_is_kept(state, len);
+    int rc = by_libxc ? lf_kept_parse(state, len, &kept, err) : flx_state_parse(state, len, &info, err);
 
-    if (!rc && mt_offer(r->taker)->handed && flx_state_fits(state, len, err))
+    if (!rc && offer->handed && (by_libxc ? lf_kept_fits(offer->arch, err) : flx_state_fits(state, len, err)))
         rc = flic_err_wrap(err, err->code, "'%s' could not be brought up here (--backup copies it all the same)", r->name);
     return rc;
 }

@@ -56,10 +56,10 @@ static time_t now_s(void)
 
 /* ---- guests left behind ---- */
 
-int fd_destroy_domain(uint32_t domid)
+static int run_worker(const char *verb, uint32_t domid)
 {
     char text[16];
-    char *const argv[] = { (char *)"flic-guest", (char *)"destroy", text, NULL };
+    char *const argv[] = { (char *)"flic-guest", (char *)verb, text, NULL };
     int status = -1;
     pid_t pid;
 
@@ -68,6 +68,22 @@ int fd_destroy_domain(uint32_t domid)
         !WIFEXITED(status) || WEXITSTATUS(status))
         return -EIO;
     return 0;
+}
+
+int fd_destroy_domain(uint32_t domid) { return run_worker("destroy", domid); }
+
+int fd_resume(struct flx_dom *dom, struct flic_err *err)
+{
+    struct flx_info info;
+    struct flx_way way;
+    int rc = flx_info(dom, &info, err);
+
+    if (rc || info.run != FLX_SUSPENDED)
+        return rc;
+    if (flx_save_way(dom, &way, NULL) || !way.model)
+        return flx_resume(dom, err);
+    return run_worker("resume", info.domid) ? flic_err_set(err, FLIC_E_XEN, "domain %u and its device model could not be made to go on",
+                                                           info.domid) : 0;
 }
 
 /* What is remembered of this domain; NULL where there are too many to remember. */
@@ -130,7 +146,7 @@ static void settle_orphan(struct orphan *o, struct flx_dom *dom, const struct fl
 
     if (info->run == FLX_PAUSED) {
         destroy_half(o);
-    } else if (flx_resume(dom, &err)) {
+    } else if (fd_resume(dom, &err)) {
         char why[FLIC_ERR_TEXT + 300];
 
         (void)snprintf(why, sizeof(why), "resume '%s', left suspended: %s", info->name, err.text);

@@ -139,6 +139,7 @@ static void free_op(struct fd_op *op)
     drop_claim(op);
     json_decref(op->request);
     json_decref(op->join);
+    json_decref(op->said);
     if (op->tunnel >= 0)
         (void)close(op->tunnel);
     free(op->early);
@@ -197,6 +198,7 @@ static struct fd_op *new_op(struct fd_daemon *daemon, enum fd_op_kind kind, uint
     op->daemon = daemon;
     op->kind = kind;
     op->tunnel = -1;
+    op->takes_tunnel = kind != FD_OP_SAVE && kind != FD_OP_RESTORE;
     op->owner = owner;
     op->request = json_incref(request);
     op->phase = "starting";
@@ -294,7 +296,7 @@ int fd_op_tunnel(struct fd_op *op, int fd, void *early, size_t n_early, struct f
     int rc = 0;
 
     (void)pthread_mutex_lock(&op->lock);
-    if (op->tunneled || op->kind == FD_OP_SAVE || op->kind == FD_OP_RESTORE) {
+    if (op->tunneled || !op->takes_tunnel) {
         rc = flic_err_set(err, FLIC_E_BUSY, "operation %s takes no tunnel", op->id);
     } else {
         op->tunneled = true;
@@ -319,9 +321,11 @@ void fd_op_abort_all(struct fd_daemon *daemon)
         fd_op_abort(op);
 }
 
-void fd_op_finish(struct fd_op *op)
+void fd_op_finish(struct fd_op *op, json_t *said)
 {
     (void)pthread_mutex_lock(&op->lock);
+    if (!op->finish)
+        op->said = json_incref(said);
     op->finish = true;
     wake(op);
 }
@@ -334,6 +338,13 @@ void fd_op_suspend_answer(struct fd_op *op, bool suspended)
 }
 
 /* ---- operation's thread ---- */
+
+void fd_op_let_tunnel(struct fd_op *op)
+{
+    (void)pthread_mutex_lock(&op->lock);
+    op->takes_tunnel = op->helper_is_deaf = true;
+    (void)pthread_mutex_unlock(&op->lock);
+}
 
 static bool cancelled_locked(const struct fd_op *op)
 {
@@ -433,8 +444,10 @@ void fd_op_progress(void *arg, const char *phase, uint64_t done, uint64_t total)
     uint64_t now = now_us(CLOCK_MONOTONIC);
     struct fd_op *op = arg;
     json_t *event;
+    bool deaf;
 
     (void)pthread_mutex_lock(&op->lock);
+    deaf = op->helper_is_deaf;
     op->phase = phase;
     op->done = done;
     op->total = total;
@@ -445,7 +458,10 @@ void fd_op_progress(void *arg, const char *phase, uint64_t done, uint64_t total)
     event = json_pack("{s:s, s:s, s:I, s:I}", "event", "progress", "phase", phase, "done", (json_int_t)done,
                       "total", (json_int_t)total);
     fd_op_to_owner(op, json_deep_copy(event));      /* a message belongs to one thread at a time */
-    fd_op_to_helper(op, event, false);
+    if (deaf)
+        json_decref(event);
+    else
+        fd_op_to_helper(op, event, false);
 }
 
 void fd_op_describe(struct fd_op *op, uint32_t domid, const char *name)
@@ -529,7 +545,7 @@ void fd_op_undo(struct fd_op *op, struct flx_dom *dom, bool is_over, bool by_us)
     (void)pthread_mutex_unlock(&op->lock);
     if (info.run != FLX_SUSPENDED)
         return;
-    rc = owner_gone || by_us ? flx_resume(dom, &err) : flx_mark_resume(dom, &err);
+    rc = owner_gone || by_us ? fd_resume(dom, &err) : flx_mark_resume(dom, &err);
     if (rc)
         flic_error("resume '%s' after a failed %s: %s", info.name, op->kind == FD_OP_MIGRATE ? "migration" : "save", err.text);
 }

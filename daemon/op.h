@@ -7,7 +7,8 @@
  * Everything under `lock` is shared; the rest is constant after the start or belongs to the thread named.
  *
  *   owner   the session of libflicxl: opened it, says publish/restored/abort; its closing cancels
- *   tunnel  of a migration or a copy: a connection that carries the peer's words from then on
+ *   tunnel  of a migration or a copy: a connection that carries the peer's words from then on; of a guest that is libxc's: its stream,
+ *           from or to the helper
  *   helper  the session of flic-save-helper: joined it; its closing before its answer cancels
  */
 #ifndef FLIC_DAEMON_OP_H
@@ -40,8 +41,10 @@ struct fd_op {
     bool helper_gone, helper_answered, owner_gone, aborted, finish;
     bool handed_over;               /* to the owner: what becomes of the guest now is his, as long as he is there */
     int suspend_answer;             /* 0 none, 1 suspended, -1 refused */
-    int tunnel;                     /* migrations, copies: the connection to the peer; -1: not there, or taken. Then what was read of it: */
-    bool tunneled;
+    json_t *said;                   /* the owner's message that set `finish` */
+    int tunnel;                     /* the connection; -1: not there, or taken. Then what was read of it: */
+    bool takes_tunnel, tunneled;
+    bool helper_is_deaf;            /* libxc is at work in it */
     void *early; size_t n_early;
     uint32_t domid;
     char name[256];
@@ -58,7 +61,7 @@ int fd_op_join(struct fd_op *op, uint64_t helper, json_t *join, struct flic_err 
 /* Takes the descriptor and the bytes; FLIC_E_BUSY when the operation has a tunnel or takes none: then they are the caller's still. */
 int fd_op_tunnel(struct fd_op *op, int fd, void *early, size_t n_early, struct flic_err *err);
 void fd_op_abort(struct fd_op *op);
-void fd_op_finish(struct fd_op *op);            /* publish or restored */
+void fd_op_finish(struct fd_op *op, json_t *said);      /* publish or restored; shared (incref'd) */
 void fd_op_suspend_answer(struct fd_op *op, bool suspended);
 void fd_op_abort_all(struct fd_daemon *daemon);
 
@@ -66,6 +69,7 @@ void fd_op_abort_all(struct fd_daemon *daemon);
 enum fd_wait { FD_WAIT_JOIN, FD_WAIT_SUSPEND, FD_WAIT_FINISH, FD_WAIT_TUNNEL };
 /* Until it happened; FLIC_E_CANCELLED / FLIC_E_TIMEOUT with a sentence otherwise. timeout_s 0: only the operation's own deadline. */
 int fd_op_wait(struct fd_op *op, enum fd_wait what, unsigned timeout_s, struct flic_err *err);
+void fd_op_let_tunnel(struct fd_op *op);        /* from now on it takes one, from the helper, who is told no progress any more */
 bool fd_op_cancelled(void *op);
 int fd_op_why_cancelled(struct fd_op *op, struct flic_err *err);
 void fd_op_progress(void *op, const char *phase, uint64_t done, uint64_t total);
@@ -97,6 +101,9 @@ void fd_add_figures(json_t *to, const struct fd_figure *rows, size_t n);
  * and writes the journal. Takes `figures`. */
 void fd_op_end(struct fd_op *op, int rc, const struct flic_err *err, json_t *answer, json_t *figures, struct ix_entry *entry,
                const char *guest_name);
+
+/* Lets a suspended guest go on in place; one with a device model by the worker, which libxl lets do it. */
+int fd_resume(struct flx_dom *dom, struct flic_err *err);
 
 /* After a failed save or migration: with libflicxl there, libxl resumes the guest and only the mark is ours; without it, or when `by_us`, all of
  * it is. `is_over`: nobody will find it suspended because of us. */

@@ -12,6 +12,8 @@
 #include "common/log.h"
 #include "daemon/checkpoint/restore.h"
 #include "daemon/disks.h"
+#include "daemon/filter/restore.h"
+#include "daemon/filter_op.h"
 #include "daemon/find.h"
 #include "daemon/lease.h"
 #include "daemon/op.h"
@@ -28,6 +30,7 @@ struct run {
     struct nv_name name;
     struct ck_loaded loaded;
     bool in_use, is_loaded, clone, ram_only;
+    bool by_libxc;              /* its machine state is what was kept of libxc's stream */
     bool swapped;               /* the disks are the snapshots, until it is said that they stay or they are put back */
     struct flx_dom *dom;
     struct ck_restore_figures figures;
@@ -76,6 +79,15 @@ static int refuse_damaged(const struct run *r, struct flic_err *err)
                         (unsigned long long)r->entry.info.seq, what, r->op->daemon->conf.store);
 }
 
+static int fits(struct run *r, struct flic_err *err)
+{
+    const struct ck_root *root = &r->loaded.root;
+    struct lf_kept kept;
+
+    r->by_libxc = lf_is_kept(root->state, root->state_len);
+    return r->by_libxc ? lf_restore_kept(&r->loaded, &kept, err) : flx_state_fits(root->state, root->state_len, err);
+}
+
 static int prepare(struct run *r, struct flic_err *err)
 {
     struct fd_daemon *daemon = r->op->daemon;
@@ -97,7 +109,7 @@ static int prepare(struct run *r, struct flic_err *err)
     if (rc)
         return rc;
     r->is_loaded = true;
-    rc = flx_state_fits(r->loaded.root.state, r->loaded.root.state_len, err);
+    rc = fits(r, err);
     if (rc)
         return flic_err_wrap(err, rc, "checkpoint %s@%llu", r->entry.info.name, (unsigned long long)r->name.seq);
     if (!r->clone)      /* claimed first: whoever restores it now is seen alive by the next one */
@@ -146,10 +158,13 @@ static int end_swap(struct run *r, bool stays, struct flic_err *err)
 
 static int say_ready(struct run *r, struct flic_err *err)
 {
+    const struct ck_root *root = &r->loaded.root;
     char hex[FLIC_HEX_TEXT(CK_REFERENCE_SIZE)];
-    struct flx_state_info state;
+    struct flx_state_info state = { .gic = 0 };
+    struct lf_kept kept = { .emulator_len = 0 };
     json_t *msg;
-    int rc = flx_state_parse(r->loaded.root.state, r->loaded.root.state_len, &state, err);
+    int rc = r->by_libxc ? lf_kept_parse(root->state, root->state_len, &kept, err)
+                         : flx_state_parse(root->state, root->state_len, &state, err);
 
     if (rc)
         return rc;
@@ -160,8 +175,12 @@ static int say_ready(struct run *r, struct flic_err *err)
     if (!msg)
         return flic_err_set(err, FLIC_E_DAMAGED, "checkpoint %s@%llu: its configuration is not text", r->entry.info.name,
                             (unsigned long long)r->name.seq);
-    fd_op_to_owner(r->op, msg);
-    return 0;
+    rc = fd_filter_add_records(msg, "records", kept.emulator, kept.emulator_len, err);
+    if (rc)
+        json_decref(msg);
+    else
+        fd_op_to_owner(r->op, msg);
+    return rc;
 }
 
 /* ---- with the fresh domain ---- */
@@ -173,33 +192,52 @@ static uint32_t join_u32(const struct run *r, const char *member)
     return v < 0 || v > INT32_MAX ? 0 : (uint32_t)v;
 }
 
-static int fill(struct run *r, struct flic_err *err)
+/* libxc builds the domain, and says itself where its rings are. */
+static int fill_by_libxc(struct run *r, struct flic_err *err)
+{
+    struct lf_restore_params params = { .progress = fd_op_progress, .arg = r->op };
+    int rc = fd_filter_open(r->op, &params.to, err);
+
+    if (!rc)
+        rc = lf_restore(r->op->daemon->store, &r->loaded, &params, &r->figures, err);
+    lf_pipe_free(params.to);
+    if (!rc)
+        fd_op_to_helper(r->op, json_pack("{s:b}", "ok", 1), true);
+    return rc;
+}
+
+static int fill_own(struct run *r, struct flic_err *err)
 {
     struct ck_restore_params params = {
         .ports = { .store_port = join_u32(r, "store_port"), .store_domid = join_u32(r, "store_domid"),
                    .console_port = join_u32(r, "console_port"), .console_domid = join_u32(r, "console_domid") },
         .threads = fd_cpus(), .cancelled = fd_op_cancelled, .progress = fd_op_progress, .arg = r->op,
     };
-    uint32_t domid = join_u32(r, "domid");
     struct flx_built built;
     int rc;
 
-    if (!domid)
-        return flic_err_set(err, FLIC_E_PROTOCOL, "the helper named no domain to fill");
-    rc = flx_open(domid, &r->dom, err);
-    if (rc)
-        return rc;
-    fd_op_describe(r->op, domid, r->entry.info.name);
-    rc = flx_tell_guest(r->dom, "flic/restoring", r->op->id, err);
     params.dom = r->dom;
-    if (!rc)
-        rc = ck_restore(r->op->daemon->store, &r->loaded, &params, &built, &r->figures, err);
+    rc = ck_restore(r->op->daemon->store, &r->loaded, &params, &built, &r->figures, err);
     if (rc)
         return rc;
     fd_tracking_begin_filled(r->op->daemon, r->dom, &r->loaded);    /* before libxl, Xen or the guest write to it */
     fd_op_to_helper(r->op, json_pack("{s:b, s:I, s:I}", "ok", 1, "store_gfn", (json_int_t)built.store_gfn,
                                      "console_gfn", (json_int_t)built.console_gfn), true);
     return 0;
+}
+
+static int fill(struct run *r, struct flic_err *err)
+{
+    uint32_t domid = join_u32(r, "domid");
+    int rc = domid ? flx_open(domid, &r->dom, err) : flic_err_set(err, FLIC_E_PROTOCOL, "the helper named no domain to fill");
+
+    if (rc)
+        return rc;
+    fd_op_describe(r->op, domid, r->entry.info.name);
+    rc = flx_tell_guest(r->dom, "flic/restoring", r->op->id, err);
+    if (rc)
+        return rc;
+    return r->by_libxc ? fill_by_libxc(r, err) : fill_own(r, err);
 }
 
 /* The count travels with the checkpoint's name in the arena; the guest reads its own from xenstore. */

@@ -5,12 +5,18 @@
  *
  *   open -> ready -> (join) -> live -> suspend -> captured -> (publish) -> disks settled -> published
  *
+ * A guest that is libxc's is saved by libxc in the helper, whose stream is taken apart here:
+ *
+ *   open -> ready -> (join) -> (tunnel) -> pages -> suspend -> last pages -> (publish, with the device model) -> captured -> ...
+ *
  * A failure before *published* leaves the guest running: it is marked for an in-place resume if it is suspended, and if
  * libflicxl is gone flicd resumes it itself.
  */
 #include "common/log.h"
 #include "daemon/checkpoint/save.h"
 #include "daemon/disks.h"
+#include "daemon/filter/save.h"
+#include "daemon/filter_op.h"
 #include "daemon/op.h"
 #include "daemon/pins.h"
 #include "daemon/protect.h"
@@ -28,6 +34,7 @@ struct run {
     struct flx_dom *dom;
     struct flx_info info;
     struct ck_save *save;
+    struct lf_save *filter;             /* of a guest that is libxc's: then there is no `save` */
     struct ck_facts facts;              /* these two outlive the save */
     struct ck_save_figures figures;
     bool had_save;
@@ -84,6 +91,11 @@ int fd_op_suspend(void *arg, struct flic_err *err)
     return rc;
 }
 
+static const struct ck_facts *facts_of(const struct run *r)
+{
+    return r->filter ? lf_save_facts(r->filter) : ck_save_facts(r->save);
+}
+
 /* The guest runs on: its disks as they are now are part of the checkpoint, and it is suspended no longer than that takes. From here
  * on a failure costs the checkpoint, nothing else. */
 static int end_pause(void *arg, struct flic_err *err)
@@ -93,7 +105,7 @@ static int end_pause(void *arg, struct flic_err *err)
     int rc = r->shots ? sn_take(r->shots, err) : 0;
 
     if (!rc)
-        rc = flx_resume(r->dom, err);
+        rc = fd_resume(r->dom, err);
     if (rc)
         return rc;
     r->resumed = true;
@@ -105,7 +117,7 @@ static int end_pause(void *arg, struct flic_err *err)
 static int prepare_to_go_on(struct run *r, const char *config, struct flic_err *err)
 {
     struct sn_where where = fd_where(r->op->daemon);
-    struct sn_name name = { .guest = r->info.uuid, .seq = ck_save_facts(r->save)->seq };
+    struct sn_name name = { .guest = r->info.uuid, .seq = facts_of(r)->seq };
     int rc = 0;
 
     if (r->by_protect)
@@ -118,16 +130,59 @@ static int prepare_to_go_on(struct run *r, const char *config, struct flic_err *
     return rc;
 }
 
+static int begin_own(struct run *r, const char *config, struct flic_err *err)
+{
+    const struct fd_conf *conf = &r->op->daemon->conf;
+    struct ck_save_params params = {
+        .dom = r->dom, .config = config, .config_len = strlen(config), .live_rounds_max = (unsigned)conf->live_rounds_max,
+        .live_stop_pages = (uint64_t)conf->live_stop_pages, .threads = fd_cpus(), .suspend = fd_op_suspend,
+        .captured = r->goes_on ? end_pause : NULL, .cancelled = fd_op_cancelled, .progress = fd_op_progress, .arg = r->op,
+    };
+
+    params.base = r->base = fd_tracking_lend(r->op->daemon, r->info.domid, &r->tracked);
+    return ck_save_new(r->op->daemon->store, &params, &r->save, err);
+}
+
+/* The live part is over: from here on the guest may be suspended because of us. */
+static int suspend_filtered(void *arg, struct flic_err *err)
+{
+    struct fd_op *op = arg;
+    struct run *r = op->run;
+
+    r->asked_suspend = true;
+    return fd_op_suspend(op, err);
+}
+
+static int begin_filter(struct run *r, const char *config, struct flic_err *err)
+{
+    struct lf_save_params params = {
+        .dom = r->dom, .config = config, .config_len = strlen(config), .suspend = suspend_filtered,
+        .captured = r->goes_on ? end_pause : NULL, .progress = fd_op_progress, .arg = r->op,
+    };
+
+    if (r->by_protect)
+        return flic_err_set(err, FLIC_E_REFUSED, "domain %u is saved through libxc's stream, which copies all of its memory each time: it cannot be "
+                            "protected; 'xl save --flic -c' takes single checkpoints of it", r->info.domid);
+    return lf_save_new(r->op->daemon->store, &params, &r->filter, err);
+}
+
+static int begin_save(struct run *r, const char *config, struct flic_err *err)
+{
+    struct flx_way way;
+    int rc = r->ram_only ? 0 : fd_disks_can(config, err);
+
+    if (!rc)
+        rc = flx_save_way(r->dom, &way, err);
+    if (!rc)
+        rc = way.by_libxc ? begin_filter(r, config, err) : begin_own(r, config, err);
+    return rc || !r->goes_on ? rc : prepare_to_go_on(r, config, err);
+}
+
 static int open_domain(struct run *r, struct flic_err *err)
 {
     const char *after = json_string_value(json_object_get(r->op->request, "after"));
     json_t *domid = json_object_get(r->op->request, "domid");
     const char *config = json_string_value(json_object_get(r->op->request, "config"));
-    const struct fd_conf *conf = &r->op->daemon->conf;
-    struct ck_save_params params = {
-        .config = config, .config_len = config ? strlen(config) : 0, .live_rounds_max = (unsigned)conf->live_rounds_max,
-        .live_stop_pages = (uint64_t)conf->live_stop_pages, .cancelled = fd_op_cancelled, .progress = fd_op_progress, .arg = r->op,
-    };
     int rc;
 
     if (!json_is_integer(domid) || json_integer_value(domid) <= 0 || json_integer_value(domid) > 0x7fef || !config ||
@@ -143,17 +198,7 @@ static int open_domain(struct run *r, struct flic_err *err)
     r->ram_only = json_is_true(json_object_get(r->op->request, "ram_only"));
     r->goes_on = after && !strcmp(after, "run");
     r->by_protect = r->goes_on && json_is_true(json_object_get(r->op->request, "protect"));
-    if (!r->ram_only)
-        rc = fd_disks_can(config, err);
-    params.dom = r->dom;
-    params.threads = fd_cpus();
-    params.suspend = fd_op_suspend;
-    params.captured = r->goes_on ? end_pause : NULL;
-    if (!rc) {
-        params.base = r->base = fd_tracking_lend(r->op->daemon, r->info.domid, &r->tracked);
-        rc = ck_save_new(r->op->daemon->store, &params, &r->save, err);
-    }
-    return rc || !r->goes_on ? rc : prepare_to_go_on(r, config, err);
+    return begin_save(r, config, err);
 }
 
 /* The helper's answer: what it writes into libxl's stream. */
@@ -161,14 +206,14 @@ static void answer_helper(struct run *r)
 {
     char hex[FLIC_HEX_TEXT(CK_REFERENCE_SIZE)];
 
-    ck_reference_text(ck_save_facts(r->save), hex);
+    ck_reference_text(facts_of(r), hex);
     fd_op_to_helper(r->op, json_pack("{s:b, s:s}", "ok", 1, "reference", hex), true);
 }
 
 /* A FILE that refers to it keeps the rules from dropping it; written down before there is such a checkpoint. */
 static int pin_file(struct run *r, struct flic_err *err)
 {
-    const struct ck_facts *facts = ck_save_facts(r->save);
+    const struct ck_facts *facts = facts_of(r);
     int rc;
 
     if (!json_is_string(json_object_get(r->op->request, "file")))
@@ -194,10 +239,59 @@ static int settle_and_publish(struct run *r, struct flic_err *err)
     if (!rc)
         rc = pin_file(r, err);
     if (!rc)
-        rc = ck_save_publish(r->save, r->disks, strlen(r->disks), err);
+        rc = r->filter ? lf_save_publish(r->filter, r->disks, strlen(r->disks), err)
+                       : ck_save_publish(r->save, r->disks, strlen(r->disks), err);
     if (!rc && r->shots)
         sn_keep(r->shots);
     return rc;
+}
+
+/* Until it is captured and libxl is done. */
+static int take_own(struct run *r, struct flic_err *err)
+{
+    int rc = ck_save_live(r->save, err);
+
+    if (!rc && r->shots)
+        rc = sn_flush(r->shots, err);
+    if (rc)
+        return rc;
+    r->asked_suspend = true;
+    rc = ck_save_capture(r->save, err);
+    if (rc)
+        return rc;
+    answer_helper(r);
+    return fd_op_wait(r->op, FD_WAIT_FINISH, 0, err);
+}
+
+/* libxl takes the device model after libxc is done, and only then all is there. */
+static int commit_filtered(struct run *r, struct flic_err *err)
+{
+    void *records;
+    size_t len;
+    int rc = fd_filter_records(r->op->said, "records", &records, &len, err);
+
+    if (rc)
+        return rc;
+    rc = lf_save_commit(r->filter, records, len, err);
+    free(records);
+    return rc;
+}
+
+static int take_filtered(struct run *r, struct flic_err *err)
+{
+    struct lf_pipe *pipe = NULL;
+    int rc = r->shots ? sn_flush(r->shots, err) : 0;
+
+    if (!rc)
+        rc = fd_filter_open(r->op, &pipe, err);
+    if (!rc)
+        rc = lf_save_take(r->filter, pipe, err);
+    lf_pipe_free(pipe);
+    if (rc)
+        return rc;
+    answer_helper(r);
+    rc = fd_op_wait(r->op, FD_WAIT_FINISH, 0, err);
+    return rc ? rc : commit_filtered(r, err);
 }
 
 static int all_steps(struct run *r, struct flic_err *err)
@@ -213,17 +307,7 @@ static int all_steps(struct run *r, struct flic_err *err)
     fd_op_to_owner(r->op, json_pack("{s:s, s:s}", "event", "ready", "operation", r->op->id));
     rc = fd_op_wait(r->op, FD_WAIT_JOIN, JOIN_TIMEOUT_S, err);
     if (!rc)
-        rc = ck_save_live(r->save, err);
-    if (!rc && r->shots)
-        rc = sn_flush(r->shots, err);
-    if (rc)
-        return rc;
-    r->asked_suspend = true;
-    rc = ck_save_capture(r->save, err);
-    if (rc)
-        return rc;
-    answer_helper(r);
-    rc = fd_op_wait(r->op, FD_WAIT_FINISH, 0, err);
+        rc = r->filter ? take_filtered(r, err) : take_own(r, err);
     return rc ? rc : settle_and_publish(r, err);
 }
 
@@ -232,7 +316,13 @@ static int all_steps(struct run *r, struct flic_err *err)
 /* Before anybody is answered: then log-dirty is off, or tracking goes on, and the domain may go or be saved again. */
 static void end_save(struct run *r)
 {
-    r->had_save = r->save != NULL;
+    r->had_save = r->save || r->filter;
+    if (r->filter) {
+        r->facts = *lf_save_facts(r->filter);
+        r->figures = *lf_save_get_figures(r->filter);
+        lf_save_free(r->filter);
+        r->filter = NULL;
+    }
     if (r->save) {
         r->facts = *ck_save_facts(r->save);
         r->figures = *ck_save_get_figures(r->save);

@@ -184,7 +184,7 @@ static void on_operation(struct fd_session *s, const char *verb, json_t *request
     } else if (!strcmp(verb, "abort")) {
         fd_op_abort(op);
     } else {
-        fd_op_finish(op);
+        fd_op_finish(op, request);
     }
 }
 

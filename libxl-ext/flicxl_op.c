@@ -305,11 +305,18 @@ int op_run(struct op *op, int (*start)(struct op *op, void *arg), void *arg, str
 
 int op_tell(struct op *op, const char *name, uint32_t domid, struct flic_err *err)
 {
-    json_t *msg = json_pack("{s:s, s:s}", "op", name, "operation", op->operation);
-    int rc;
+    json_t *msg = json_pack("{s:s}", "op", name);
 
     if (domid && msg)
         (void)json_object_set_new(msg, "domid", json_integer(domid));
+    return op_tell_more(op, msg, err);
+}
+
+int op_tell_more(struct op *op, json_t *msg, struct flic_err *err)
+{
+    int rc;
+
+    (void)json_object_set_new(msg, "operation", json_string(op->operation));
     if (!op->talk) {
         json_decref(msg);
         return flic_err_set(err, FLIC_E_NODAEMON, "flicd closed the connection");

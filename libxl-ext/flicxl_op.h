@@ -15,6 +15,9 @@
 #include "common/talk.h"
 #include "libxl-ext/flicxl.h"
 
+/* Of libxl's records behind the helper's bytes: as hex they fit into one message. */
+#define FLICXL_RECORDS_MAX (340u << 10)
+
 struct op {
     libxl_ctx *ctx;                     /* borrowed, as all the caller's */
     const char *socket;
@@ -57,6 +60,8 @@ int op_run(struct op *op, int (*start)(struct op *op, void *arg), void *arg, str
 
 /* Tells flicd { "op": name, "operation": ... , domid if not 0 } and waits for the answer to our request (op->answer). */
 int op_tell(struct op *op, const char *name, uint32_t domid, struct flic_err *err);
+/* The same with more members: takes `msg`, which has "op". */
+int op_tell_more(struct op *op, json_t *msg, struct flic_err *err);
 /* As op_tell("abort"), for at most ten seconds; the answer's reason replaces *err only where that had none of its own. */
 void op_abort(struct op *op, struct flic_err *err);
 

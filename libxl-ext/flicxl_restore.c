@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The FLIC authors */
 #include "libxl-ext/flicxl_op.h"
 
+#include "common/hex.h"
 #include "common/io.h"
 #include "common/mem.h"
 #include "libxl-ext/reference.h"
@@ -99,8 +100,9 @@ static int make_request(const struct restore *r, json_t **ret_request, struct fl
 /* ---- libxl's stream around the reference ---- */
 
 /* As libxl's migration stream v2 (docs/specs/libxl-migration-stream of Xen) has it: a big-endian header, the record
- * LIBXC_CONTEXT of length 0 behind which the helper's bytes follow, and the record END. */
-static int make_stream(struct restore *r, const uint8_t reference[REFERENCE_SIZE], struct flic_err *err)
+ * LIBXC_CONTEXT of length 0 behind which the helper's bytes follow, and the record END; or, where there is a device model, what libxl
+ * wrote there itself. */
+static int make_stream(struct restore *r, const uint8_t reference[REFERENCE_SIZE], const void *records, size_t len, struct flic_err *err)
 {
     struct {
         uint64_t ident;
@@ -117,7 +119,20 @@ static int make_stream(struct restore *r, const uint8_t reference[REFERENCE_SIZE
     if (r->stream < 0)
         return flic_err_errno(err, "make a stream for libxl");
     rc = flic_pwrite_all(r->stream, &all, sizeof(all), 0);
+    if (!rc && len)
+        rc = flic_pwrite_all(r->stream, records, len, sizeof(all) - 8);
     return rc ? flic_err_set(err, rc, "make a stream for libxl: %s", strerror(-rc)) : 0;
+}
+
+static int make_stream_of(struct restore *r, const json_t *ready, const uint8_t reference[REFERENCE_SIZE], struct flic_err *err)
+{
+    const char *hex = json_string_value(json_object_get(ready, "records"));
+    size_t len = hex ? strlen(hex) / 2 : 0;
+    FLIC_AUTO_FREE uint8_t *records = NULL;
+
+    if (len > FLICXL_RECORDS_MAX || (len && !(records = malloc(len))) || (len && !flic_from_hex(hex, records, len)))
+        return flic_err_set(err, FLIC_E_PROTOCOL, "the device model's records that flicd gave cannot be used");
+    return make_stream(r, reference, records, len, err);
 }
 
 /* ---- the domain's configuration ---- */
@@ -187,7 +202,7 @@ static int take_ready(struct restore *r, const json_t *ready, struct flic_err *e
         if (rc)
             return rc;
     }
-    return make_stream(r, reference, err);
+    return make_stream_of(r, ready, reference, err);
 }
 
 /* ---- the steps ---- */

@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The FLIC authors */
 #include "libxl-ext/flicxl_op.h"
 
+#include "common/hex.h"
 #include "common/io.h"
 #include "common/mem.h"
 #include "libxl-ext/inplace.h"
@@ -18,6 +19,8 @@
 
 /* In libxl's stream: its header (16 bytes) and the header of the record that holds the helper's bytes (8). */
 #define STREAM_REFERENCE 24
+#define STREAM_RECORDS (STREAM_REFERENCE + REFERENCE_SIZE)
+#define STREAM_END 8            /* the last record, which has no content */
 
 struct save {
     struct op op;
@@ -90,6 +93,41 @@ static int write_file(struct save *s, struct flic_err *err)
     return rc;
 }
 
+/* What libxl wrote behind the helper's bytes, if that is more than its end: the device model, which flicd keeps with the checkpoint. */
+static int add_records(const struct save *s, json_t *msg, struct flic_err *err)
+{
+    off_t end = lseek(s->stream, 0, SEEK_END);
+    size_t len = end > STREAM_RECORDS ? (size_t)end - STREAM_RECORDS : 0;
+    FLIC_AUTO_FREE char *bytes = NULL, *hex = NULL;
+    int rc;
+
+    if (len <= STREAM_END)
+        return 0;
+    if (len > FLICXL_RECORDS_MAX)
+        return flic_err_set(err, FLIC_E_REFUSED, "the device model of domain %u has %zu bytes of state, a checkpoint keeps %u: use 'xl save' "
+                            "without --flic", s->domid, len, FLICXL_RECORDS_MAX);
+    bytes = malloc(len);
+    hex = malloc(FLIC_HEX_TEXT(len));
+    if (!bytes || !hex)
+        return flic_err_set(err, -ENOMEM, "keep the device model of domain %u: out of memory", s->domid);
+    rc = flic_pread_all(s->stream, bytes, len, STREAM_RECORDS);
+    if (rc)
+        return flic_err_set(err, rc, "read libxl's stream: %s", strerror(-rc));
+    flic_to_hex(bytes, len, hex);
+    return json_object_set_new(msg, "records", json_string(hex)) ? flic_err_set(err, -ENOMEM, "domain %u: out of memory", s->domid) : 0;
+}
+
+static int publish(struct save *s, struct flic_err *err)
+{
+    json_t *msg = json_pack("{s:s}", "op", "publish");
+    int rc = add_records(s, msg, err);
+
+    if (!rc)
+        return op_tell_more(&s->op, msg, err);
+    json_decref(msg);
+    return rc;
+}
+
 static void take_file_back(const struct save *s)
 {
     if (!*s->file)
@@ -157,7 +195,7 @@ static int capture_and_publish(struct save *s, struct flic_err *err)
     if (!rc)
         rc = write_file(s, err);
     if (!rc)
-        rc = op_tell(&s->op, "publish", 0, err);
+        rc = publish(s, err);
     if (rc) {
         op_abort(&s->op, err);
         take_file_back(s);

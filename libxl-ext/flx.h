@@ -54,7 +54,12 @@ struct flx_dom;
 int flx_open(uint32_t domid, struct flx_dom **ret_dom, struct flic_err *err);
 void flx_close(struct flx_dom *dom);        /* accepts NULL; drops mappings */
 int flx_info(struct flx_dom *dom, struct flx_info *ret_info, struct flic_err *err);
+/* Who reads and builds a guest's state: FLIC itself, by what is below here; or libxc, in the save helper, whose stream FLIC takes apart
+ * (stock x86: PV guests, and HVM guests with a device model). `model`: it has a device model, which only libxl can stop and let go on. */
+struct flx_way { bool by_libxc, model; };
 /* Refuses, saying why, a domain that cannot be saved: Dom0, 32-bit, passthrough, vuart, SVE, ITS ... */
+int flx_save_way(struct flx_dom *dom, struct flx_way *ret_way, struct flic_err *err);
+/* Refuses also one that is libxc's: it cannot be tracked or migrated. */
 int flx_can_save(struct flx_dom *dom, struct flic_err *err);
 /* Calls back for every domain but Dom0. A non-zero value ends the walk and is returned. */
 int flx_each_domain(int (*see)(const struct flx_info *info, void *arg), void *arg, struct flic_err *err);

@@ -178,10 +178,11 @@ int flx_arch_fits(const struct flx_blob *blob, struct flic_err *err)
 /* ---- the domain ---- */
 
 /* The hypervisor knows best: it checks what its context calls check. That it is busy just now says nothing. */
-int flx_arch_can_save(struct flx_dom *dom, struct flic_err *err)
+int flx_arch_save_way(struct flx_dom *dom, struct flx_way *ret_way, struct flic_err *err)
 {
     struct xen_arm_save_header header;
 
+    *ret_way = (struct flx_way){ 0 };
     if (xc_domain_hvm_getcontext_partial(dom->xch, dom->domid, XEN_ARM_SAVE_HEADER, 0, &header, sizeof(header)) >= 0 ||
         errno == EBUSY || errno == EADDRNOTAVAIL)
         return 0;

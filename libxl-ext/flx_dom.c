@@ -243,7 +243,7 @@ static int refuse_devices(const struct flx_dom *dom, struct flic_err *err)
     return 0;
 }
 
-int flx_can_save(struct flx_dom *dom, struct flic_err *err)
+int flx_save_way(struct flx_dom *dom, struct flx_way *ret_way, struct flic_err *err)
 {
     xc_domaininfo_t info;
     int rc;
@@ -259,7 +259,23 @@ int flx_can_save(struct flx_dom *dom, struct flic_err *err)
         return flic_err_set(err, FLIC_E_REFUSED, "domain %u has shut down or crashed: there is nothing to save",
                             dom->domid);
     rc = refuse_devices(dom, err);
-    return rc ? rc : flx_arch_can_save(dom, err);
+    return rc ? rc : flx_arch_save_way(dom, ret_way, err);
+}
+
+int flx_check_own(const struct flx_dom *dom, const struct flx_way *way, struct flic_err *err)
+{
+    if (!way->by_libxc)
+        return 0;
+    return flic_err_set(err, FLIC_E_REFUSED, "domain %u is %s: libxc saves it for FLIC, so that it can be neither tracked, protected nor migrated; "
+                        "'xl save --flic' takes it", dom->domid, way->model ? "an HVM guest with a device model" : "a PV guest");
+}
+
+int flx_can_save(struct flx_dom *dom, struct flic_err *err)
+{
+    struct flx_way way;
+    int rc = flx_save_way(dom, &way, err);
+
+    return rc ? rc : flx_check_own(dom, &way, err);
 }
 
 /* ---- a word for the guest ---- */

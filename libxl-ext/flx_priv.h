@@ -50,8 +50,10 @@ extern const char flx_arch[];
 extern const uint32_t flx_arch_params[];
 extern const size_t flx_arch_n_params;
 
-/* Whether this architecture's guests can be saved by FLIC at all: 0 or FLIC_E_REFUSED. */
-int flx_arch_can_save(struct flx_dom *dom, struct flic_err *err);
+/* Whether this architecture's guests can be saved by FLIC at all, and by whom: 0 or FLIC_E_REFUSED. */
+int flx_arch_save_way(struct flx_dom *dom, struct flx_way *ret_way, struct flic_err *err);
+/* FLIC_E_REFUSED for a way that is not FLIC's own. */
+int flx_check_own(const struct flx_dom *dom, const struct flx_way *way, struct flic_err *err);
 /* Where shared_info is, as far as Xen says; FLX_NO_GFN: nowhere. 0 or -errno. */
 int flx_arch_shared_info(struct flx_dom *dom, uint64_t *ret_gfn);
 /* flx_layout()'s number: 0 or -errno. */

@@ -86,8 +86,11 @@ static int collect(struct flx_dom *dom, const struct flx_info *info, void **ret_
 {
     FLIC_AUTO_FREE void *context = NULL;
     struct flx_blob blob = { .width = 64, .gfn_end = info->gfn_end, .vcpus = info->vcpus };
-    int rc = flx_arch_can_save(dom, err);    /* something may have been plugged in since it was asked first */
+    struct flx_way way;
+    int rc = flx_arch_save_way(dom, &way, err);     /* something may have been plugged in since it was asked first */
 
+    if (!rc)
+        rc = flx_check_own(dom, &way, err);
     (void)snprintf(blob.arch, sizeof(blob.arch), "%s", flx_arch);
     if (!rc)
         rc = read_params(dom, &blob, err);

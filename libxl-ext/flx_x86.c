@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Copyright (C) 2026 The FLIC authors */
-/* What is particular to x86-64: PVH guests on a stock Xen, which has log-dirty and a context of its own there. */
+/* What is particular to x86-64: PVH guests on a stock Xen, which has log-dirty and a context of its own there. The others are libxc's. */
 #include "libxl-ext/flx_x86.h"
 
 #include <assert.h>
@@ -125,20 +125,19 @@ static bool need_call(struct flx_dom *dom)
 
 /* ---- what can be saved ---- */
 
-int flx_arch_can_save(struct flx_dom *dom, struct flic_err *err)
+/* A PVH guest has no device model, and its page tables are its own. */
+int flx_arch_save_way(struct flx_dom *dom, struct flx_way *ret_way, struct flic_err *err)
 {
     xc_domaininfo_t info;
+    bool hvm;
     int rc = flx_read_info(dom, &info, err);
 
     if (rc)
         return rc;
-    if (!(info.flags & XEN_DOMINF_hvm_guest))
-        return flic_err_set(err, FLIC_E_REFUSED, "domain %u is a PV guest: FLIC saves PVH guests on x86; use 'xl save' "
-                            "without --flic", dom->domid);
-    if (info.arch_config.emulation_flags & ~XEN_X86_EMU_LAPIC)
-        return flic_err_set(err, FLIC_E_REFUSED, "domain %u is an HVM guest with a device model: FLIC saves PVH guests on "
-                            "x86; use 'xl save' without --flic", dom->domid);
-    return need_policy(dom, err);
+    hvm = info.flags & XEN_DOMINF_hvm_guest;
+    ret_way->model = hvm && info.arch_config.emulation_flags & ~XEN_X86_EMU_LAPIC;
+    ret_way->by_libxc = !hvm || ret_way->model;
+    return ret_way->by_libxc ? 0 : need_policy(dom, err);
 }
 
 /* ---- memory ---- */

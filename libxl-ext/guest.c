@@ -5,6 +5,7 @@
  * its own; flicd never links it.
  *
  *   flic-guest destroy DOMID     removes a domain whose restore was left half done
+ *   flic-guest resume DOMID      lets a suspended guest with a device model go on where it is
  *   flic-guest restore WHAT      restores and unpauses a checkpoint
  *   flic-guest checkpoint DOMID [--ram-only]    a checkpoint of 'flic protect'; the guest runs on, watched by flic-watch, since
  *                                xl's own monitor of a domain ends when the domain suspends
@@ -37,6 +38,15 @@ static int destroy(libxl_ctx *ctx, const char *text)
     if (!is_domid(text, &domid))
         return 2;
     return libxl_domain_destroy(ctx, (uint32_t)domid, NULL) ? 1 : 0;
+}
+
+static int resume(libxl_ctx *ctx, const char *text)
+{
+    unsigned long domid;
+
+    if (!is_domid(text, &domid))
+        return 2;
+    return libxl_domain_resume(ctx, (uint32_t)domid, 1, NULL) ? 1 : 0;
 }
 
 static int restore(libxl_ctx *ctx, const char *what)
@@ -83,13 +93,15 @@ static bool is_usage(int argc, char **argv)
 {
     if (argc == 4)
         return !strcmp(argv[1], "checkpoint") && !strcmp(argv[3], "--ram-only");
-    return argc == 3 && (!strcmp(argv[1], "destroy") || !strcmp(argv[1], "restore") || !strcmp(argv[1], "checkpoint"));
+    return argc == 3 && (!strcmp(argv[1], "destroy") || !strcmp(argv[1], "resume") || !strcmp(argv[1], "restore") || !strcmp(argv[1], "checkpoint"));
 }
 
 static int run(libxl_ctx *ctx, int argc, char **argv)
 {
     if (!strcmp(argv[1], "checkpoint"))
         return checkpoint(ctx, argv[2], argc == 4);
+    if (!strcmp(argv[1], "resume"))
+        return resume(ctx, argv[2]);
     return strcmp(argv[1], "destroy") ? restore(ctx, argv[2]) : destroy(ctx, argv[2]);
 }
 
@@ -100,7 +112,7 @@ int main(int argc, char **argv)
     int status = 2;
 
     if (!is_usage(argc, argv)) {
-        fprintf(stderr, "usage: flic-guest destroy DOMID | restore DOMAIN[@N] | checkpoint DOMID [--ram-only]\n");
+        fprintf(stderr, "usage: flic-guest destroy DOMID | resume DOMID | restore DOMAIN[@N] | checkpoint DOMID [--ram-only]\n");
         return 2;
     }
     logger = xtl_createlogger_stdiostream(stderr, XTL_WARN, 0);

@@ -4,7 +4,8 @@
  * flic-save-helper - libxl's save helper that hands the work to flicd.
  *
  * libxl runs it (LIBXL_SAVE_HELPER) with the stock helper's arguments and protocol (helper_wire.h). It joins the operation
- * that libflicxl opened ($FLIC_OPERATION, $FLIC_SOCKET) and carries words between the two; no guest page passes through. Every
+ * that libflicxl opened ($FLIC_OPERATION, $FLIC_SOCKET) and carries words between the two; no guest page passes through. For a guest
+ * that is libxc's it runs libxc's save or restore against a second connection to flicd (helper_filter.h). Every
  * end is told to libxl: complete(0) or complete(-1, errno) with a logged sentence. Started without an operation, or for
  * anything it does not do (Remus, COLO, a stock stream), it becomes the stock helper.
  *
@@ -13,6 +14,7 @@
  */
 #include "common/io.h"
 #include "common/talk.h"
+#include "libxl-ext/helper_filter.h"
 #include "libxl-ext/helper_wire.h"
 #include "libxl-ext/reference.h"
 
@@ -22,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <xentoollog.h>
 
@@ -32,16 +35,28 @@ struct job {
     int stream_fd;
     uint32_t domid;
     uint32_t store_port, store_domid, console_port, console_domid;      /* restore only */
+    unsigned cbflags;
     unsigned long stream_type;
     const char *operation;
+    struct flic_talk *talk;
+    json_t *early;              /* flicd's answer that came while libxc was at work */
+    bool by_libxc;              /* then these are what libxc said: */
+    uint64_t store_gfn, console_gfn;
 };
 
 static volatile sig_atomic_t cancelled;
+static volatile sig_atomic_t libxc_stream = -1;     /* while libxc is at work */
 
+/* libxc looks at nothing but its stream. */
 static void on_term(int sig)
 {
+    int saved = errno;
+
     (void)sig;
     cancelled = 1;
+    if (libxc_stream >= 0)
+        (void)shutdown(libxc_stream, SHUT_RDWR);
+    errno = saved;
 }
 
 /* ---- the command line ---- */
@@ -71,6 +86,7 @@ static bool parse(int argc, char **argv, struct job *job)
     job->stream_fd = (int)v[0];
     job->domid = (uint32_t)v[2];
     job->stream_type = v[argc - 3];
+    job->cbflags = (unsigned)v[argc - 4];
     job->store_port = (uint32_t)v[3];
     job->store_domid = (uint32_t)v[4];
     job->console_port = (uint32_t)v[5];
@@ -174,36 +190,131 @@ static void relay_progress(const json_t *event)
  * it. It answers within its own limits, and soon when it is itself aborted. */
 static int relay_suspend(struct flic_talk *talk, struct flic_err *err)
 {
-    int suspended = wire_suspend();
+    int rc, suspended = wire_suspend();
 
     if (suspended < 0)
         return flic_err_set(err, FLIC_E_CANCELLED, "the program that asked for this is gone");
-    return flic_talk_send(talk, json_pack("{s:s, s:b}", "op", "suspended", "ok", suspended), err);
+    rc = flic_talk_send(talk, json_pack("{s:s, s:b}", "op", "suspended", "ok", suspended), err);
+    return rc ? rc : suspended;
 }
 
-/* Joins with `request` (taken) and relays events until flicd's answer, which it gives. */
-static int join(struct flic_talk *talk, json_t *request, json_t **ret_answer, struct flic_err *err)
+/* ---- guests that are libxc's ---- */
+
+/* libxc asks for the suspend; flicd has it done when it is ready. */
+static int suspend_for_libxc(void *arg)
 {
+    struct job *job = arg;
+    struct flic_err err;
     const char *event;
     json_t *msg;
-    int rc = flic_talk_send(talk, request, err);
+    bool wished;
+
+    if (job->early || next(job->talk, &msg, &err))
+        return 0;
+    if (!flic_talk_is_event(msg, &event)) {
+        job->early = msg;
+        return 0;
+    }
+    wished = !strcmp(event, "suspend");
+    json_decref(msg);
+    return wished ? relay_suspend(job->talk, &err) == 1 : 0;
+}
+
+static bool is_cancelled(void *arg)
+{
+    (void)arg;
+    return cancelled;
+}
+
+/* A second connection to flicd that carries libxc's stream: gives *ret_fd. */
+static int open_stream(const struct job *job, int *ret_fd, struct flic_err *err)
+{
+    struct flic_talk *talk;
+    int fd, rc = flic_talk_open(NULL, &talk, err);
+
+    if (rc)
+        return rc;
+    rc = flic_talk_send(talk, json_pack("{s:s, s:s}", "op", "tunnel", "operation", job->operation), err);
+    fd = rc ? -1 : dup(flic_talk_fd(talk));
+    flic_talk_close(talk);
+    if (!rc && fd < 0)
+        rc = flic_err_errno(err, "open a stream to flicd");
+    *ret_fd = fd;
+    return rc;
+}
+
+static int run_libxc(struct job *job, const json_t *event, struct flic_err *err)
+{
+    struct filter f = {
+        .domid = job->domid, .cbflags = job->cbflags, .suspend = suspend_for_libxc, .cancelled = is_cancelled, .arg = job,
+        .rounds = (uint64_t)json_integer_value(json_object_get(event, "rounds")),
+        .stop_pages = (uint64_t)json_integer_value(json_object_get(event, "stop_pages")),
+        .store_port = job->store_port, .store_domid = job->store_domid, .console_port = job->console_port,
+        .console_domid = job->console_domid,
+    };
+    int rc = open_stream(job, &f.fd, err);
+
+    if (rc)
+        return rc;
+    libxc_stream = f.fd;
+    if (!cancelled)
+        rc = job->restore ? filter_restore(&f, err) : filter_save(&f, err);
+    libxc_stream = -1;
+    (void)close(f.fd);
+    job->by_libxc = true;
+    job->store_gfn = f.store_gfn;
+    job->console_gfn = f.console_gfn;
+    return rc;
+}
+
+/* ---- joining ---- */
+
+/* The next message that is not one of those that only the moment is of interest of. */
+static int hear(struct job *job, json_t **ret_msg, struct flic_err *err)
+{
+    if (!job->early)
+        return next(job->talk, ret_msg, err);
+    *ret_msg = job->early;
+    job->early = NULL;
+    return 0;
+}
+
+/* flicd's answer; libxc's failure counts more than its consent, and its reason more than libxc's. */
+static int outcome(json_t *msg, const struct flic_err *libxc, json_t **ret_answer, struct flic_err *err)
+{
+    int rc = flic_talk_outcome(msg, err);
+
+    if (!rc && libxc->code) {
+        *err = *libxc;
+        rc = libxc->code;
+    }
+    if (rc)
+        json_decref(msg);
+    else
+        *ret_answer = msg;
+    return rc;
+}
+
+/* Joins with `request` (taken) and does what events ask for until flicd's answer, which it gives. */
+static int join(struct job *job, json_t *request, json_t **ret_answer, struct flic_err *err)
+{
+    struct flic_err libxc = { 0 };
+    const char *event;
+    json_t *msg;
+    int rc = flic_talk_send(job->talk, request, err);
 
     while (!rc) {
-        rc = next(talk, &msg, err);
+        rc = hear(job, &msg, err);
         if (rc)
             break;
-        if (!flic_talk_is_event(msg, &event)) {
-            rc = flic_talk_outcome(msg, err);
-            if (rc)
-                json_decref(msg);
-            else
-                *ret_answer = msg;
-            return rc;
-        }
+        if (!flic_talk_is_event(msg, &event))
+            return outcome(msg, &libxc, ret_answer, err);
         if (!strcmp(event, "progress"))
             relay_progress(msg);
-        if (!strcmp(event, "suspend"))
-            rc = relay_suspend(talk, err);
+        if (!strcmp(event, "suspend") && (rc = relay_suspend(job->talk, err)) > 0)
+            rc = 0;
+        if (!strcmp(event, "filter"))
+            (void)run_libxc(job, msg, &libxc);
         json_decref(msg);
     }
     return rc;
@@ -211,11 +322,11 @@ static int join(struct flic_talk *talk, json_t *request, json_t **ret_answer, st
 
 /* ---- the two jobs ---- */
 
-static int save(const struct job *job, struct flic_talk *talk, struct flic_err *err)
+static int save(struct job *job, struct flic_err *err)
 {
     uint8_t reference[REFERENCE_SIZE];
     json_t *answer;
-    int rc = join(talk, json_pack("{s:s, s:s, s:I, s:s}", "op", "join", "operation", job->operation, "domid",
+    int rc = join(job, json_pack("{s:s, s:s, s:I, s:s}", "op", "join", "operation", job->operation, "domid",
                                   (json_int_t)job->domid, "role", "save"), &answer, err);
 
     if (rc)
@@ -240,7 +351,7 @@ static int read_reference(const struct job *job, uint8_t reference[REFERENCE_SIZ
     return reference_check(reference, err);
 }
 
-static int restore(const struct job *job, struct flic_talk *talk, struct flic_err *err)
+static int restore(struct job *job, struct flic_err *err)
 {
     uint8_t reference[REFERENCE_SIZE];
     char hex[REFERENCE_HEX];
@@ -256,10 +367,12 @@ static int restore(const struct job *job, struct flic_talk *talk, struct flic_er
                         "store_port", (json_int_t)job->store_port, "store_domid", (json_int_t)job->store_domid,
                         "console_port", (json_int_t)job->console_port,
                         "console_domid", (json_int_t)job->console_domid);
-    rc = join(talk, request, &answer, err);
+    rc = join(job, request, &answer, err);
     if (rc)
         return rc;
-    if (json_unpack(answer, "{s:I, s:I}", "store_gfn", &store_gfn, "console_gfn", &console_gfn))
+    store_gfn = (json_int_t)job->store_gfn;
+    console_gfn = (json_int_t)job->console_gfn;
+    if (!job->by_libxc && json_unpack(answer, "{s:I, s:I}", "store_gfn", &store_gfn, "console_gfn", &console_gfn))
         rc = flic_err_set(err, FLIC_E_PROTOCOL, "flicd did not say where the rings are");
     json_decref(answer);
     if (!rc && wire_restore_results((uint64_t)store_gfn, (uint64_t)console_gfn))
@@ -267,14 +380,14 @@ static int restore(const struct job *job, struct flic_talk *talk, struct flic_er
     return rc;
 }
 
-static int run(const struct job *job, struct flic_err *err)
+static int run(struct job *job, struct flic_err *err)
 {
-    struct flic_talk *talk = NULL;
-    int rc = flic_talk_open(NULL, &talk, err);
+    int rc = flic_talk_open(NULL, &job->talk, err);
 
     if (!rc)
-        rc = job->restore ? restore(job, talk, err) : save(job, talk, err);
-    flic_talk_close(talk);
+        rc = job->restore ? restore(job, err) : save(job, err);
+    json_decref(job->early);
+    flic_talk_close(job->talk);
     return rc;
 }
 

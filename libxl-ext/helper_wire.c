@@ -12,7 +12,8 @@
 #define TEXT_MAX 4000u
 #define BODY_MAX 8192u
 
-enum number { MSG_LOG = 1, MSG_PROGRESS = 2, MSG_SUSPEND = 3, MSG_RESTORE_RESULTS = 9, MSG_COMPLETE = 10 };
+enum number { MSG_LOG = 1, MSG_PROGRESS = 2, MSG_SUSPEND = 3, MSG_LOG_DIRTY = 7,
+              MSG_STATIC_DATA_DONE = WIRE_STATIC_DATA_DONE, MSG_RESTORE_RESULTS = 9, MSG_COMPLETE = 10 };
 
 struct body {
     uint16_t len;
@@ -93,6 +94,23 @@ int wire_suspend(void)
     int answer, rc = ask(&b, &answer);
 
     return rc ? rc : answer == 1;
+}
+
+int wire_log_dirty(uint32_t domid, unsigned enable, int *ret_answer)
+{
+    struct body b = begin(MSG_LOG_DIRTY);
+
+    put(&b, &domid, sizeof(domid));
+    put(&b, &enable, sizeof(enable));
+    return ask(&b, ret_answer);
+}
+
+int wire_static_data_done(unsigned missing, int *ret_answer)
+{
+    struct body b = begin(MSG_STATIC_DATA_DONE);
+
+    put(&b, &missing, sizeof(missing));
+    return ask(&b, ret_answer);
 }
 
 int wire_restore_results(uint64_t store_gfn, uint64_t console_gfn)

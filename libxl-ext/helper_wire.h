@@ -16,6 +16,11 @@
 /* `level` as in xentoollog.h; `errnoval` 0: none. Cut at 4,000 bytes. All: 0 or -errno. */
 int wire_log(int level, int errnoval, const char *text);
 int wire_progress(const char *what, uint64_t done, uint64_t total);
+#define WIRE_STATIC_DATA_DONE 8 /* its number */
+/* Has the device model, if there is one, say what it writes: *ret_answer 0, or -1. */
+int wire_log_dirty(uint32_t domid, unsigned enable, int *ret_answer);
+/* Of a domain that is restored: what was not in the stream for libxl to make up for, bits of XGR_SDD_MISSING_*: *ret_answer 0, or not. */
+int wire_static_data_done(unsigned missing, int *ret_answer);
 /* Has the guest suspended and waits for it: 1 suspended, 0 not. libxl limits the wait to about a minute. */
 int wire_suspend(void);
 int wire_restore_results(uint64_t store_gfn, uint64_t console_gfn);

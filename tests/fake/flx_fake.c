@@ -36,7 +36,7 @@ struct domain {
     uint8_t *dirty, *pinned;    /* one byte a gfn */
     uint8_t *reported;          /* by how many CLEANs in a row that may spare hot pages, modulo 256 */
     uint64_t short_bits;
-    bool tracked, marked, building, built;
+    bool tracked, marked, building, built, by_libxc, model;
     unsigned resumes;
     uint64_t elapsed_ns;
     uint8_t registers[FLX_FAKE_REGISTERS];
@@ -276,6 +276,15 @@ enum flx_run flx_fake_run(uint32_t domid)
 
     done();
     return run;
+}
+
+void flx_fake_set_way(uint32_t domid, bool by_libxc, bool model)
+{
+    struct domain *d = need(domid);
+
+    d->by_libxc = by_libxc;
+    d->model = model;
+    done();
 }
 
 void flx_fake_set_name(uint32_t domid, const char *name)
@@ -534,6 +543,13 @@ int flx_info(struct flx_dom *dom, struct flx_info *ret_info, struct flic_err *er
     return leave("info", dom->d, 0);
 }
 
+int flx_save_way(struct flx_dom *dom, struct flx_way *ret_way, struct flic_err *err)
+{
+    ret_way->by_libxc = dom->d->by_libxc;
+    ret_way->model = dom->d->model;
+    return dom->d->by_libxc ? 0 : flx_can_save(dom, err);
+}
+
 int flx_can_save(struct flx_dom *dom, struct flic_err *err)
 {
     int rc = enter("can_save", dom->d, err);
@@ -542,6 +558,8 @@ int flx_can_save(struct flx_dom *dom, struct flic_err *err)
         return rc;
     if (dom->d->info.domid == 0)
         rc = flic_err_set(err, FLIC_E_REFUSED, "domain 0 cannot be saved");
+    else if (dom->d->by_libxc)
+        rc = flic_err_set(err, FLIC_E_REFUSED, "this domain is libxc's");
     return leave("can_save", dom->d, rc);
 }
 

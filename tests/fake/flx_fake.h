@@ -30,6 +30,7 @@ void flx_fake_kill(uint32_t domid);     /* gone: every later call says FLIC_E_NO
 void flx_fake_set_run(uint32_t domid, enum flx_run run);
 enum flx_run flx_fake_run(uint32_t domid);
 void flx_fake_set_name(uint32_t domid, const char *name);
+void flx_fake_set_way(uint32_t domid, bool by_libxc, bool model);      /* at first it is FLIC's own */
 void flx_fake_set_uuid(uint32_t domid, const struct flic_uuid *uuid);   /* another guest took over the domid */
 
 /* ---- what the guest does ---- */

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #define HELPER "libxl-ext/flic-save-helper"
+#define ON_FAKE "tests/unit/helper-on-fake"     /* libxc_fake.c says what it does */
 #define LONG_MS 10000
 
 static char socket_path[64];
@@ -56,7 +57,7 @@ static void tear_down(void)
     (void)unlink(socket_path);
 }
 
-static void start(bool restore)
+static void start_program(const char *program, bool restore)
 {
     int in[2], out[2];
     char fd[16];
@@ -68,9 +69,9 @@ static void start(bool restore)
         (void)dup2(in[0], 0);
         (void)dup2(out[1], 1);
         if (restore)
-            execl(HELPER, HELPER, "--restore-domain", fd, "-1", "9", "1", "0", "2", "0", "768", "0", (char *)NULL);
+            execl(program, program, "--restore-domain", fd, "-1", "9", "1", "0", "2", "0", "768", "0", (char *)NULL);
         else
-            execl(HELPER, HELPER, "--save-domain", fd, "-1", "9", "0", "136", "0", (char *)NULL);
+            execl(program, program, "--save-domain", fd, "-1", "9", "0", "136", "0", (char *)NULL);
         _exit(127);
     }
     (void)close(in[0]);
@@ -78,6 +79,8 @@ static void start(bool restore)
     to_helper = in[1];
     from_helper = out[0];
 }
+
+static void start(bool restore) { start_program(HELPER, restore); }
 
 static void wait_for(int fd)
 {
@@ -370,6 +373,195 @@ START_TEST(a_stream_that_ends_early_is_refused)
 }
 END_TEST
 
+/* ---- guests that are libxc's ---- */
+
+static int to_libxc;            /* flicd's end of the stream */
+
+/* flicd says what the guest is; libxl hears of log-dirty, and the second connection comes. */
+static void begin_filter(bool restore)
+{
+    uint32_t body[2];
+    struct msg m;
+
+    start_program(ON_FAKE, restore);
+    if (restore) {
+        wait_for(listener);
+        flicd = accept(listener, NULL, NULL);
+        flicd_hears("\"role\":\"restore\"");
+    } else {
+        join();
+    }
+    flicd_says("{\"event\":\"filter\",\"rounds\":8,\"stop_pages\":100}\n");
+    wait_for(listener);
+    to_libxc = accept(listener, NULL, NULL);
+    ck_assert_int_ge(to_libxc, 0);
+    (void)fcntl(flicd, F_SETFD, FD_CLOEXEC);
+    m = heard();
+    ck_assert_uint_eq(m.number, restore ? 8 : 7);
+    ck_assert_uint_eq(m.len, restore ? 4 : 8);
+    memcpy(body, m.body, m.len);
+    ck_assert_uint_eq(body[0], restore ? 3 : 9);
+    if (!restore)
+        ck_assert_uint_eq(body[1], 1);
+    reply(0);
+}
+
+static void stream_has(const void *what, size_t len)
+{
+    char got[256];
+
+    ck_assert_uint_le(len, sizeof(got));
+    wait_for(to_libxc);
+    ck_assert_int_eq(flic_read_all(to_libxc, got, len), 0);
+    ck_assert_mem_eq(got, what, len);
+}
+
+#define TUNNEL "{\"op\":\"tunnel\",\"operation\":\"0123456789abcdef0123456789abcdef\"}\n"
+
+static void stream_has_mark(uint64_t dirty, uint64_t rounds)
+{
+    struct { uint32_t type, length; uint64_t dirty, rounds; } mark = { 0x4b52414d, 16, dirty, rounds };
+
+    stream_has(&mark, sizeof(mark));
+}
+
+/* Until libxl has suspended the guest. */
+static void suspend_it(void)
+{
+    struct msg m;
+
+    flicd_says("{\"event\":\"suspend\"}\n");
+    m = heard();
+    ck_assert_uint_eq(m.number, 3);
+    reply(1);
+    flicd_hears("\"op\":\"suspended\",\"ok\":true");
+}
+
+START_TEST(libxc_saves_to_flicd_and_is_let_suspend_the_guest_when_flicd_is_ready)
+{
+    uint8_t reference[96];
+    struct pollfd p;
+
+    begin_filter(false);
+    stream_has(TUNNEL "live pages pages pages ", strlen(TUNNEL) + 23);      /* 90 dirty pages are fewer than 100 */
+    stream_has_mark(90, 2);
+    p = (struct pollfd){ .fd = from_helper, .events = POLLIN };
+    ck_assert_int_eq(poll(&p, 1, 300), 0);      /* not before flicd says so */
+    suspend_it();
+    stream_has("last end", 8);
+    make_reference(reference);
+    answer_with(reference);
+    expect_complete(0, 0);
+    ck_assert_int_eq(lseek(stream, 0, SEEK_END), 96);
+}
+END_TEST
+
+START_TEST(a_guest_without_log_dirty_is_saved_from_the_pause_on)
+{
+    uint8_t reference[96];
+
+    ck_assert_int_eq(setenv("FAKE_LIBXC", "no-log-dirty", 1), 0);
+    begin_filter(false);
+    stream_has(TUNNEL "not live ", strlen(TUNNEL) + 9);
+    stream_has_mark(UINT64_MAX, 0);
+    suspend_it();
+    stream_has("last end", 8);
+    make_reference(reference);
+    answer_with(reference);
+    expect_complete(0, 0);
+}
+END_TEST
+
+START_TEST(libxc_s_reason_goes_to_libxl_and_flicd_sees_the_stream_end)
+{
+    char c;
+
+    ck_assert_int_eq(setenv("FAKE_LIBXC", "fail", 1), 0);
+    begin_filter(false);
+    stream_has(TUNNEL "live pages pages pages ", strlen(TUNNEL) + 23);
+    stream_has_mark(90, 2);
+    suspend_it();
+    expect_log("cannot go on with domain 9");
+    wait_for(to_libxc);
+    ck_assert_int_eq(read(to_libxc, &c, 1), 0);
+    flicd_says("{\"ok\":false,\"code\":\"FLIC_E_XEN\",\"error\":\"it ended early\"}\n");
+    expect_log("it ended early");
+    expect_complete(-1, EIO);
+}
+END_TEST
+
+START_TEST(a_flicd_that_refuses_at_the_suspend_is_heard_and_the_guest_not_suspended)
+{
+    begin_filter(false);
+    stream_has(TUNNEL "live pages pages pages ", strlen(TUNNEL) + 23);
+    stream_has_mark(90, 2);
+    flicd_says("{\"ok\":false,\"code\":\"FLIC_E_NOSPACE\",\"error\":\"no room\"}\n");
+    expect_log("no room");
+    expect_complete(-1, ENOSPC);
+}
+END_TEST
+
+START_TEST(sigterm_ends_a_libxc_that_is_at_work)
+{
+    ck_assert_int_eq(setenv("FAKE_LIBXC", "endless", 1), 0);
+    begin_filter(false);
+    stream_has(TUNNEL "live pages pages ", strlen(TUNNEL) + 17);
+    ck_assert_int_eq(kill(helper, SIGTERM), 0);
+    expect_log("cancelled");
+    expect_complete(-1, ECANCELED);
+}
+END_TEST
+
+static void begin_restore(void)
+{
+    uint8_t reference[96];
+
+    make_reference(reference);
+    ck_assert_int_eq(flic_write_all(stream, reference, 96), 0);
+    ck_assert_int_eq(lseek(stream, 0, SEEK_SET), 0);
+    begin_filter(true);
+    stream_has(TUNNEL, strlen(TUNNEL));
+}
+
+START_TEST(libxc_restores_from_flicd_and_says_where_the_rings_are)
+{
+    uint64_t gfns[2];
+    struct msg m;
+
+    begin_restore();
+    ck_assert_int_eq(flic_write_all(to_libxc, "end!", 4), 0);
+    (void)close(to_libxc);
+    flicd_says("{\"ok\":true}\n");
+    m = heard();
+    ck_assert_uint_eq(m.number, 9);
+    memcpy(gfns, m.body, 16);
+    ck_assert_uint_eq(gfns[0], 0x1111);
+    ck_assert_uint_eq(gfns[1], 0x2222);
+    expect_complete(0, 0);
+}
+END_TEST
+
+START_TEST(invariant_4_a_stream_that_flicd_broke_off_fails_the_restore_for_flicd_s_reason)
+{
+    begin_restore();
+    ck_assert_int_eq(flic_write_all(to_libxc, "en", 2), 0);
+    (void)close(to_libxc);
+    flicd_says("{\"ok\":false,\"code\":\"FLIC_E_DAMAGED\",\"error\":\"gfn 0x5 is damaged\"}\n");
+    expect_log("gfn 0x5 is damaged");
+    expect_complete(-1, EIO);
+}
+END_TEST
+
+START_TEST(a_libxc_that_fails_fails_the_restore_whatever_flicd_says)
+{
+    begin_restore();
+    ck_assert_int_eq(flic_write_all(to_libxc, "what", 4), 0);
+    flicd_says("{\"ok\":true}\n");
+    expect_log("libxc could not restore domain 9");
+    expect_complete(-1, EIO);
+}
+END_TEST
+
 /* There is no stock helper where the tests run, so becoming it fails: silently for libxl, and with a status of its own. */
 START_TEST(without_an_operation_it_becomes_the_stock_helper)
 {
@@ -409,6 +601,14 @@ int main(void)
     tcase_add_test(tc, a_flipped_bit_in_the_stream_is_refused_before_flicd_is_asked);
     tcase_add_test(tc, a_stream_that_ends_early_is_refused);
     tcase_add_test(tc, without_an_operation_it_becomes_the_stock_helper);
+    tcase_add_test(tc, libxc_saves_to_flicd_and_is_let_suspend_the_guest_when_flicd_is_ready);
+    tcase_add_test(tc, a_guest_without_log_dirty_is_saved_from_the_pause_on);
+    tcase_add_test(tc, libxc_s_reason_goes_to_libxl_and_flicd_sees_the_stream_end);
+    tcase_add_test(tc, a_flicd_that_refuses_at_the_suspend_is_heard_and_the_guest_not_suspended);
+    tcase_add_test(tc, sigterm_ends_a_libxc_that_is_at_work);
+    tcase_add_test(tc, libxc_restores_from_flicd_and_says_where_the_rings_are);
+    tcase_add_test(tc, invariant_4_a_stream_that_flicd_broke_off_fails_the_restore_for_flicd_s_reason);
+    tcase_add_test(tc, a_libxc_that_fails_fails_the_restore_whatever_flicd_says);
     tcase_set_timeout(tc, 30);
     suite_add_tcase(suite, tc);
     runner = srunner_create(suite);

@@ -71,7 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         look_at_delta(data + 1, len - 1);
         break;
     default:
-        (void)ck_tombstone_parse(data + 1, len - 1, &guest, &seq);
+        (void)ck_tombstone_parse(data + 1, len - 1, &guest, &seq, NULL);
     }
     return 0;
 }

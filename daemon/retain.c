@@ -95,7 +95,7 @@ static void tell(struct fd_retained *ret, const struct ck_entry *entry)
                                                           (json_int_t)entry->info.seq));
 }
 
-/* Each is written down as forgotten; nothing is collected yet. */
+/* Each is written down as forgotten, those worth keeping least first; nothing is collected yet. */
 static int forget(struct job *job, bool dry_run, struct fd_retained *ret, struct flic_err *err)
 {
     int rc = 0;
@@ -103,7 +103,7 @@ static int forget(struct job *job, bool dry_run, struct fd_retained *ret, struct
     ret->names = calloc(job->n ? job->n : 1, sizeof(*ret->names));
     if (!ret->names)
         return flic_err_set(err, -ENOMEM, "look what may be forgotten: out of memory");
-    for (size_t i = 0; !rc && i < job->n; i++) {
+    for (size_t i = job->n; !rc && i--;) {
         const struct ck_entry *entry = &job->entries[job->items[i].tag];
 
         if (!job->items[i].drop)

@@ -43,7 +43,19 @@ int fd_check_ready(const struct fd_daemon *daemon, struct flic_err *why)
 
 static atomic_uint spawned;
 static atomic_int worker_status = -1;   /* -1: still there */
-static char worker_line[256];
+static char worker_line_[256];
+static pthread_mutex_t worker_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* What was started last; the thread that starts workers may be at the next one. */
+static inline const char *worker_line(void)
+{
+    static char copy[256];
+
+    (void)pthread_mutex_lock(&worker_lock);
+    memcpy(copy, worker_line_, sizeof(copy));
+    (void)pthread_mutex_unlock(&worker_lock);
+    return copy;
+}
 
 int __wrap_posix_spawn(pid_t *pid, const char *program, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr,
                        char *const argv[], char *const env[]);
@@ -52,7 +64,9 @@ int __wrap_posix_spawn(pid_t *pid, const char *program, const posix_spawn_file_a
 {
     (void)actions;
     (void)attr;
-    (void)snprintf(worker_line, sizeof(worker_line), "%s: %s %s %s, %s", program, argv[0], argv[1], argv[2], env[0]);
+    (void)pthread_mutex_lock(&worker_lock);
+    (void)snprintf(worker_line_, sizeof(worker_line_), "%s: %s %s %s, %s", program, argv[0], argv[1], argv[2], env[0]);
+    (void)pthread_mutex_unlock(&worker_lock);
     atomic_store(&worker_status, -1);
     *pid = WORKER;
     atomic_fetch_add(&spawned, 1);
@@ -199,11 +213,29 @@ static inline void await_idle(void)
     ck_assert(!fd_op_holds(&flicd, GUEST));
 }
 
+/* The list is the loop's thread's own: it is asked. */
+static atomic_int ops_seen = -1;  /* -1: not looked yet */
+
+static inline void look_at_operations(void *arg)
+{
+    (void)arg;
+    atomic_store(&ops_seen, flicd.ops != NULL);
+}
+
+static inline bool has_operations(void)
+{
+    atomic_store(&ops_seen, -1);
+    ck_assert_int_eq(ev_defer(flicd.loop, look_at_operations, NULL), 0);
+    while (atomic_load(&ops_seen) < 0)
+        (void)usleep(1000);
+    return atomic_load(&ops_seen);
+}
+
 static inline void await_no_operation(void)
 {
-    for (int i = 0; i < 500 && *(struct fd_op *volatile *)&flicd.ops; i++)      /* the loop thread's: looked at, never followed */
+    for (int i = 0; i < 500 && has_operations(); i++)
         (void)usleep(10000);
-    ck_assert_ptr_null(flicd.ops);
+    ck_assert(!has_operations());
 }
 
 /* A whole save up to its answer; the guest is left suspended. */

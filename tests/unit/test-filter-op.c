@@ -125,7 +125,7 @@ START_TEST(invariant_6_a_guest_with_a_device_model_is_let_go_on_by_the_worker_wh
     flic_talk_close(f.owner);
     for (int i = 0; i < 500 && !atomic_load(&spawned); i++)
         (void)usleep(10000);
-    ck_assert_msg(strstr(worker_line, "flic-guest: flic-guest resume 7") != NULL, "%s", worker_line);
+    ck_assert_msg(strstr(worker_line(), "flic-guest: flic-guest resume 7") != NULL, "%s", worker_line());
     atomic_store(&worker_status, 0);
     (void)close(f.fd);
     flic_talk_close(f.helper);

@@ -477,7 +477,7 @@ START_TEST(protect_answers_when_the_first_is_published_then_keeps_the_newest_of_
     publish(&by_user);                  /* @1 */
     await_idle();
     talk = protect_web(1000, 2);        /* @2 */
-    ck_assert_msg(strstr(worker_line, "/flic-guest: flic-guest checkpoint 7") && strstr(worker_line, path), "%s", worker_line);
+    ck_assert_msg(strstr(worker_line(), "/flic-guest: flic-guest checkpoint 7") && strstr(worker_line(), path), "%s", worker_line());
     be_worker(2);
     be_worker(3);
     await_count(3);                     /* @1, @3, @4 */

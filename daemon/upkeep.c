@@ -202,11 +202,12 @@ int fd_upkeep_start(struct fd_daemon *daemon, struct flic_err *err)
     u->gc_at = now().tv_sec + daemon->conf.gc_interval_s;
     (void)pthread_mutex_init(&u->lock, NULL);
     fd_cond_init(&u->poked);
+    daemon->upkeep = u;         /* before there is a thread that looks at it */
     if (pthread_create(&u->thread, NULL, keep_up, u)) {
+        daemon->upkeep = NULL;
         free(u);
         return flic_err_set(err, -EAGAIN, "start the upkeep of the store: no thread");
     }
-    daemon->upkeep = u;
     return 0;
 }
 

@@ -108,7 +108,7 @@ static int look(struct mg_giver *g, uint64_t first, struct mp_leaf *leaf, size_t
     int rc = ck_read_leaf(g->params.store, g->params.loaded, g->map, first, g->kind, g->pages, err);
 
     if (rc)
-        return rc;
+        return flic_err_wrap(err, rc, "send %s@%llu", g->facts->name, (unsigned long long)g->facts->seq);
     *leaf = (struct mp_leaf){ .leaf = (uint32_t)(first / MD_LEAF_PAGES), .ask = g->peer_has };
     for (unsigned i = 0; i < MD_LEAF_PAGES; i++) {
         const uint8_t *page = g->kind[i] == CK_PAGE ? g->pages + (size_t)i * FLIC_PAGE_SIZE : NULL;

@@ -21,7 +21,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define TUNNEL_TIMEOUT_S 300    /* somebody may be typing a password */
 
@@ -68,14 +67,14 @@ static int say_wish(struct run *r, struct flic_err *err)
         return flic_err_set(err, FLIC_E_PROTOCOL, "a pull needs the peer's name and which checkpoint");
     (void)snprintf(r->peer, sizeof(r->peer), "%s", peer);
     (void)snprintf(want.domain, sizeof(want.domain), "%s", domain);
-    if (gethostname(want.from, sizeof(want.from) - 1) || !want.from[0])
-        (void)snprintf(want.from, sizeof(want.from), "another phone");
+    mc_own_name(want.from);
     return mc_send_want(r->wire, &want, err);
 }
 
 static int check_offer(struct run *r, struct flic_err *err)
 {
     const struct mc_offer *offer = mt_offer(r->taker);
+    int rc;
 
     (void)snprintf(r->name, sizeof(r->name), "%s", offer->name);
     if (!r->asked)
@@ -85,9 +84,8 @@ static int check_offer(struct run *r, struct flic_err *err)
     (void)snprintf(r->move.name, sizeof(r->move.name), "%s", offer->name);
     (void)snprintf(r->move.peer, sizeof(r->move.peer), "%s", r->peer);
     fd_op_describe(r->op, 0, offer->name);
-    if (!fd_config_is_of(offer->config, &offer->guest, offer->name))
-        return flic_err_set(err, FLIC_E_PROTOCOL, "the configuration that came with '%s' is of another guest", offer->name);
-    return fd_op_claim_guest(r->op, &offer->guest, err);
+    rc = fd_check_config(offer->config, &offer->guest, offer->name, err);
+    return rc ? rc : fd_op_claim_guest(r->op, &offer->guest, err);
 }
 
 static int know_other(void *arg, const struct ck_loaded *other, struct flic_err *err)
@@ -119,14 +117,9 @@ static int begin(struct run *r, struct flic_err *err)
 
 static int hear(struct run *r, struct flic_err *err)
 {
-    struct fd_op *op = r->op;
-    struct mt_params params = { .store = op->daemon->store, .key = &r->key, .progress = progress, .arg = r };
-    int rc = fd_op_wait(op, FD_WAIT_TUNNEL, TUNNEL_TIMEOUT_S, err);
+    struct mt_params params = { .store = r->op->daemon->store, .key = &r->key, .progress = progress, .arg = r };
+    int rc = fd_op_wire(r->op, TUNNEL_TIMEOUT_S, is_cancelled, r, &r->wire, err);
 
-    if (rc)
-        return rc;
-    rc = mw_new(op->tunnel, op->early, op->n_early, is_cancelled, r, &r->wire, err);
-    op->tunnel = -1;            /* taken, in any case */
     params.wire = r->wire;
     if (!rc)
         rc = mh_greet(r->wire, false, &r->key, err);

@@ -17,7 +17,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define TUNNEL_TIMEOUT_S 300    /* somebody may be typing a password */
 
@@ -130,13 +129,8 @@ static int prepare_wanted(struct run *r, struct flic_err *err)
 
 static int reach(struct run *r, struct flic_err *err)
 {
-    struct fd_op *op = r->op;
-    int rc = fd_op_wait(op, FD_WAIT_TUNNEL, TUNNEL_TIMEOUT_S, err);
+    int rc = fd_op_wire(r->op, TUNNEL_TIMEOUT_S, is_cancelled, r, &r->wire, err);
 
-    if (rc)
-        return rc;
-    rc = mw_new(op->tunnel, op->early, op->n_early, is_cancelled, r, &r->wire, err);
-    op->tunnel = -1;            /* taken, in any case */
     if (!rc)
         rc = mh_greet(r->wire, true, &r->key, err);
     return rc || r->asked ? rc : prepare_wanted(r, err);
@@ -144,15 +138,14 @@ static int reach(struct run *r, struct flic_err *err)
 
 static int send(struct run *r, struct flic_err *err)
 {
-    char from[256] = "";
+    char from[MC_NAME];
     struct mg_params params = {
         .wire = r->wire, .key = &r->key, .store = r->op->daemon->store, .loaded = &r->loaded, .push = &r->move.migration, .from = from,
         .owner_group = r->op->daemon->conf.owner_group, .handed = r->handed, .progress = progress, .arg = r,
     };
     int rc;
 
-    if (gethostname(from, sizeof(from) - 1) || !from[0])
-        (void)snprintf(from, sizeof(from), "another phone");
+    mc_own_name(from);
     rc = mg_new(&params, &r->giver, err);
     return rc ? rc : mg_send(r->giver, &r->peer_seq, err);
 }

@@ -177,13 +177,8 @@ static int offer(struct run *r, struct flic_err *err)
         .max_downtime_ms = max_downtime_ms(r), .rounds_max = (unsigned)conf->migrate_rounds_max, .cool_ms = COOL_MS, .race_us = RACE_US,
         .progress = progress, .arg = r,
     };
-    struct fd_op *op = r->op;
-    int rc = fd_op_wait(op, FD_WAIT_TUNNEL, TUNNEL_TIMEOUT_S, err);
+    int rc = fd_op_wire(r->op, TUNNEL_TIMEOUT_S, is_cancelled, r, &r->wire, err);
 
-    if (rc)
-        return rc;
-    rc = mw_new(op->tunnel, op->early, op->n_early, is_cancelled, r, &r->wire, err);
-    op->tunnel = -1;            /* taken, in any case */
     params.wire = r->wire;
     return rc ? rc : ms_new(&params, &r->sender, err);
 }

@@ -5,6 +5,7 @@
 #include "common/hex.h"
 #include "common/log.h"
 #include "daemon/cond.h"
+#include "daemon/migrate/wire.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -415,6 +416,17 @@ int fd_op_wait(struct fd_op *op, enum fd_wait what, unsigned timeout_s, struct f
             (void)pthread_cond_timedwait(&op->changed, &op->lock, &t);
     }
     (void)pthread_mutex_unlock(&op->lock);
+    return rc;
+}
+
+int fd_op_wire(struct fd_op *op, unsigned timeout_s, bool (*cancelled)(void *arg), void *arg, struct mw_wire **ret_wire, struct flic_err *err)
+{
+    int rc = fd_op_wait(op, FD_WAIT_TUNNEL, timeout_s, err);
+
+    if (rc)
+        return rc;
+    rc = mw_new(op->tunnel, op->early, op->n_early, cancelled, arg, ret_wire, err);
+    op->tunnel = -1;
     return rc;
 }
 

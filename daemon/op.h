@@ -69,6 +69,9 @@ void fd_op_abort_all(struct fd_daemon *daemon);
 enum fd_wait { FD_WAIT_JOIN, FD_WAIT_SUSPEND, FD_WAIT_FINISH, FD_WAIT_TUNNEL };
 /* Until it happened; FLIC_E_CANCELLED / FLIC_E_TIMEOUT with a sentence otherwise. timeout_s 0: only the operation's own deadline. */
 int fd_op_wait(struct fd_op *op, enum fd_wait what, unsigned timeout_s, struct flic_err *err);
+/* Waits for the tunnel and takes it, in any case: gives *ret_wire. `cancelled` and `arg` as in mw_new(). */
+struct mw_wire;
+int fd_op_wire(struct fd_op *op, unsigned timeout_s, bool (*cancelled)(void *arg), void *arg, struct mw_wire **ret_wire, struct flic_err *err);
 void fd_op_let_tunnel(struct fd_op *op);        /* from now on it takes one, from the helper, who is told no progress any more */
 bool fd_op_cancelled(void *op);
 int fd_op_why_cancelled(struct fd_op *op, struct flic_err *err);

@@ -68,13 +68,6 @@ static int check_alive(const struct mh_offer *offer, struct flic_err *err)
     return flic_err_set(err, FLIC_E_REFUSED, "the name '%s' is taken here, by domain %u: rename that one first", offer->name, alive.domid);
 }
 
-/* What libxl will make must be the guest that was looked at. */
-static int check_config(const struct mh_offer *offer, struct flic_err *err)
-{
-    return fd_config_is_of(offer->config, &offer->guest, offer->name)
-           ? 0 : flic_err_set(err, FLIC_E_PROTOCOL, "the configuration that came with '%s' is of another guest", offer->name);
-}
-
 static int check_offer(struct run *r, struct flic_err *err)
 {
     const struct mh_offer *offer = mr_offer(r->receiver);
@@ -91,7 +84,7 @@ static int check_offer(struct run *r, struct flic_err *err)
     if (!rc)
         rc = check_alive(offer, err);
     if (!rc)
-        rc = check_config(offer, err);
+        rc = fd_check_config(offer->config, &offer->guest, offer->name, err);
     if (!rc)
         rc = ar_new(r->op->daemon, offer, &r->disks, err);
     return rc;
@@ -142,12 +135,8 @@ static int hear(struct run *r, struct flic_err *err)
 {
     struct fd_op *op = r->op;
     struct mr_params params = { .store = op->daemon->store, .progress = progress, .disk = on_disk, .arg = r };
-    int rc = fd_op_wait(op, FD_WAIT_TUNNEL, TUNNEL_TIMEOUT_S, err);
+    int rc = fd_op_wire(op, TUNNEL_TIMEOUT_S, is_cancelled, r, &r->wire, err);
 
-    if (rc)
-        return rc;
-    rc = mw_new(op->tunnel, op->early, op->n_early, is_cancelled, r, &r->wire, err);
-    op->tunnel = -1;            /* taken, in any case */
     params.wire = r->wire;
     if (!rc)
         rc = mr_hear(&params, &r->receiver, err);

@@ -9,6 +9,14 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+void mc_own_name(char out[MC_NAME])
+{
+    memset(out, 0, MC_NAME);
+    if (gethostname(out, MC_NAME - 1) || !out[0])
+        strcpy(out, "another phone");
+}
 
 static bool get_text(const json_t *json, const char *member, char *out, size_t room)
 {

@@ -15,11 +15,15 @@
 #include "daemon/migrate/digest.h"
 #include "daemon/migrate/wire.h"
 
+#define MC_NAME 256u
+/* How this phone calls itself to a peer: its host name, or another word where it has none. */
+void mc_own_name(char out[MC_NAME]);
+
 /* Of one who pulls: which checkpoint, and as what. */
 struct mc_want {
     char domain[256];           /* name or uuid */
     uint64_t seq;               /* 0: the newest */
-    char from[256];             /* how the receiver calls itself: for people only */
+    char from[MC_NAME];         /* how the receiver calls itself: for people only */
     bool backup;                /* the right to bring the guest up stays where it is */
     bool ram_only;              /* without its disks, if it has any */
 };
@@ -29,7 +33,7 @@ int mc_get_want(struct mw_wire *wire, struct mc_want *ret_want, struct flic_err 
 struct mc_offer {
     struct flic_uuid push, guest;       /* `push`: drawn for this copy */
     char name[256], arch[16];
-    char from[256];             /* how the sender calls itself */
+    char from[MC_NAME];         /* how the sender calls itself */
     uint64_t seq;               /* the checkpoint's number there */
     uint64_t gfn_end, pages;
     struct md_digest group;     /* mh_prove_group() */

@@ -65,12 +65,17 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
     return remove(path);
 }
 
+void scene_remove(const char *folder)
+{
+    ck_assert_int_eq(nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+}
+
 void scene_end(void)
 {
     scene_close();
     ck_assert_uint_eq(flx_fake_maps(), 0);
     flx_fake_reset();
-    ck_assert_int_eq(nftw(scene_dir, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+    scene_remove(scene_dir);
 }
 
 void scene_lose_arena(void)

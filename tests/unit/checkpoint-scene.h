@@ -39,6 +39,7 @@ extern unsigned scene_threads;          /* of saves and restores: 3 */
 /* A new folder, store and arena of that size, no guests. */
 void scene_begin(uint64_t arena_bytes);
 void scene_end(void);
+void scene_remove(const char *folder);     /* with all that is in it */
 void scene_open(void);
 int scene_try_open(void);               /* the code of ck_open(), for a store that may be damaged */
 void scene_reopen(void);

@@ -10,10 +10,10 @@
 #include "daemon/migrate/take.h"
 #include "tests/unit/checkpoint-scene.h"
 
-#include <ftw.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static struct ck_store *other;
@@ -36,19 +36,11 @@ static void set_up(void)
     saved = scene_save(GUEST, &image, NULL);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 static void tear_down(void)
 {
     image_free(&image);
     ck_close(other);
-    ck_assert_int_eq(nftw(other_dir, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+    scene_remove(other_dir);
     scene_end();
 }
 

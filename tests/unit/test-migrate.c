@@ -6,10 +6,10 @@
 #include "daemon/migrate/send.h"
 #include "tests/unit/checkpoint-scene.h"
 
-#include <ftw.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define CONFIG "{\"c_info\": {\"name\": \"web\"}, \"disks\": []}"
@@ -40,19 +40,11 @@ static void set_up(void)
     scene_guest(GUEST, "web", 1, GUEST_PAGES);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 static void tear_down(void)
 {
     image_free(&image);
     ck_close(other);
-    ck_assert_int_eq(nftw(other_dir, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+    scene_remove(other_dir);
     scene_end();
 }
 

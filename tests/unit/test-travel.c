@@ -15,7 +15,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <linux/fs.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -192,19 +191,11 @@ static void set_up(void)
     ck_assert_int_eq(truncate(a.disk, SIZE), 0);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 static void tear_down(void)
 {
     store = a.store;
     ck_close(b.store);
-    ck_assert_int_eq(nftw(b.folder, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+    scene_remove(b.folder);
     scene_end();
 }
 

@@ -206,7 +206,8 @@ void fd_verify_go_on(struct fd_daemon *daemon, bool (*stop)(void *arg), void *ar
     struct flic_err err = { 0 };
     uint32_t at;
 
-    if (pthread_mutex_trylock(&reading))        /* somebody does it now */
+    /* Looked for first: a reading that somebody asks for now must not be refused for a look. */
+    if (!load_place(daemon, &at) || pthread_mutex_trylock(&reading))    /* somebody does it now */
         return;
     if (load_place(daemon, &at)) {
         flic_info("going on with 'flic verify --all' at pack %08x", at);

@@ -145,11 +145,13 @@ static int set_plain(struct mt_taker *t, const struct mp_leaf *leaf, struct flic
 {
     int rc = 0;
 
-    for (unsigned i = 0; !rc && i < MD_LEAF_PAGES && t->first + i < t->offer.gfn_end; i++) {
+    for (unsigned i = 0; !rc && i < MD_LEAF_PAGES; i++) {
         uint64_t gfn = t->first + i;
         bool zero = mp_bit(leaf->zero, i);
 
         t->digest[i] = zero ? MD_ZERO : MD_HOLE;
+        if (gfn >= t->offer.gfn_end)
+            continue;
         t->sum[gfn] = zero ? mp_sum(NULL) : MP_SUM_HOLE;
         if (zero || !mp_bit(leaf->present, i))
             rc = ck_arrival_set(t->arrival, gfn, zero ? &FLIC_ID_ZERO : &FLIC_ID_HOLE, err);

@@ -324,6 +324,21 @@ START_TEST(the_same_copy_made_again_is_one_checkpoint_and_sends_no_page)
 }
 END_TEST
 
+/* Its digests alone would be 8 KiB. */
+START_TEST(a_leaf_that_the_guest_ends_in_is_asked_about_as_one_too)
+{
+    struct copying first = { .from = store, .to = other };
+    struct copying again = { .from = store, .to = other };
+
+    scene_guest(8, "odd", 2, 700);
+    first.name = again.name = scene_save(8, NULL, NULL);
+    must_arrive(&first);
+    must_arrive(&again);
+    ck_assert(again.was_there);
+    ck_assert_uint_lt(again.given.sent_bytes, 8192);
+}
+END_TEST
+
 START_TEST(the_right_goes_along_only_when_the_last_word_says_so)
 {
     struct copying kept = { .from = store, .to = other, .name = saved, .handed = true, .keep_it = true };
@@ -617,6 +632,7 @@ static Suite *suite(void)
     tcase_add_test(t, invariant_10_of_the_next_checkpoint_only_what_changed_is_sent);
     tcase_add_test(t, a_page_that_moved_within_the_guest_is_found_and_not_sent);
     tcase_add_test(t, the_same_copy_made_again_is_one_checkpoint_and_sends_no_page);
+    tcase_add_test(t, a_leaf_that_the_guest_ends_in_is_asked_about_as_one_too);
     tcase_add_test(t, the_right_goes_along_only_when_the_last_word_says_so);
     tcase_add_test(t, a_taker_that_refuses_says_why_and_has_nothing);
     tcase_add_test(t, invariant_8_cut_anywhere_it_is_there_whole_or_not_at_all_and_goes_on_from_there);

@@ -37,7 +37,7 @@ struct run {
     char name[256];
     uint64_t seq, peer_seq;
     bool was_there, published, handed;
-    struct mt_figures figures;
+    struct lt_figures figures;
     struct mw_counts counts;
 };
 
@@ -212,7 +212,7 @@ static int all_steps(struct run *r, struct flic_err *err)
 
 static json_t *figures_of(const struct run *r)
 {
-    const struct mt_figures *f = &r->figures;
+    const struct lt_figures *f = &r->figures;
     const struct fd_figure rows[] = {
         { "ram_pages", f->ram_pages }, { "zero_pages", f->zero_pages }, { "same_pages", f->same_pages }, { "found_pages", f->found_pages },
         { "known_pages", f->known_pages }, { "received_pages", f->received_pages }, { "new_pages", f->store.new_pages },

@@ -287,13 +287,13 @@ static int all_steps(struct run *r, struct flic_err *err)
 
 static json_t *figures_of(const struct run *r)
 {
-    const struct mr_figures *f = &r->figures;
+    const struct lt_figures *f = &r->figures.pages;
     const struct fd_figure rows[] = {
         { "same_pages", f->same_pages }, { "found_pages", f->found_pages }, { "known_pages", f->known_pages },
-        { "received_pages", f->received_pages }, { "last_pages", f->last_pages }, { "zero_pages", f->zero_pages },
+        { "received_pages", f->received_pages }, { "last_pages", r->figures.last_pages }, { "zero_pages", f->zero_pages },
         { "new_pages", f->store.new_pages }, { "dedup_pages", f->store.dedup_pages }, { "nvram_pages", f->store.nvram_pages },
         { "spilled_pages", f->store.spilled_pages }, { "flash_bytes", f->store.flash_bytes }, { "nvram_bytes", f->store.nvram_bytes },
-        { "received_bytes", r->counts.received }, { "sent_bytes", r->counts.sent }, { "take_us", f->take_us }, { "finish_us", f->finish_us },
+        { "received_bytes", r->counts.received }, { "sent_bytes", r->counts.sent }, { "take_us", r->figures.take_us }, { "finish_us", r->figures.finish_us },
     };
     json_t *o = json_object();
 

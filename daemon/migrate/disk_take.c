@@ -28,11 +28,6 @@ struct dt_taker {
     struct dt_figures figures;
 };
 
-static int broken(struct flic_err *err, const char *what)
-{
-    return flic_err_set(err, FLIC_E_PROTOCOL, "the peer breaks the protocol: %s", what);
-}
-
 int dt_new(struct mw_wire *wire, const struct md_key *key, const struct dt_disk *disks, size_t n, struct dt_taker **ret_taker, struct flic_err *err)
 {
     struct dt_taker *t = n <= DW_DISKS_MAX ? calloc(1, sizeof(*t)) : NULL;
@@ -86,7 +81,7 @@ static int on_leaves(struct dt_taker *t, const struct mw_message *m, struct flic
     int rc = 0;
 
     if (!d || !d->has || !n || !theirs || r.bad || r.left || (uint64_t)first + n > dw_leaves(d->size))
-        return broken(err, "a question about a disk is out of bounds");
+        return mw_broken(err, "a question about a disk is out of bounds");
     for (uint32_t k = 0; !rc && k < n; k++) {
         struct md_digest mine;
         bool hole;
@@ -113,7 +108,7 @@ static int on_digests(struct dt_taker *t, const struct mw_message *m, struct fli
     int rc;
 
     if (!d || !d->has || !theirs || r.bad || r.left || leaf >= dw_leaves(d->size))
-        return broken(err, "digests of a disk are out of bounds");
+        return mw_broken(err, "digests of a disk are out of bounds");
     rc = dw_digest(d->fd, d->size, leaf, &t->key, t->room, t->digests, &hole, err);
     if (rc)
         return rc;
@@ -151,7 +146,7 @@ static int on_blocks(struct dt_taker *t, const struct mw_message *m, struct flic
     size_t i, n = 0;
     const struct dt_disk *d = disk_of(t, &r, &i);
     uint64_t blocks[MP_BATCH];
-    int rc = d ? mp_decode(t->coder, r.at, r.left, dw_blocks(d->size), blocks, &n, t->batch, err) : broken(err, "blocks of no disk");
+    int rc = d ? mp_decode(t->coder, r.at, r.left, dw_blocks(d->size), blocks, &n, t->batch, err) : mw_broken(err, "blocks of no disk");
 
     for (size_t at = 0, run; !rc && at < n; at += run) {
         for (run = 1; at + run < n && blocks[at + run] == blocks[at] + run; run++)
@@ -190,7 +185,7 @@ static int on_zeros(struct dt_taker *t, const struct mw_message *m, struct flic_
     int rc;
 
     if (!d || r.bad || r.left || !n || (uint64_t)first + n > dw_blocks(d->size))
-        return broken(err, "zeros on a disk are out of bounds");
+        return mw_broken(err, "zeros on a disk are out of bounds");
     rc = write_zeros(t, d, first, n, err);
     if (!rc)
         dw_told_zeros(&t->told[i], first, n);
@@ -217,7 +212,7 @@ static int on_sync(struct dt_taker *t, const struct mw_message *m, struct flic_e
     int rc;
 
     if (m->len != sizeof(round))
-        return broken(err, "a round of a disk without its number");
+        return mw_broken(err, "a round of a disk without its number");
     memcpy(round, m->data, sizeof(round));
     rc = sync_all(t, err);
     return rc ? rc : mw_send_bytes(t->wire, MW_DISK_SYNCED, round, sizeof(round), err);
@@ -244,7 +239,7 @@ static int on_end(struct dt_taker *t, const struct mw_message *m, struct flic_er
 int dt_message(struct dt_taker *t, const struct mw_message *m, struct flic_err *err)
 {
     if (t->whole)
-        return broken(err, "a disk goes on after its end");
+        return mw_broken(err, "a disk goes on after its end");
     switch (m->type) {
     case MW_DISK_LEAVES: return on_leaves(t, m, err);
     case MW_DISK_DIGESTS: return on_digests(t, m, err);
@@ -252,7 +247,7 @@ int dt_message(struct dt_taker *t, const struct mw_message *m, struct flic_err *
     case MW_DISK_ZEROS: return on_zeros(t, m, err);
     case MW_DISK_SYNC: return on_sync(t, m, err);
     case MW_DISK_END: return on_end(t, m, err);
-    default: return broken(err, "an unexpected message");
+    default: return mw_broken(err, "an unexpected message");
     }
 }
 

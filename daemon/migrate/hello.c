@@ -75,6 +75,14 @@ void mh_prove_group(const struct md_key *key, const char *group, struct md_diges
     *ret_proof = *group ? md_of(key, group, strlen(group)) : MD_ZERO;
 }
 
+bool mh_is_group(const struct md_key *key, const char *group, const struct md_digest *proof)
+{
+    struct md_digest ours;
+
+    mh_prove_group(key, group, &ours);
+    return *group && md_equal(&ours, proof);
+}
+
 /* ---- the offer ---- */
 
 void mh_offer_fini(struct mh_offer *offer)

@@ -27,6 +27,8 @@ int mh_greet(struct mw_wire *wire, bool is_sender, struct md_key *ret_key, struc
 
 /* Shows that the owner group is known, without showing it; "" shows nothing. */
 void mh_prove_group(const struct md_key *key, const char *group, struct md_digest *ret_proof);
+/* Whether that was shown of `group`; of "" it never is. */
+bool mh_is_group(const struct md_key *key, const char *group, const struct md_digest *proof);
 
 struct mh_offer {
     struct flic_uuid migration, guest;

@@ -20,10 +20,8 @@
 #include <stdint.h>
 
 #include "common/err.h"
-#include "daemon/checkpoint/arrival.h"
-#include "daemon/checkpoint/store.h"
 #include "daemon/migrate/hello.h"
-#include "daemon/migrate/wire.h"
+#include "daemon/migrate/leaf_take.h"
 #include "libxl-ext/flx.h"
 
 struct mr_params {
@@ -35,11 +33,8 @@ struct mr_params {
 };
 
 struct mr_figures {
-    uint64_t same_pages, found_pages;           /* were here already: in their place; elsewhere */
-    uint64_t received_pages, last_pages, zero_pages;
-    uint64_t known_pages;                       /* that the peer could ask for */
-    uint64_t take_us, finish_us;
-    struct ck_arrival_figures store;
+    struct lt_figures pages;
+    uint64_t last_pages, take_us, finish_us;
 };
 
 struct mr_receiver;

@@ -3,11 +3,9 @@
 #include "daemon/migrate/take.h"
 
 #include "common/bytes.h"
-#include "daemon/checkpoint/base.h"
 #include "daemon/checkpoint/load.h"
 #include "daemon/migrate/hello.h"
-#include "daemon/migrate/learn.h"
-#include "daemon/migrate/pages.h"
+#include "libxl-ext/flx.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -19,29 +17,16 @@
 struct mt_taker {
     struct mt_params params;
     struct mc_offer offer;
-    struct mk_known *known;
-    bool has, committed;
-    struct ck_arrival *arrival;
-    struct mp_coder *coder;
-    uint8_t *batch;             /* MP_BATCH pages */
-    uint64_t *present;          /* bits over gfn_end: what the checkpoint has */
-    uint64_t *sum;              /* mp_sum() of what is here for each gfn */
+    struct lt_leaves leaves;
+    bool committed;
     uint64_t next_leaf;         /* they come in ascending order */
-    uint64_t first;             /* of the leaf in the making */
-    struct md_digest digest[MD_LEAF_PAGES];     /* of its pages, as far as they are here */
     void *state; size_t state_len;
     uint64_t taken_ns;          /* by the clock of here */
-    struct mt_figures figures;
 };
 
 static int no_memory(const struct mt_taker *t, struct flic_err *err)
 {
     return flic_err_set(err, -ENOMEM, "store '%s': out of memory", t->offer.name);
-}
-
-static int broken(struct flic_err *err, const char *what)
-{
-    return flic_err_set(err, FLIC_E_PROTOCOL, "the peer breaks the protocol: %s", what);
 }
 
 /* ---- beginning ---- */
@@ -54,7 +39,9 @@ int mt_hear(const struct mt_params *params, struct mt_taker **ret_taker, struct 
     if (!t)
         return flic_err_set(err, -ENOMEM, "store a checkpoint: out of memory");
     t->params = *params;
-    rc = mc_get_offer(params->wire, &t->offer, err);
+    rc = lt_init(&t->leaves, params->wire, params->key, params->store, "store", err);
+    if (!rc)
+        rc = mc_get_offer(params->wire, &t->offer, err);
     if (rc)
         mt_free(t);
     else
@@ -66,13 +53,8 @@ void mt_free(struct mt_taker *t)
 {
     if (!t)
         return;
-    ck_arrival_free(t->arrival);
-    mp_coder_free(t->coder);
-    mk_free(t->known);
+    lt_fini(&t->leaves);
     mc_offer_fini(&t->offer);
-    free(t->batch);
-    free(t->present);
-    free(t->sum);
     free(t->state);
     free(t);
 }
@@ -81,208 +63,51 @@ const struct mc_offer *mt_offer(const struct mt_taker *t) { return &t->offer; }
 
 bool mt_is_group(const struct mt_taker *t, const char *group)
 {
-    struct md_digest proof;
-
-    mh_prove_group(t->params.key, group, &proof);
-    return *group && md_equal(&proof, &t->offer.group);
+    return mh_is_group(t->params.key, group, &t->offer.group);
 }
 
 int mt_know(struct mt_taker *t, const struct ck_loaded *other, struct flic_err *err)
 {
-    if (!t->known && !(t->known = mk_new()))
-        return no_memory(t, err);
-    return mk_learn(t->known, t->params.key, t->params.store, other, err);
-}
-
-static int allocate(struct mt_taker *t, struct flic_err *err)
-{
-    uint64_t end = t->offer.gfn_end;
-
-    t->present = calloc(ck_words(end) + MD_LEAF_PAGES / 64, 8);
-    t->sum = calloc(end + MD_LEAF_PAGES, sizeof(*t->sum));      /* MP_SUM_HOLE */
-    t->batch = malloc((size_t)MP_BATCH * FLIC_PAGE_SIZE);
-    if (!t->known)
-        t->known = mk_new();
-    if (!t->present || !t->sum || !t->batch || !t->known)
-        return no_memory(t, err);
-    return mp_coder_new(&t->coder, err);
+    return lt_know(&t->leaves, other, err);
 }
 
 int mt_begin(struct mt_taker *t, const struct ck_loaded *base, const struct ck_arrival *earlier, struct flic_err *err)
 {
     struct ck_facts facts = { .guest = t->offer.guest, .gfn_end = t->offer.gfn_end };
-    int rc = allocate(t, err);
+    int rc;
 
-    if (rc)
-        return rc;
     memcpy(facts.name, t->offer.name, sizeof(facts.name));
     memcpy(facts.arch, t->offer.arch, sizeof(facts.arch));
-    t->has = base || earlier || mk_count(t->known);
-    rc = ck_arrival_new(t->params.store, &facts, t->offer.config, strlen(t->offer.config), base, earlier, &t->arrival, err);
-    return rc ? rc : mh_send_accept(t->params.wire, t->has, 0, err);
+    rc = lt_begin(&t->leaves, &facts, t->offer.config, base, earlier, err);
+    return rc ? rc : mh_send_accept(t->params.wire, t->leaves.has, 0, err);
 }
 
-/* ---- leaves ---- */
-
-static int take_order(struct mt_taker *t, const struct mp_leaf *leaf, struct flic_err *err)
-{
-    t->first = (uint64_t)leaf->leaf * MD_LEAF_PAGES;
-    if (leaf->ask != t->has || leaf->leaf < t->next_leaf || t->state)
-        return broken(err, "a leaf came out of order");
-    t->next_leaf = leaf->leaf + 1ull;
-    for (unsigned i = 0; i < MD_LEAF_PAGES; i++) {
-        if (!mp_bit(leaf->present, i))
-            continue;
-        t->present[(t->first + i) / 64] |= 1ull << ((t->first + i) % 64);
-        t->figures.ram_pages++;
-        t->figures.zero_pages += mp_bit(leaf->zero, i);
-    }
-    return 0;
-}
-
-/* Zeros and holes are as the sender says, and not what stood there before. */
-static int set_plain(struct mt_taker *t, const struct mp_leaf *leaf, struct flic_err *err)
-{
-    int rc = 0;
-
-    for (unsigned i = 0; !rc && i < MD_LEAF_PAGES; i++) {
-        uint64_t gfn = t->first + i;
-        bool zero = mp_bit(leaf->zero, i);
-
-        t->digest[i] = zero ? MD_ZERO : MD_HOLE;
-        if (gfn >= t->offer.gfn_end)
-            continue;
-        t->sum[gfn] = zero ? mp_sum(NULL) : MP_SUM_HOLE;
-        if (zero || !mp_bit(leaf->present, i))
-            rc = ck_arrival_set(t->arrival, gfn, zero ? &FLIC_ID_ZERO : &FLIC_ID_HOLE, err);
-    }
-    return rc;
-}
-
-struct looking {
-    struct mt_taker *t;
-    const unsigned *at;         /* page i is the leaf's at[i]-th */
-    const struct flic_id *ids;
-};
-
-static int see_page(size_t tag, const void *page, void *arg)
-{
-    struct looking *l = arg;
-    struct mt_taker *t = l->t;
-    unsigned i = l->at[tag];
-
-    t->sum[t->first + i] = mp_sum(page);
-    t->digest[i] = md_of(t->params.key, page, FLIC_PAGE_SIZE);
-    mk_add(t->known, &t->digest[i], &l->ids[tag]);
-    return 0;
-}
-
-/* What is here of a leaf already. A page that cannot be read is asked for. */
-static void see_base(struct mt_taker *t, const struct mp_leaf *leaf)
-{
-    struct flic_id ids[MD_LEAF_PAGES];
-    unsigned at[MD_LEAF_PAGES];
-    struct looking l = { t, at, ids };
-    size_t n = 0;
-
-    for (unsigned i = 0; i < MD_LEAF_PAGES; i++) {
-        struct flic_id id = ck_arrival_id(t->arrival, t->first + i);
-
-        if (!mp_bit(leaf->present, i) || mp_bit(leaf->zero, i) || flic_id_equal(&id, &FLIC_ID_HOLE) || flic_id_equal(&id, &FLIC_ID_ZERO))
-            continue;
-        at[n] = i;
-        ids[n++] = id;
-    }
-    if (n)
-        (void)ck_arrival_read(t->arrival, ids, n, see_page, &l, NULL);
-}
-
-/* The one that we know elsewhere in the store, into its place. */
-static bool find_known(struct mt_taker *t, unsigned i, const struct md_digest *wanted)
-{
-    struct flic_id id;
-    unsigned at[1] = { i };
-    struct looking l = { t, at, &id };
-    bool there = false;
-
-    return mk_find(t->known, wanted, &id) && !ck_arrival_read(t->arrival, &id, 1, see_page, &l, NULL) && md_equal(&t->digest[i], wanted) &&
-           !ck_arrival_adopt(t->arrival, t->first + i, &id, &there, NULL) && there;
-}
-
-static int answer_digests(struct mt_taker *t, const struct mp_leaf *leaf, struct flic_err *err)
-{
-    uint8_t need[MP_BITS] = { 0 };
-    struct mw_message m;
-    int rc = mw_expect(t->params.wire, MW_DIGESTS, 0, &m, err);
-
-    if (!rc && m.len != MD_LEAF_PAGES * sizeof(struct md_digest))
-        rc = broken(err, "its digests are not those of a leaf");
-    for (unsigned i = 0; !rc && i < MD_LEAF_PAGES; i++) {
-        struct md_digest wanted;
-
-        if (!mp_bit(leaf->present, i) || mp_bit(leaf->zero, i))
-            continue;
-        memcpy(wanted.b, m.data + i * sizeof(wanted), sizeof(wanted));
-        if (md_equal(&t->digest[i], &wanted)) {
-            t->figures.same_pages++;
-        } else if (find_known(t, i, &wanted)) {
-            t->figures.found_pages++;
-        } else {
-            mp_set_bit(need, i);
-            t->sum[t->first + i] = MP_SUM_HOLE;
-            rc = ck_arrival_set(t->arrival, t->first + i, &FLIC_ID_HOLE, err);
-        }
-    }
-    return rc ? rc : mw_send_bytes(t->params.wire, MW_NEED, need, sizeof(need), err);
-}
-
-static void count_same(struct mt_taker *t, const struct mp_leaf *leaf)
-{
-    for (unsigned i = 0; i < MP_BITS; i++)
-        t->figures.same_pages += (unsigned)__builtin_popcount((unsigned)(leaf->present[i] & ~leaf->zero[i]));
-}
+/* ---- what comes ---- */
 
 static int on_leaf(struct mt_taker *t, const struct mw_message *m, struct flic_err *err)
 {
-    struct md_digest mine;
     struct mp_leaf leaf;
-    uint8_t same;
     int rc = mp_get_leaf(m->data, m->len, t->offer.gfn_end, &leaf, err);
 
-    if (!rc)
-        rc = take_order(t, &leaf, err);
-    if (!rc)
-        rc = set_plain(t, &leaf, err);
-    if (rc || !leaf.ask)
+    if (!rc && (leaf.ask != t->leaves.has || leaf.leaf < t->next_leaf || t->state))
+        rc = mw_broken(err, "a leaf came out of order");
+    if (rc)
         return rc;
-    see_base(t, &leaf);
-    mine = md_of_leaf(t->params.key, t->digest);
-    same = md_equal(&mine, &leaf.digest);
-    rc = mw_send_bytes(t->params.wire, MW_SAME, &same, 1, err);
-    if (!rc && same)
-        count_same(t, &leaf);
-    return rc || same ? rc : answer_digests(t, &leaf, err);
+    t->next_leaf = leaf.leaf + 1ull;
+    lt_mark(&t->leaves, &leaf);
+    return lt_answer(&t->leaves, &leaf, NULL, err);
 }
-
-/* ---- pages ---- */
 
 static int on_pages(struct mt_taker *t, const struct mw_message *m, struct flic_err *err)
 {
+    const uint8_t *pages;
     uint64_t gfns[MP_BATCH];
     size_t n;
-    int rc = mp_decode(t->coder, m->data, m->len, t->offer.gfn_end, gfns, &n, t->batch, err);
+    int rc = t->state ? mw_broken(err, "a page came out of order") : lt_decode(&t->leaves, m, gfns, &n, &pages, err);
 
-    if (!rc && t->state)
-        rc = broken(err, "a page came out of order");
-    for (size_t i = 0; !rc && i < n; i++)
-        if (!ck_bit(t->present, gfns[i]))
-            rc = broken(err, "a page came where the guest has none");
     for (size_t i = 0; !rc && i < n; i++) {
-        const uint8_t *page = t->batch + i * FLIC_PAGE_SIZE;
-
-        t->sum[gfns[i]] = mp_sum(page);
-        t->figures.received_pages++;
-        rc = ck_arrival_page(t->arrival, gfns[i], page, err);
+        lt_came(&t->leaves, gfns[i], pages + i * FLIC_PAGE_SIZE);
+        rc = ck_arrival_page(t->leaves.arrival, gfns[i], pages + i * FLIC_PAGE_SIZE, err);
     }
     return rc;
 }
@@ -294,7 +119,7 @@ static int on_state(struct mt_taker *t, const struct mw_message *m, struct flic_
     struct timespec now;
 
     if (reader.bad || t->state || !reader.left || reader.left > FLX_STATE_MAX)
-        return broken(err, "a machine state out of order");
+        return mw_broken(err, "a machine state out of order");
     t->state = malloc(reader.left);
     if (!t->state)
         return no_memory(t, err);
@@ -306,37 +131,16 @@ static int on_state(struct mt_taker *t, const struct mw_message *m, struct flic_
     return 0;
 }
 
-/* Whole leaves that an earlier checkpoint had, and this one has not, were not named. */
-static int drop_absent(struct mt_taker *t, struct flic_err *err)
-{
-    int rc = 0;
-
-    for (uint64_t gfn = 0; !rc && gfn < t->offer.gfn_end; gfn++) {
-        struct flic_id id = ck_arrival_id(t->arrival, gfn);
-
-        if (!ck_bit(t->present, gfn) && !flic_id_equal(&id, &FLIC_ID_HOLE))
-            rc = ck_arrival_set(t->arrival, gfn, &FLIC_ID_HOLE, err);
-    }
-    return rc;
-}
-
 static int on_check(struct mt_taker *t, const struct mw_message *m, struct flic_err *err)
 {
-    uint64_t leaves = ck_leaf_count(t->offer.gfn_end);
-    struct flic_reader reader = flic_reader_of(m->data, m->len);
+    int rc;
 
-    if (m->len != leaves * sizeof(uint64_t) || !t->state)
-        return broken(err, "sums out of order");
-    if (t->figures.ram_pages != t->offer.pages)
-        return broken(err, "it has not so many pages as were offered");
-    for (uint64_t gfn = 0; gfn < t->offer.gfn_end; gfn++)
-        if (ck_bit(t->present, gfn) && t->sum[gfn] == MP_SUM_HOLE)
-            return flic_err_set(err, FLIC_E_DAMAGED, "store '%s': gfn 0x%llx never came", t->offer.name, (unsigned long long)gfn);
-    for (uint64_t i = 0; i < leaves; i++)
-        if (flic_get_u64(&reader) != mp_sum_leaf(t->sum + i * MD_LEAF_PAGES))
-            return flic_err_set(err, FLIC_E_DAMAGED, "store '%s': what arrived from gfn 0x%llx on is not what was sent", t->offer.name,
-                                (unsigned long long)(i * MD_LEAF_PAGES));
-    return drop_absent(t, err);
+    if (!t->state)
+        return mw_broken(err, "sums out of order");
+    if (t->leaves.figures.ram_pages != t->offer.pages)
+        return mw_broken(err, "it has not so many pages as were offered");
+    rc = lt_check(&t->leaves, m, err);
+    return rc ? rc : lt_drop_absent(&t->leaves, err);
 }
 
 static int on_message(struct mt_taker *t, const struct mw_message *m, struct flic_err *err)
@@ -346,7 +150,7 @@ static int on_message(struct mt_taker *t, const struct mw_message *m, struct fli
     case MW_PAGES: return on_pages(t, m, err);
     case MW_STATE: return on_state(t, m, err);
     case MW_CHECK: return on_check(t, m, err);
-    default: return broken(err, "an unexpected message");
+    default: return mw_broken(err, "an unexpected message");
     }
 }
 
@@ -359,7 +163,7 @@ int mt_take(struct mt_taker *t, struct flic_err *err)
         rc = mw_receive(t->params.wire, 0, &m, err);
         if (!rc)
             rc = on_message(t, &m, err);
-        t->params.progress(t->params.arg, "receive", t->figures.ram_pages * FLIC_PAGE_SIZE, t->offer.pages * FLIC_PAGE_SIZE);
+        t->params.progress(t->params.arg, "receive", t->leaves.figures.ram_pages * FLIC_PAGE_SIZE, t->offer.pages * FLIC_PAGE_SIZE);
     }
     return rc;
 }
@@ -380,7 +184,7 @@ static bool same_map(const struct mt_taker *t, const struct ck_loaded *other)
     if (ck_load_map(t->params.store, other, &map, NULL))
         return false;
     for (uint64_t gfn = 0; same && gfn < t->offer.gfn_end; gfn++) {
-        struct flic_id a = ck_arrival_id(t->arrival, gfn), b = ck_map_get(map, gfn);
+        struct flic_id a = ck_arrival_id(t->leaves.arrival, gfn), b = ck_map_get(map, gfn);
 
         same = flic_id_equal(&a, &b);
     }
@@ -425,17 +229,17 @@ int mt_commit(struct mt_taker *t, uint64_t *ret_seq, bool *ret_there, struct fli
     *ret_there = find_same(t, ret_seq);
     if (*ret_there)
         return 0;
-    *ret_seq = ck_arrival_facts(t->arrival)->seq;
-    rc = ck_arrival_settle(t->arrival, 0, err);
+    *ret_seq = ck_arrival_facts(t->leaves.arrival)->seq;
+    rc = ck_arrival_settle(t->leaves.arrival, 0, err);
     if (rc)
         return rc;
     t->committed = true;        /* what could be kept is not what it was any more */
-    return ck_arrival_commit(t->arrival, t->state, t->state_len, t->taken_ns, err);
+    return ck_arrival_commit(t->leaves.arrival, t->state, t->state_len, t->taken_ns, err);
 }
 
 int mt_publish(struct mt_taker *t, const char *disks, size_t len, struct flic_err *err)
 {
-    return ck_arrival_publish(t->arrival, disks, len, err);
+    return ck_arrival_publish(t->leaves.arrival, disks, len, err);
 }
 
 int mt_ready(struct mt_taker *t, uint64_t seq, bool *ret_handed, struct flic_err *err)
@@ -451,13 +255,13 @@ int mt_ready(struct mt_taker *t, uint64_t seq, bool *ret_handed, struct flic_err
     if (!rc)
         rc = mw_expect(t->params.wire, MW_GO, GO_S, &m, err);
     if (!rc && (m.len != 1 || m.data[0] > t->offer.handed))
-        rc = broken(err, "its last word is none");
+        rc = mw_broken(err, "its last word is none");
     if (!rc)
         *ret_handed = m.data[0] == 1;
     return rc;
 }
 
-struct ck_arrival *mt_arrival(struct mt_taker *t) { return t->arrival; }
+struct ck_arrival *mt_arrival(struct mt_taker *t) { return t->leaves.arrival; }
 
 int mt_done(struct mt_taker *t, struct flic_err *err)
 {
@@ -466,20 +270,10 @@ int mt_done(struct mt_taker *t, struct flic_err *err)
 
 struct ck_arrival *mt_keep(struct mt_taker *t)
 {
-    struct ck_arrival *arrival = t->arrival;
-
-    if (!arrival || t->committed || ck_arrival_seal(arrival, NULL))
-        return NULL;
-    ck_arrival_let_go(arrival);
-    mt_get_figures(t, &t->figures);
-    t->arrival = NULL;
-    return arrival;
+    return t->committed ? NULL : lt_keep(&t->leaves);
 }
 
-void mt_get_figures(const struct mt_taker *t, struct mt_figures *ret_figures)
+void mt_get_figures(const struct mt_taker *t, struct lt_figures *ret_figures)
 {
-    *ret_figures = t->figures;
-    ret_figures->known_pages = t->known ? mk_count(t->known) : 0;
-    if (t->arrival)
-        ck_arrival_get_figures(t->arrival, &ret_figures->store);
+    lt_get_figures(&t->leaves, ret_figures);
 }

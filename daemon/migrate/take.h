@@ -21,10 +21,8 @@
 #include <stdint.h>
 
 #include "common/err.h"
-#include "daemon/checkpoint/arrival.h"
-#include "daemon/checkpoint/store.h"
 #include "daemon/migrate/copy.h"
-#include "daemon/migrate/wire.h"
+#include "daemon/migrate/leaf_take.h"
 
 struct mt_params {
     struct mw_wire *wire;       /* borrowed, as all; greeted: */
@@ -32,14 +30,6 @@ struct mt_params {
     struct ck_store *store;
     void (*progress)(void *arg, const char *phase, uint64_t done_bytes, uint64_t total_bytes);
     void *arg;
-};
-
-struct mt_figures {
-    uint64_t ram_pages, zero_pages;
-    uint64_t same_pages, found_pages;           /* were here already: in their place; elsewhere */
-    uint64_t received_pages;
-    uint64_t known_pages;                       /* that the peer could ask for */
-    struct ck_arrival_figures store;
 };
 
 struct mt_taker;
@@ -67,6 +57,6 @@ int mt_done(struct mt_taker *taker, struct flic_err *err);
 struct ck_arrival *mt_arrival(struct mt_taker *taker);
 /* Of one that failed before mt_commit(): what arrived so far, durable; gives it, or NULL. For another's mt_begin(). */
 struct ck_arrival *mt_keep(struct mt_taker *taker);
-void mt_get_figures(const struct mt_taker *taker, struct mt_figures *ret_figures);
+void mt_get_figures(const struct mt_taker *taker, struct lt_figures *ret_figures);
 
 #endif

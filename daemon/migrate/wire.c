@@ -309,6 +309,11 @@ int mw_expect(struct mw_wire *w, enum mw_type type, unsigned silence_s, struct m
     return rc;
 }
 
+int mw_broken(struct flic_err *err, const char *what)
+{
+    return flic_err_set(err, FLIC_E_PROTOCOL, "the peer breaks the protocol: %s", what);
+}
+
 void mw_get_counts(const struct mw_wire *w, struct mw_counts *ret_counts)
 {
     *ret_counts = w->counts;

@@ -79,6 +79,9 @@ int mw_receive(struct mw_wire *wire, unsigned silence_s, struct mw_message *ret_
 /* The same, and any other type than this is FLIC_E_PROTOCOL. */
 int mw_expect(struct mw_wire *wire, enum mw_type type, unsigned silence_s, struct mw_message *ret_message, struct flic_err *err);
 
+/* FLIC_E_PROTOCOL: `what` the peer did that it must not. */
+int mw_broken(struct flic_err *err, const char *what);
+
 /* Tells the peer why, as well as it can be told; never fails, waits for at most a second. */
 void mw_abort(struct mw_wire *wire, int code, const char *reason);
 /* Whether it was the peer who gave up. */

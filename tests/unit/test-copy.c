@@ -59,7 +59,7 @@ struct copying {
     uint64_t peer_seq, seq;
     bool was_there, came_handed, published;
     struct mg_figures given;
-    struct mt_figures taken;
+    struct lt_figures taken;
     int sockets[4];             /* giver, middle, middle, taker */
 };
 

@@ -302,7 +302,7 @@ START_TEST(a_guest_arrives_with_every_page_and_its_checkpoint_is_offered_on_both
     ck_assert_uint_eq(t.sent.ram_pages, GUEST_PAGES - 2);       /* the hole and the page to skip */
     ck_assert_uint_ge(t.sent.last_pages, 250);
     ck_assert_uint_eq(t.sent.there_pages, 0);
-    ck_assert_uint_eq(t.received.received_pages, t.sent.sent_pages);
+    ck_assert_uint_eq(t.received.pages.received_pages, t.sent.sent_pages);
     ck_assert_int_eq(ck_find_exact(store, &t.here_name.guest, t.here_name.seq, &entry, NULL), 0);
     ck_assert_int_eq(ck_find_exact(other, &t.there_name.guest, t.there_name.seq, &entry, NULL), 0);
 }
@@ -331,8 +331,8 @@ START_TEST(invariant_10_on_its_way_back_only_what_changed_is_sent)
     scene_dirty(THERE, 30, 40, 100000);
     must_arrive(&back);
     ck_assert_uint_eq(back.sent.sent_pages, 40);
-    ck_assert_uint_eq(back.received.received_pages, 40);
-    ck_assert_uint_ge(back.received.same_pages, GUEST_PAGES * 3 / 4);
+    ck_assert_uint_eq(back.received.pages.received_pages, 40);
+    ck_assert_uint_ge(back.received.pages.same_pages, GUEST_PAGES * 3 / 4);
     ck_assert_uint_lt(back.sent.page_bytes, t.sent.page_bytes / 10);
 }
 END_TEST
@@ -348,7 +348,7 @@ START_TEST(a_page_that_moved_within_the_guest_is_found_and_not_sent)
     memcpy(page, flx_fake_page(THERE, 33), PAGE);
     flx_fake_write(THERE, 1201, 0, page, PAGE);
     must_arrive(&back);
-    ck_assert_uint_eq(back.received.found_pages, 1);
+    ck_assert_uint_eq(back.received.pages.found_pages, 1);
     ck_assert_uint_eq(back.sent.sent_pages, 0);
 }
 END_TEST
@@ -599,7 +599,7 @@ START_TEST(an_nvram_too_small_for_the_last_pages_spills_to_flash_and_the_guest_a
     nv_get_info(ck_arena(other), &info);
     OK(nv_txn_begin(ck_arena(other), info.frames_free - 330, &hog, &err));
     must_arrive(&t);
-    ck_assert_uint_gt(t.received.store.spilled_pages, 0);
+    ck_assert_uint_gt(t.received.pages.store.spilled_pages, 0);
     nv_txn_abort(hog);
 }
 END_TEST

@@ -36,7 +36,7 @@ struct run {
     bool handed;                /* the right to bring it up goes along */
     bool last_word;
     uint64_t peer_seq;
-    struct mg_figures figures;
+    struct ls_figures figures;
 };
 
 static bool is_cancelled(void *arg)
@@ -201,7 +201,7 @@ static int all_steps(struct run *r, struct flic_err *err)
 
 static json_t *figures_of(const struct run *r)
 {
-    const struct mg_figures *f = &r->figures;
+    const struct ls_figures *f = &r->figures;
     const struct fd_figure rows[] = {
         { "ram_pages", f->ram_pages }, { "zero_pages", f->zero_pages }, { "there_pages", f->there_pages }, { "sent_pages", f->sent_pages },
         { "page_bytes", f->page_bytes }, { "sent_bytes", f->sent_bytes }, { "received_bytes", f->received_bytes }, { "peer_seq", r->peer_seq },

@@ -290,10 +290,11 @@ static int all_steps(struct run *r, struct flic_err *err)
 static json_t *figures_of(const struct run *r)
 {
     const struct ms_figures *f = &r->sent;
+    const struct ls_figures *p = &f->pages;
     const struct fd_figure rows[] = {
-        { "ram_pages", f->ram_pages }, { "zero_pages", f->zero_pages }, { "there_pages", f->there_pages }, { "sent_pages", f->sent_pages },
+        { "ram_pages", p->ram_pages }, { "zero_pages", p->zero_pages }, { "there_pages", p->there_pages }, { "sent_pages", p->sent_pages },
         { "resent_pages", f->resent_pages }, { "last_pages", f->last_pages }, { "last_zero_pages", f->last_zero_pages },
-        { "page_bytes", f->page_bytes }, { "sent_bytes", f->sent_bytes }, { "received_bytes", f->received_bytes }, { "rounds", f->rounds },
+        { "page_bytes", p->page_bytes }, { "sent_bytes", p->sent_bytes }, { "received_bytes", p->received_bytes }, { "rounds", f->rounds },
         { "bytes_per_s", f->bytes_per_s }, { "expected_downtime_us", f->expected_downtime_us }, { "live_us", f->live_us },
         { "last_us", f->last_us }, { "await_us", f->await_us }, { "downtime_us", r->gone ? r->pause_us : 0 },
         { "suspend_us", r->saved.suspend_us }, { "captured_us", r->saved.captured_us }, { "copy_us", r->saved.copy_us },

@@ -19,8 +19,7 @@
 #include "common/err.h"
 #include "common/uuid.h"
 #include "daemon/checkpoint/load.h"
-#include "daemon/migrate/digest.h"
-#include "daemon/migrate/wire.h"
+#include "daemon/migrate/leaf_send.h"
 
 struct mg_params {
     struct mw_wire *wire;               /* borrowed, as all; greeted: */
@@ -34,13 +33,6 @@ struct mg_params {
     void *arg;
 };
 
-struct mg_figures {
-    uint64_t ram_pages, zero_pages;
-    uint64_t there_pages;               /* the peer had them */
-    uint64_t sent_pages, page_bytes;    /* page_bytes: as they were on the wire, compressed */
-    uint64_t sent_bytes, received_bytes;        /* everything on the wire */
-};
-
 struct mg_giver;
 int mg_new(const struct mg_params *params, struct mg_giver **ret_giver, struct flic_err *err);
 void mg_free(struct mg_giver *giver);   /* accepts NULL */
@@ -48,6 +40,6 @@ void mg_free(struct mg_giver *giver);   /* accepts NULL */
 int mg_send(struct mg_giver *giver, uint64_t *ret_seq, struct flic_err *err);
 /* `handed` may have become less than was offered. *ret_sent: whether the word may have reached the peer. */
 int mg_hand_over(struct mg_giver *giver, bool handed, bool *ret_sent, struct flic_err *err);
-void mg_get_figures(const struct mg_giver *giver, struct mg_figures *ret_figures);
+void mg_get_figures(const struct mg_giver *giver, struct ls_figures *ret_figures);
 
 #endif

@@ -22,7 +22,7 @@
 #include "common/err.h"
 #include "common/uuid.h"
 #include "daemon/checkpoint/save.h"
-#include "daemon/migrate/wire.h"
+#include "daemon/migrate/leaf_send.h"
 #include "libxl-ext/flx.h"
 
 struct ms_params {
@@ -41,12 +41,9 @@ struct ms_params {
 };
 
 struct ms_figures {
-    uint64_t ram_pages, zero_pages;     /* of the guest, when it was offered */
-    uint64_t there_pages;               /* the peer had them */
-    uint64_t sent_pages, resent_pages;  /* pages sent, all rounds; of these, sent before already */
-    uint64_t last_pages, last_zero_pages;       /* of these, in the pause */
-    uint64_t page_bytes;                /* the pages as they were on the wire: compressed */
-    uint64_t sent_bytes, received_bytes;        /* everything on the wire */
+    struct ls_figures pages;
+    uint64_t resent_pages;              /* of those sent, how many had been sent before */
+    uint64_t last_pages, last_zero_pages;       /* sent in the pause */
     uint64_t rounds, live_us, last_us, await_us, expected_downtime_us;
     uint64_t bytes_per_s;               /* of the link, as far as it is known */
 };
@@ -67,7 +64,6 @@ int ms_await(struct ms_sender *sender, struct flic_err *err);
 int ms_hand_over(struct ms_sender *sender, bool *ret_sent, struct flic_err *err);
 
 /* For disk_send.h: the connection's key, and of which disks the peer has an older state. */
-struct md_key;
 const struct md_key *ms_key(const struct ms_sender *sender, uint32_t *ret_peer_disks);
 
 void ms_get_figures(const struct ms_sender *sender, struct ms_figures *ret_figures);

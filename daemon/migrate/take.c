@@ -244,14 +244,9 @@ int mt_publish(struct mt_taker *t, const char *disks, size_t len, struct flic_er
 
 int mt_ready(struct mt_taker *t, uint64_t seq, bool *ret_handed, struct flic_err *err)
 {
-    struct flic_builder b;
     struct mw_message m;
-    int rc;
+    int rc = mw_send_u64(t->params.wire, MW_READY, seq, NULL, 0, err);
 
-    flic_builder_init(&b);
-    flic_put_u64(&b, seq);
-    rc = b.bad ? no_memory(t, err) : mw_send_bytes(t->params.wire, MW_READY, b.data, b.len, err);
-    flic_builder_fini(&b);
     if (!rc)
         rc = mw_expect(t->params.wire, MW_GO, GO_S, &m, err);
     if (!rc && (m.len != 1 || m.data[0] > t->offer.handed))

@@ -241,6 +241,16 @@ int mw_send_bytes(struct mw_wire *w, enum mw_type type, const void *data, size_t
     return mw_send(w, type, &piece, 1, err);
 }
 
+int mw_send_u64(struct mw_wire *w, enum mw_type type, uint64_t v, const void *rest, size_t len, struct flic_err *err)
+{
+    uint8_t head[8];
+    struct mw_piece pieces[2] = { { head, sizeof(head) }, { rest, len } };
+
+    for (size_t i = 0; i < sizeof(head); i++)
+        head[i] = (uint8_t)(v >> 8 * i);
+    return mw_send(w, type, pieces, 2, err);
+}
+
 /* In the middle of a frame nothing else can be said. The reason is short: there is room for it, or the peer reads nothing. */
 void mw_abort(struct mw_wire *w, int code, const char *reason)
 {

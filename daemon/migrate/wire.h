@@ -73,6 +73,9 @@ struct mw_piece { const void *data; size_t len; };
 int mw_send(struct mw_wire *wire, enum mw_type type, const struct mw_piece *pieces, size_t n, struct flic_err *err);
 int mw_send_bytes(struct mw_wire *wire, enum mw_type type, const void *data, size_t len, struct flic_err *err);
 
+/* A u64, and what follows it in the payload: `len` bytes, perhaps 0. */
+int mw_send_u64(struct mw_wire *wire, enum mw_type type, uint64_t v, const void *rest, size_t len, struct flic_err *err);
+
 /* The next message; its payload is borrowed until the next call. `silence_s`: how long nothing may come, 0: MW_SILENCE_S. */
 struct mw_message { enum mw_type type; const uint8_t *data; size_t len; };
 int mw_receive(struct mw_wire *wire, unsigned silence_s, struct mw_message *ret_message, struct flic_err *err);

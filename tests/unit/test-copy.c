@@ -58,7 +58,7 @@ struct copying {
     struct flic_err give_err, take_err;
     uint64_t peer_seq, seq;
     bool was_there, came_handed, published;
-    struct mg_figures given;
+    struct ls_figures given;
     struct lt_figures taken;
     int sockets[4];             /* giver, middle, middle, taker */
 };

@@ -299,10 +299,10 @@ START_TEST(a_guest_arrives_with_every_page_and_its_checkpoint_is_offered_on_both
     struct ck_entry entry;
 
     must_arrive(&t);
-    ck_assert_uint_eq(t.sent.ram_pages, GUEST_PAGES - 2);       /* the hole and the page to skip */
+    ck_assert_uint_eq(t.sent.pages.ram_pages, GUEST_PAGES - 2);       /* the hole and the page to skip */
     ck_assert_uint_ge(t.sent.last_pages, 250);
-    ck_assert_uint_eq(t.sent.there_pages, 0);
-    ck_assert_uint_eq(t.received.pages.received_pages, t.sent.sent_pages);
+    ck_assert_uint_eq(t.sent.pages.there_pages, 0);
+    ck_assert_uint_eq(t.received.pages.received_pages, t.sent.pages.sent_pages);
     ck_assert_int_eq(ck_find_exact(store, &t.here_name.guest, t.here_name.seq, &entry, NULL), 0);
     ck_assert_int_eq(ck_find_exact(other, &t.there_name.guest, t.there_name.seq, &entry, NULL), 0);
 }
@@ -330,10 +330,10 @@ START_TEST(invariant_10_on_its_way_back_only_what_changed_is_sent)
     move_on(&t);
     scene_dirty(THERE, 30, 40, 100000);
     must_arrive(&back);
-    ck_assert_uint_eq(back.sent.sent_pages, 40);
+    ck_assert_uint_eq(back.sent.pages.sent_pages, 40);
     ck_assert_uint_eq(back.received.pages.received_pages, 40);
     ck_assert_uint_ge(back.received.pages.same_pages, GUEST_PAGES * 3 / 4);
-    ck_assert_uint_lt(back.sent.page_bytes, t.sent.page_bytes / 10);
+    ck_assert_uint_lt(back.sent.pages.page_bytes, t.sent.pages.page_bytes / 10);
 }
 END_TEST
 
@@ -349,7 +349,7 @@ START_TEST(a_page_that_moved_within_the_guest_is_found_and_not_sent)
     flx_fake_write(THERE, 1201, 0, page, PAGE);
     must_arrive(&back);
     ck_assert_uint_eq(back.received.pages.found_pages, 1);
-    ck_assert_uint_eq(back.sent.sent_pages, 0);
+    ck_assert_uint_eq(back.sent.pages.sent_pages, 0);
 }
 END_TEST
 
@@ -364,13 +364,13 @@ START_TEST(a_sibling_costs_little_between_stores_of_one_owner_and_all_of_it_betw
     scene_guest(8, "web2", 1, GUEST_PAGES);
     flx_fake_set_uuid(8, &uuid);
     run(&stranger);
-    ck_assert_uint_eq(stranger.sent.there_pages, 0);
+    ck_assert_uint_eq(stranger.sent.pages.there_pages, 0);
     flx_fake_set_run(8, FLX_RUNNING);
     flx_fake_kill(41);
     ck_assert_int_eq(ck_forget(other, &stranger.there_name, false, &(uint64_t){ 0 }, NULL), 0);
     must_arrive(&sibling);
-    ck_assert_uint_eq(sibling.sent.sent_pages, 0);
-    ck_assert_uint_ge(sibling.sent.there_pages, GUEST_PAGES * 3 / 4);
+    ck_assert_uint_eq(sibling.sent.pages.sent_pages, 0);
+    ck_assert_uint_ge(sibling.sent.pages.there_pages, GUEST_PAGES * 3 / 4);
 }
 END_TEST
 
@@ -420,7 +420,7 @@ START_TEST(what_arrived_before_it_was_broken_off_is_not_sent_again)
     flx_fake_kill(THERE);
     scene_dirty(GUEST, 30, 20, 100000);
     must_arrive(&again);
-    ck_assert_uint_eq(again.sent.sent_pages, 20);
+    ck_assert_uint_eq(again.sent.pages.sent_pages, 20);
     ck_arrival_free(kept);
 }
 END_TEST

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/* rounds - which pages go while the guest runs, and whether what is left then fits the pause that is allowed. */
+#include "daemon/migrate/send_priv.h"
+
+#include <string.h>
+#include <time.h>
+
+#define KNOWS_LINK (2u << 20)   /* bytes of pages after which the link's speed is known */
+#define REST_MIN 64u            /* pages: with no more to send the pause is as short as it gets */
+#define CATCH_UP 3u             /* rounds after both sides prepared */
+#define RACE_STEPS 24u
+#define SLOW_LINK (4u << 20)    /* bytes a second, until then: Wi-Fi with a wall in between */
+
+/* ---- what was written ---- */
+
+void ms_dirtied(struct ms_sender *s, const uint64_t *bitmap, uint64_t gfn_end)
+{
+    if (gfn_end > s->info.gfn_end)
+        gfn_end = s->info.gfn_end;
+    for (size_t i = 0; i < ck_words(gfn_end); i++)
+        s->unsent[i] |= bitmap[i];
+    memcpy(s->newest, bitmap, ck_words(gfn_end) * 8);
+    s->cleaned_us = ck_now_us();
+    mt_heat_wrote(&s->heat, bitmap, ck_words(gfn_end), s->cleaned_us);
+}
+
+/* What has cooled down. */
+static int send_cool(struct ms_sender *s, struct flic_err *err)
+{
+    return ms_send_chosen(s, &(struct ms_choice){ .but = mt_heat_warm(&s->heat) }, err);
+}
+
+/* ---- rounds ---- */
+
+static int sync_round(struct ms_sender *s, struct flic_err *err)
+{
+    uint8_t round[4] = { (uint8_t)s->figures.rounds, (uint8_t)(s->figures.rounds >> 8) };
+    uint64_t began = ck_now_us();
+    struct mw_message m;
+    int rc = mw_send_bytes(s->link.wire, MW_SYNC, round, sizeof(round), err);
+
+    if (!rc)
+        rc = mw_expect(s->link.wire, MW_SYNCED, 0, &m, err);
+    if (!rc && (m.len != sizeof(round) || memcmp(m.data, round, sizeof(round))))
+        rc = flic_err_set(err, FLIC_E_PROTOCOL, "the peer acknowledged another round");
+    s->figures.rounds++;
+    s->link.busy_us += ck_now_us() - began;
+    return rc;
+}
+
+/* How long the link would take for what is left, as fast as it was so far, with the pages as they compressed so far. Little was sent: that says
+ * more of the first packets than of the link, which is taken to be a slow one. */
+static void expect_downtime(struct ms_sender *s)
+{
+    const struct ls_figures *sent = &s->link.figures;
+    uint64_t page = sent->sent_pages ? sent->page_bytes / sent->sent_pages : FLIC_PAGE_SIZE;
+    uint64_t rate = s->link.busy_us ? sent->page_bytes * 1000000 / s->link.busy_us : 0;
+
+    if (sent->page_bytes < KNOWS_LINK && rate < SLOW_LINK)
+        rate = SLOW_LINK;
+    s->figures.bytes_per_s = rate;
+    s->figures.expected_downtime_us = ms_left(s) * (page + 8) * 1000000 / (rate ? rate : 1);
+}
+
+static void sleep_until(uint64_t due_us)
+{
+    uint64_t now = ck_now_us(), left = now < due_us ? due_us - now : 0;
+    struct timespec t = { .tv_sec = (time_t)(left / 1000000), .tv_nsec = (long)(left % 1000000 * 1000) };
+
+    (void)nanosleep(&t, NULL);
+}
+
+/* A round that had little to send says nothing of which pages have cooled down: the guest is given the time to show it. */
+static void let_cool(const struct ms_sender *s)
+{
+    sleep_until(s->cleaned_us + s->heat.window_us);
+}
+
+/* The first round takes long: of all that was written since log-dirty is on it leaves to the later ones what the peer lacks. */
+static int one_round(struct ms_sender *s, struct ck_save *save, struct flic_err *err)
+{
+    bool first = !s->figures.rounds;
+    uint64_t ignored;
+    int rc = first ? ms_send_all(s, mt_heat_warm(&s->heat), err) : send_cool(s, err);
+
+    if (first)
+        mt_heat_window(&s->heat, s->params.cool_ms * 1000ull, ck_now_us());
+    if (!rc)
+        rc = sync_round(s, err);
+    if (rc)
+        return rc;
+    let_cool(s);
+    rc = ck_save_round(save, &ignored, err);
+    expect_downtime(s);
+    return rc;
+}
+
+static bool is_too_long(const struct ms_sender *s)
+{
+    return s->figures.expected_downtime_us > s->params.max_downtime_ms * 1000ull;
+}
+
+/* The next round cannot make it much shorter. */
+static int give_up(const struct ms_sender *s, struct flic_err *err)
+{
+    return flic_err_set(err, FLIC_E_GUEST, "migrate '%s': it writes memory as fast as the link carries it: %llu MiB are left after %llu rounds, a "
+                        "pause of about %llu ms; it runs on here. Allow that with --max-downtime, or migrate it when it is calmer",
+                        s->info.name, (unsigned long long)(ms_left(s) >> 8), (unsigned long long)s->figures.rounds,
+                        (unsigned long long)s->figures.expected_downtime_us / 1000);
+}
+
+/* As long as they help, however long a pause is allowed: a page that has cooled down is sent once, now or in the pause. */
+static int all_rounds(struct ms_sender *s, struct ck_save *save, struct flic_err *err)
+{
+    uint64_t before, left = UINT64_MAX;
+    int rc;
+
+    do {
+        before = left;
+        rc = one_round(s, save, err);
+        if (rc)
+            return rc;
+        left = ms_left(s);
+    } while (left > REST_MIN && s->figures.rounds < s->params.rounds_max && left < before - before / 8);
+    return is_too_long(s) ? give_up(s, err) : 0;
+}
+
+static int prepare(struct ms_sender *s, struct flic_err *err)
+{
+    uint64_t pages = ms_left(s) * 2 + 1024;
+    struct mw_message m;
+    int rc = mw_send_u64(s->link.wire, MW_PREPARE, pages < s->info.pages ? pages : s->info.pages, NULL, 0, err);
+
+    return rc ? rc : mw_expect(s->link.wire, MW_PREPARED, 0, &m, err);
+}
+
+int ms_live(struct ms_sender *s, struct ck_save *save, struct flic_err *err)
+{
+    uint64_t began = ck_now_us();
+    int rc = all_rounds(s, save, err);
+
+    if (!rc)
+        rc = prepare(s, err);
+    s->figures.live_us = ck_now_us() - began;
+    return rc;
+}
+
+/* ---- right before the pause ---- */
+
+/* Of what was sent, how much the newest bitmap takes back. */
+static uint64_t take_back(struct ms_sender *s)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < ck_words(s->info.gfn_end); i++) {
+        n += (uint64_t)__builtin_popcountll(s->raced[i] & s->newest[i]);
+        s->raced[i] &= ~s->newest[i];
+    }
+    return n;
+}
+
+/*
+ * What is written all the time is mostly written in turn: a page that was written this very moment is the one that is left alone longest.
+ * So the newest of each short while are sent, until as many of those sent are written again as go out: the guest has come round, and more would
+ * not help. What is written without pause comes back at once, and this ends at once.
+ */
+static int race(struct ms_sender *s, struct ck_save *save, struct flic_err *err)
+{
+    uint64_t sent = 0;
+    int rc = 0;
+
+    memset(s->raced, 0, ck_words(s->info.gfn_end) * 8);
+    for (unsigned i = 0; !rc && i < RACE_STEPS && s->figures.expected_downtime_us > s->params.race_us; i++) {
+        uint64_t before = s->link.figures.sent_pages, until;
+
+        rc = ck_save_clean(save, err);
+        if (rc || (take_back(s) >= sent && i))
+            break;
+        until = ck_now_us() + s->params.race_us;
+        rc = ms_send_chosen(s, &(struct ms_choice){ .only = s->newest, .until_us = until }, err);
+        sleep_until(until);
+        sent = s->link.figures.sent_pages - before;
+        expect_downtime(s);
+    }
+    return rc;
+}
+
+static int once_more(struct ms_sender *s, struct ck_save *save, struct flic_err *err)
+{
+    int rc = ck_save_clean(save, err);
+
+    if (!rc)
+        rc = send_cool(s, err);
+    if (!rc)
+        rc = sync_round(s, err);
+    expect_downtime(s);
+    return rc;
+}
+
+/* Preparing took its time, in which much may have been written. */
+int ms_once_more(struct ms_sender *s, struct ck_save *save, struct flic_err *err)
+{
+    int rc = once_more(s, save, err);
+
+    for (unsigned i = 1; !rc && i < CATCH_UP && is_too_long(s); i++) {
+        let_cool(s);
+        rc = once_more(s, save, err);
+    }
+    if (!rc)
+        rc = race(s, save, err);
+    return rc || !is_too_long(s) ? rc : give_up(s, err);
+}

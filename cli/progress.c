@@ -2,25 +2,17 @@
 /* Copyright (C) 2026 The FLIC authors */
 #include "cli/progress.h"
 
+#include "common/clock.h"
 #include "cli/human.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #define REDRAW_US 100000u
 #define LINE_US 5000000u
 #define RATE_AFTER_US 500000u   /* a rate over less than this is noise */
-
-static uint64_t now_us(void)
-{
-    struct timespec ts;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);      /* cannot fail for this clock */
-    return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u;
-}
 
 void progress_init(struct progress *p, const char *verb, const char *name, const volatile int *cancel, bool quiet)
 {
@@ -82,7 +74,7 @@ static bool enter_phase(struct progress *p, const char *phase, uint64_t done, ui
 void progress_show(void *user, const char *phase, uint64_t done_bytes, uint64_t total_bytes)
 {
     struct progress *p = user;
-    uint64_t now = now_us();
+    uint64_t now = flic_now_us();
     bool is_new = enter_phase(p, phase, done_bytes, now);
     char line[512];
 

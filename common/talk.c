@@ -2,6 +2,8 @@
 /* Copyright (C) 2026 The FLIC authors */
 #include "common/talk.h"
 
+#include "common/clock.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <stdint.h>
@@ -9,7 +11,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #ifndef FLIC_DEFAULT_SOCKET
@@ -145,13 +146,7 @@ int flic_talk_send(struct flic_talk *talk, json_t *msg, struct flic_err *err)
 
 /* ---- receiving ---- */
 
-static int64_t now_ms(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);   /* cannot fail for this clock */
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
+static int64_t now_ms(void) { return (int64_t)(flic_now_us() / 1000); }
 
 /* Takes the first `n` bytes (a line with its newline) out of the buffer and parses them. */
 static int take_line(struct flic_talk *talk, size_t n, json_t **ret_msg, struct flic_err *err)

@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The FLIC authors */
 #include "daemon/arrive.h"
 
+#include "common/clock.h"
 #include "common/io.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -271,7 +272,7 @@ void ar_progress(const struct ar_disks *d, uint64_t *ret_done, uint64_t *ret_tot
 
 int ar_settle(struct ar_disks *d, char **ret_list, struct flic_err *err)
 {
-    uint64_t began = ck_now_us();
+    uint64_t began = flic_now_us();
     int rc = 0;
 
     if (d->taker && !dt_is_whole(d->taker))
@@ -283,7 +284,7 @@ int ar_settle(struct ar_disks *d, char **ret_list, struct flic_err *err)
     } else {
         rc = d->shares ? fd_disks_list_shared(d->config, ret_list, err) : fd_disks_settle(d->config, ret_list, err);
     }
-    d->settle_us = ck_now_us() - began;
+    d->settle_us = flic_now_us() - began;
     return rc;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Copyright (C) 2026 The FLIC authors */
 /* forget - a checkpoint given up, or pinned so that it is not, with what was kept of its guest's disks; and what is put in order about disks at start. */
+#include "common/clock.h"
 #include "common/log.h"
 #include "daemon/arrive.h"
 #include "daemon/daemon.h"
@@ -11,7 +12,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 struct sn_where fd_where(const struct fd_daemon *daemon)
 {
@@ -69,12 +69,11 @@ int fd_forget(struct fd_daemon *daemon, const struct ck_entry *entry, bool dry_r
 {
     struct nv_name name = { .guest = entry->info.guest, .seq = entry->info.seq };
     struct ix_entry journal = { .verb = "forget", .guest = name.guest, .seq = name.seq };
-    struct timespec began;
     int rc = check_pinned(daemon, entry, err);
 
     if (rc)
         return rc;
-    (void)clock_gettime(CLOCK_REALTIME, &began);        /* cannot fail for this clock */
+    journal.began_ns = flic_wall_ns();
     rc = ck_forget(daemon->store, &name, dry_run, ret_freed_bytes, err);
     if (dry_run)
         return rc;
@@ -83,7 +82,6 @@ int fd_forget(struct fd_daemon *daemon, const struct ck_entry *entry, bool dry_r
         drop_pin(daemon, entry);
         fd_upkeep_forgot(daemon);
     }
-    journal.began_ns = (uint64_t)began.tv_sec * 1000000000u + (uint64_t)began.tv_nsec;
     journal.code = rc;
     journal.message = rc && err ? err->text : "";
     memcpy(journal.guest_name, entry->info.name, sizeof(journal.guest_name));

@@ -2,6 +2,8 @@
 /* Copyright (C) 2026 The FLIC authors */
 #include "daemon/hook.h"
 
+#include "common/clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -12,18 +14,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 extern char **environ;
 
-static int64_t now_ms(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);   /* cannot fail for this clock */
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
+static int64_t now_ms(void) { return (int64_t)(flic_now_us() / 1000); }
 
 static int spawn(const struct hk_disk *disk, const char *verb, int said, pid_t *ret_pid)
 {

@@ -7,6 +7,7 @@
  * A domain whose restore was left half done is destroyed. Both are looked for at start and every second; a guest must be found
  * so twice, GRACE_S apart, because libflicxl may be about to do the same.
  */
+#include "common/clock.h"
 #include "common/log.h"
 #include "daemon/checkpoint/destage.h"
 #include "daemon/cond.h"
@@ -263,15 +264,12 @@ static bool destage_is_due(struct fd_keeper *k)
 static int destage_one(struct fd_keeper *k, const struct ck_entry *entry, bool (*stops)(void *arg), void *arg,
                        struct ck_destage_figures *f, struct flic_err *err)
 {
-    struct ix_entry journal = { .verb = "destage", .guest = entry->info.guest, .seq = entry->info.seq };
-    struct timespec began;
+    struct ix_entry journal = { .verb = "destage", .guest = entry->info.guest, .seq = entry->info.seq, .began_ns = flic_wall_ns() };
     int rc;
 
-    (void)clock_gettime(CLOCK_REALTIME, &began);
     rc = ck_destage(k->daemon->store, entry, stops, arg, f, err);
     if (rc == FLIC_E_CANCELLED || rc == FLIC_E_NOCHECKPOINT)    /* forgotten meanwhile */
         return rc;
-    journal.began_ns = (uint64_t)began.tv_sec * 1000000000u + (uint64_t)began.tv_nsec;
     journal.took_ns = f->took_us * 1000;
     journal.code = rc;
     journal.message = rc ? err->text : "";

@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The FLIC authors */
 #include "daemon/leave.h"
 
+#include "common/clock.h"
 #include "common/io.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -221,7 +222,7 @@ static int send_changed(struct lv_disks *d, size_t i, struct flic_err *err)
 
 static int one_round(struct lv_disks *d, struct flic_err *err)
 {
-    uint64_t began = ck_now_us();
+    uint64_t began = flic_now_us();
     int rc = 0;
 
     d->round_blocks = 0;
@@ -230,7 +231,7 @@ static int one_round(struct lv_disks *d, struct flic_err *err)
     if (!rc)
         rc = ds_sync(d->sender, err);
     d->rounds++;
-    d->round_us = ck_now_us() - began;
+    d->round_us = flic_now_us() - began;
     return rc;
 }
 
@@ -251,7 +252,7 @@ static int rounds(struct lv_disks *d, struct flic_err *err)
 
 int lv_send(struct lv_disks *d, const struct lv_link *link, struct flic_err *err)
 {
-    uint64_t began = ck_now_us(), sizes[DW_DISKS_MAX];
+    uint64_t began = flic_now_us(), sizes[DW_DISKS_MAX];
     struct ds_params params = { .wire = link->wire, .key = link->key, .n = d->n, .sizes = sizes, .peer_has = link->peer_has,
                                  .progress = link->progress, .arg = link->arg };
     int rc;
@@ -266,7 +267,7 @@ int lv_send(struct lv_disks *d, const struct lv_link *link, struct flic_err *err
         rc = send_first(d, err);
     if (!rc)
         rc = rounds(d, err);
-    d->send_us = ck_now_us() - began;
+    d->send_us = flic_now_us() - began;
     return rc;
 }
 
@@ -321,18 +322,18 @@ static int send_rest(struct lv_disks *d, struct flic_err *err)
 
 int lv_last(struct lv_disks *d, struct flic_err *err)
 {
-    uint64_t began = ck_now_us();
+    uint64_t began = flic_now_us();
     int rc = d->copies ? 0 : fd_disks_each(d->config, flush_shared, NULL, err);
 
     if (!rc && d->n)
         rc = send_rest(d, err);
-    d->last_us = ck_now_us() - began;
+    d->last_us = flic_now_us() - began;
     return rc;
 }
 
 int lv_settle(struct lv_disks *d, char **ret_list, struct flic_err *err)
 {
-    uint64_t began = ck_now_us();
+    uint64_t began = flic_now_us();
     int rc;
 
     if (d->n)
@@ -341,7 +342,7 @@ int lv_settle(struct lv_disks *d, char **ret_list, struct flic_err *err)
         rc = fd_disks_settle(d->config, ret_list, err);
     else
         rc = fd_disks_list_shared(d->config, ret_list, err);
-    d->settle_us = ck_now_us() - began;
+    d->settle_us = flic_now_us() - began;
     return rc;
 }
 

@@ -9,6 +9,7 @@
  * Up to "handing" a failure leaves the guest running here. After it only the peer knows: if its answer does not come, the guest stays
  * suspended, and moves.h sees to it.
  */
+#include "common/clock.h"
 #include "common/log.h"
 #include "daemon/checkpoint/save.h"
 #include "daemon/leave.h"
@@ -77,9 +78,9 @@ static int suspend(void *arg, struct flic_err *err)
     struct run *r = arg;
     int rc;
 
-    r->began_pause_us = ck_now_us();
+    r->began_pause_us = flic_now_us();
     rc = fd_op_suspend(r->op, err);
-    r->suspended_us = ck_now_us();
+    r->suspended_us = flic_now_us();
     return rc;
 }
 
@@ -279,7 +280,7 @@ static int all_steps(struct run *r, struct flic_err *err)
         rc = fd_op_wait(r->op, FD_WAIT_FINISH, 0, err);
     if (!rc)
         rc = hand_over(r, err);
-    r->pause_us = ck_now_us() - r->began_pause_us;
+    r->pause_us = flic_now_us() - r->began_pause_us;
     if (!rc)
         note_gone(r);
     return rc;

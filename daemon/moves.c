@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The FLIC authors */
 #include "daemon/moves.h"
 
+#include "common/clock.h"
 #include "common/io.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -14,7 +15,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #define FILE_MAX 8192u
 #define KEEP 1000u              /* files; more than that are not kept for what was refused */
@@ -25,14 +25,6 @@ static const char *const state_names[] = { [MV_HANDING] = "handing", [MV_GONE] =
 
 /* All files together: a decision reads and writes. */
 static pthread_mutex_t files = PTHREAD_MUTEX_INITIALIZER;
-
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_REALTIME, &t);    /* cannot fail for this clock */
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 static int folder_of(const struct fd_daemon *daemon, char path[PATH_MAX], struct flic_err *err)
 {
@@ -143,7 +135,7 @@ int mv_write(struct fd_daemon *daemon, const struct mv_move *move, struct flic_e
     struct mv_move stamped = *move;
     int rc;
 
-    stamped.at_ns = now_ns();
+    stamped.at_ns = flic_wall_ns();
     (void)pthread_mutex_lock(&files);
     rc = write_file(daemon, &stamped, err);
     (void)pthread_mutex_unlock(&files);
@@ -187,7 +179,7 @@ int mv_decide(struct fd_daemon *daemon, const struct mv_move *as, enum mv_state 
     struct mv_move there = *as, stamped = *as;
     int rc;
 
-    stamped.at_ns = now_ns();
+    stamped.at_ns = flic_wall_ns();
     (void)pthread_mutex_lock(&files);
     rc = read_file(daemon, &as->migration, &there, err);
     if (rc == FLIC_E_NOCHECKPOINT) {

@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The FLIC authors */
 #include "daemon/op.h"
 
+#include "common/clock.h"
 #include "common/hex.h"
 #include "common/log.h"
 #include "daemon/cond.h"
@@ -21,14 +22,6 @@ static uint32_t held_domids[16];
 static unsigned n_held;
 static struct { const struct fd_op *op; struct flic_uuid guest; } claims[16];
 static unsigned n_claims;
-
-static uint64_t now_us(clockid_t clock)
-{
-    struct timespec t;
-
-    (void)clock_gettime(clock, &t);     /* cannot fail for the clocks used */
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
 
 static int draw_id(char id[FD_OP_ID])
 {
@@ -203,9 +196,9 @@ static struct fd_op *new_op(struct fd_daemon *daemon, enum fd_op_kind kind, uint
     op->owner = owner;
     op->request = json_incref(request);
     op->phase = "starting";
-    op->began_ns = now_us(CLOCK_REALTIME) * 1000;
+    op->began_ns = flic_wall_ns();
     if (timeout_s > 0 && timeout_s < 1000000)
-        op->deadline_us = now_us(CLOCK_MONOTONIC) + (uint64_t)timeout_s * 1000000;
+        op->deadline_us = flic_now_us() + (uint64_t)timeout_s * 1000000;
     (void)pthread_mutex_init(&op->lock, NULL);
     fd_cond_init(&op->changed);
     return op;
@@ -350,7 +343,7 @@ void fd_op_let_tunnel(struct fd_op *op)
 static bool cancelled_locked(const struct fd_op *op)
 {
     return op->aborted || op->owner_gone || (op->helper_gone && !op->helper_answered) ||
-           (op->deadline_us && now_us(CLOCK_MONOTONIC) >= op->deadline_us);
+           (op->deadline_us && flic_now_us() >= op->deadline_us);
 }
 
 bool fd_op_cancelled(void *arg)
@@ -370,7 +363,7 @@ static int why_locked(const struct fd_op *op, struct flic_err *err)
         return flic_err_set(err, FLIC_E_CANCELLED, "the program that asked for it went away");
     if (op->helper_gone && !op->helper_answered)
         return flic_err_set(err, FLIC_E_CANCELLED, "libxl's save helper went away");
-    if (op->deadline_us && now_us(CLOCK_MONOTONIC) >= op->deadline_us)
+    if (op->deadline_us && flic_now_us() >= op->deadline_us)
         return flic_err_set(err, FLIC_E_TIMEOUT, "not done within the time given");
     return flic_err_set(err, FLIC_E_CANCELLED, op->daemon->stopping ? "flicd is stopping" : "cancelled");
 }
@@ -398,7 +391,7 @@ static bool happened(const struct fd_op *op, enum fd_wait what)
 
 int fd_op_wait(struct fd_op *op, enum fd_wait what, unsigned timeout_s, struct flic_err *err)
 {
-    uint64_t limit = timeout_s ? now_us(CLOCK_MONOTONIC) + (uint64_t)timeout_s * 1000000 : UINT64_MAX;
+    uint64_t limit = timeout_s ? flic_now_us() + (uint64_t)timeout_s * 1000000 : UINT64_MAX;
     int rc = 0;
 
     (void)pthread_mutex_lock(&op->lock);
@@ -408,7 +401,7 @@ int fd_op_wait(struct fd_op *op, enum fd_wait what, unsigned timeout_s, struct f
 
         if (cancelled_locked(op))
             rc = why_locked(op, err);
-        else if (now_us(CLOCK_MONOTONIC) >= limit)
+        else if (flic_now_us() >= limit)
             rc = flic_err_set(err, FLIC_E_TIMEOUT, "no answer from the toolstack within %u s", timeout_s);
         else if (until == UINT64_MAX)
             (void)pthread_cond_wait(&op->changed, &op->lock);
@@ -453,7 +446,7 @@ void fd_op_to_helper(struct fd_op *op, json_t *msg, bool is_answer)
 void fd_op_progress(void *arg, const char *phase, uint64_t done, uint64_t total)
 {
     static _Thread_local uint64_t told_us;
-    uint64_t now = now_us(CLOCK_MONOTONIC);
+    uint64_t now = flic_now_us();
     struct fd_op *op = arg;
     json_t *event;
     bool deaf;
@@ -536,7 +529,7 @@ void fd_op_end(struct fd_op *op, int rc, const struct flic_err *err, json_t *ans
         (void)json_object_set_new(answer, "figures", json_deep_copy(figures));
     }
     fd_op_to_owner(op, answer);
-    entry->took_ns = now_us(CLOCK_REALTIME) * 1000 - op->began_ns;
+    entry->took_ns = flic_wall_ns() - op->began_ns;
     (void)snprintf(entry->guest_name, sizeof(entry->guest_name), "%s", guest_name);
     fd_journal(op->daemon, entry, figures);
 }

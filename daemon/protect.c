@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The FLIC authors */
 #include "daemon/protect.h"
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "daemon/cond.h"
 #include "daemon/op.h"
@@ -42,14 +43,6 @@ struct fd_protect {
     size_t n;
     pid_t strays[PT_GUESTS_MAX];        /* workers whose guest is not protected any more; 0: none */
 };
-
-static uint64_t now_us(clockid_t clock)
-{
-    struct timespec t;
-
-    (void)clock_gettime(clock, &t);     /* cannot fail for the clocks used */
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
 
 static struct guest *find(struct fd_protect *p, const struct flic_uuid *uuid)
 {
@@ -217,7 +210,7 @@ static void say(struct fd_protect *p, const struct guest *g, int code, const cha
 {
     struct ix_entry entry = { .verb = "protect", .guest = g->set.guest, .code = code, .message = message };
 
-    entry.began_ns = now_us(CLOCK_REALTIME) * 1000;
+    entry.began_ns = flic_wall_ns();
     (void)snprintf(entry.guest_name, sizeof(entry.guest_name), "%s", g->set.name);
     fd_journal(p->daemon, &entry, json_pack("{s:I, s:I}", "every_ms", (json_int_t)g->set.every_ms, "beats_left_out", (json_int_t)left_out));
 }
@@ -233,7 +226,7 @@ static bool end_try(struct guest *g, int status, struct guest *copy)
         (void)snprintf(g->message, sizeof(g->message), "the worker flic-guest ended with status %d before it asked for the checkpoint: "
                        "flicd's log has what it said", WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
     }
-    left_out = sc_end(&g->plan, now_us(CLOCK_MONOTONIC), !g->code);
+    left_out = sc_end(&g->plan, flic_now_us(), !g->code);
     late = left_out != 0;
     g->worker = 0;
     g->ended++;
@@ -317,7 +310,7 @@ static int spawn_worker(const struct fd_daemon *daemon, uint32_t domid, bool ram
 
 static void try_one(struct fd_protect *p, struct guest *g, const struct domains *all)
 {
-    uint64_t now = now_us(CLOCK_MONOTONIC);
+    uint64_t now = flic_now_us();
     const struct flx_info *found = NULL;
     int rc;
 
@@ -350,7 +343,7 @@ static void try_one(struct fd_protect *p, struct guest *g, const struct domains 
 
 static bool any_due(struct fd_protect *p)
 {
-    uint64_t now = now_us(CLOCK_MONOTONIC);
+    uint64_t now = flic_now_us();
 
     for (size_t i = 0; i < p->n; i++)
         if (!p->guests[i].worker && sc_is_due(&p->guests[i].plan, now))
@@ -362,7 +355,7 @@ static void start_due(struct fd_protect *p)
 {
     struct domains all = { .n = 0 };
     struct flic_err err = { 0 };
-    uint64_t now = now_us(CLOCK_MONOTONIC);
+    uint64_t now = flic_now_us();
     bool due;
 
     (void)pthread_mutex_lock(&p->lock);
@@ -423,7 +416,7 @@ static void begin_loaded(struct fd_protect *p)
     }
     for (size_t i = 0; i < n; i++) {
         p->guests[i].set = settings[i];
-        sc_begin(&p->guests[i].plan, settings[i].every_ms * 1000, now_us(CLOCK_MONOTONIC));
+        sc_begin(&p->guests[i].plan, settings[i].every_ms * 1000, flic_now_us());
     }
     p->n = n;
     if (n)
@@ -548,7 +541,7 @@ static struct guest *add_guest(struct fd_protect *p, const struct flx_info *info
     g->set.every_ms = set->every_ms;
     g->set.keep = set->keep;
     g->set.ram_only = set->ram_only;
-    sc_begin(&g->plan, set->every_ms * 1000, now_us(CLOCK_MONOTONIC));
+    sc_begin(&g->plan, set->every_ms * 1000, flic_now_us());
     return g;
 }
 
@@ -648,7 +641,7 @@ json_t *fd_protect_off(struct fd_daemon *daemon, json_t *request)
 static json_t *describe(struct fd_daemon *daemon, const struct guest *g)
 {
     const char *state = g->worker ? "saving" : !g->present ? "absent" : g->code ? "failing" : "waiting";
-    uint64_t now_ns = now_us(CLOCK_REALTIME) * 1000;
+    uint64_t now_ns = flic_wall_ns();
     char uuid[FLIC_UUID_TEXT];
     struct ck_entry newest;
     json_t *o;

@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The FLIC authors */
 #include "daemon/snapshot.h"
 
+#include "common/clock.h"
 #include "common/io.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -22,7 +23,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #define DISKS_MAX 32
@@ -46,14 +46,6 @@ struct sn_set {
     bool kept;
     struct sn_figures figures;
 };
-
-static uint64_t now_us(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);   /* cannot fail for this clock */
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
 
 static struct hk_disk hook_of(const struct sn_set *set, const struct shot *shot)
 {
@@ -373,7 +365,7 @@ int sn_prepare(const struct sn_where *where, const struct sn_name *name, const c
 
 int sn_flush(struct sn_set *set, struct flic_err *err)
 {
-    uint64_t began = now_us();
+    uint64_t began = flic_now_us();
 
     int rc = 0;
 
@@ -386,7 +378,7 @@ int sn_flush(struct sn_set *set, struct flic_err *err)
         else if (fsync(shot->disk_fd))
             rc = flic_err_errno(err, "flush disk %s, '%s'", shot->vdev, shot->path);
     }
-    set->figures.flush_us = now_us() - began;
+    set->figures.flush_us = flic_now_us() - began;
     return rc;
 }
 
@@ -411,7 +403,7 @@ static uint64_t written(const struct sn_set *set)
  * backend still has under way it will ask for again after a restore. The drain only keeps the clone from meeting it half done. */
 int sn_take(struct sn_set *set, struct flic_err *err)
 {
-    uint64_t began = now_us(), before = written(set);
+    uint64_t began = flic_now_us(), before = written(set);
     struct stat st;
     int rc = 0;
 
@@ -424,7 +416,7 @@ int sn_take(struct sn_set *set, struct flic_err *err)
         rc = shot->by_hook ? hk_run(&hook, "take", err)
              : sn_clone(shot->fd, shot->disk_fd, shot->vdev, shot->path, err);
     }
-    set->figures.take_us = now_us() - began;
+    set->figures.take_us = flic_now_us() - began;
     set->figures.take_bytes = written(set) - before;
     return rc;
 }
@@ -484,7 +476,7 @@ static int settle_other(const struct fd_disk *disk, void *list, struct flic_err 
 
 int sn_settle(struct sn_set *set, char **ret_list, struct flic_err *err)
 {
-    uint64_t began = now_us(), before = written(set);
+    uint64_t began = flic_now_us(), before = written(set);
     json_t *list = json_array();
     int rc = fd_disks_each(set->config, settle_other, list, err);
 
@@ -494,7 +486,7 @@ int sn_settle(struct sn_set *set, char **ret_list, struct flic_err *err)
     json_decref(list);
     if (!rc && !*ret_list)
         rc = flic_err_set(err, -ENOMEM, "list the disks: out of memory");
-    set->figures.settle_us = now_us() - began;
+    set->figures.settle_us = flic_now_us() - began;
     set->figures.settle_bytes = written(set) - before;
     return rc;
 }

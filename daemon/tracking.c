@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The FLIC authors */
 #include "daemon/tracking.h"
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "daemon/cond.h"
 #include "daemon/op.h"
@@ -44,11 +45,6 @@ struct guests {
     struct flx_info info[GUESTS_MAX];
     size_t n;
 };
-
-static uint64_t now_us(void)
-{
-    return tk_real_clock.now_us(NULL);
-}
 
 static int see_guest(const struct flx_info *info, void *arg)
 {
@@ -113,7 +109,7 @@ static void wait_and_retry(struct entry *e, const struct flic_err *why)
     e->guest = NULL;
     e->view.state = FT_WAITING;
     e->view.why = *why;
-    e->retry_us = now_us() + RETRY_US;
+    e->retry_us = flic_now_us() + RETRY_US;
 }
 
 static void show_begun(struct fd_tracking *t, struct entry *e)
@@ -132,7 +128,7 @@ static int begin(struct fd_tracking *t, struct entry *e, struct flic_err *err)
 
     if (fd_op_holds(t->daemon, e->view.domid)) {
         e->view.why = (struct flic_err){ 0 };
-        e->retry_us = now_us() + LOOK_US;
+        e->retry_us = flic_now_us() + LOOK_US;
         return 0;
     }
     rc = tk_new(t->daemon->store, e->view.domid, &t->conf, &t->pace, &e->guest, err);
@@ -210,7 +206,7 @@ static void consider(struct fd_tracking *t, const struct flx_info *info)
     }
     if (!e && info->run == FLX_RUNNING && can_begin(info) && is_wanted(t, info))
         e = add(t, info);
-    if (e && !e->guest && e->use == IDLE && can_begin(info) && now_us() >= e->retry_us && begin(t, e, &why))
+    if (e && !e->guest && e->use == IDLE && can_begin(info) && flic_now_us() >= e->retry_us && begin(t, e, &why))
         wait_and_retry(e, &why);
 }
 
@@ -293,15 +289,15 @@ static void *run(void *arg)
     struct entry *e;
 
     for (;;) {
-        if (now_us() >= look_us) {
+        if (flic_now_us() >= look_us) {
             look_around(t);
-            look_us = now_us() + LOOK_US;
+            look_us = flic_now_us() + LOOK_US;
         }
         (void)pthread_mutex_lock(&t->lock);
         if (t->stop)
             break;
         e = next_entry(t, &due);
-        if (e && due <= now_us()) {
+        if (e && due <= flic_now_us()) {
             step(t, e);
         } else {
             uint64_t until = due < look_us ? due : look_us;

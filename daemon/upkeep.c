@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The FLIC authors */
 #include "daemon/upkeep.h"
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "daemon/checkpoint/collect.h"
 #include "daemon/checkpoint/gc.h"
@@ -74,15 +75,12 @@ static json_t *gc_figures(const struct ck_gc_figures *f)
 
 static int run_gc(struct fd_upkeep *u, const struct ck_gc_params *params, struct ck_gc_figures *f, struct flic_err *err)
 {
-    struct ix_entry journal = { .verb = "gc" };
-    struct timespec began;
+    struct ix_entry journal = { .verb = "gc", .began_ns = flic_wall_ns() };
     int rc;
 
-    (void)clock_gettime(CLOCK_REALTIME, &began);
     rc = ck_gc(u->daemon->store, params, f, err);
     if (params->dry_run || rc == FLIC_E_BUSY || (!rc && !f->removed_bytes && !f->packs_damaged))
         return rc;          /* nothing that was worth a write to flash */
-    journal.began_ns = (uint64_t)began.tv_sec * 1000000000u + (uint64_t)began.tv_nsec;
     journal.took_ns = f->took_us * 1000;
     journal.code = rc;
     journal.message = rc ? err->text : "";

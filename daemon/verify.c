@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The FLIC authors */
 #include "daemon/verify.h"
 
+#include "common/clock.h"
 #include "common/io.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -16,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define PLACE_MAX (PATH_MAX + 16)
@@ -147,11 +147,9 @@ static void say(const struct ck_verify_figures *f)
 
 static int run_verify(struct run *run, struct ck_verify_params *params, struct ck_verify_figures *f, struct flic_err *err)
 {
-    struct ix_entry journal = { .verb = "verify" };
-    struct timespec began;
+    struct ix_entry journal = { .verb = "verify", .began_ns = flic_wall_ns() };
     int rc;
 
-    (void)clock_gettime(CLOCK_REALTIME, &began);
     params->cancelled = cancelled;
     params->read_pack = params->only ? NULL : read_pack;
     params->arg = run;
@@ -159,7 +157,6 @@ static int run_verify(struct run *run, struct ck_verify_params *params, struct c
     if (rc == FLIC_E_CANCELLED)
         return rc;
     say(f);
-    journal.began_ns = (uint64_t)began.tv_sec * 1000000000u + (uint64_t)began.tv_nsec;
     journal.took_ns = f->took_us * 1000;
     journal.code = rc;
     journal.message = rc ? err->text : "";
@@ -248,13 +245,11 @@ json_t *fd_verify(struct fd_daemon *daemon, json_t *request)
 
 json_t *fd_fsck(struct fd_daemon *daemon, json_t *request)
 {
-    struct ix_entry journal = { .verb = "fsck" };
+    struct ix_entry journal = { .verb = "fsck", .began_ns = flic_wall_ns() };
     struct ck_fsck_figures f;
     struct flic_err err = { 0 };
-    struct timespec began;
     json_t *answer;
 
-    (void)clock_gettime(CLOCK_REALTIME, &began);
     if (ck_fsck(daemon->store, json_is_true(json_object_get(request, "rebuild")), &f, &err))
         return fd_answer_error(err.code, err.text);
     answer = json_pack("{s:b, s:b, s:b, s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "ok", 1, "index_sound", (int)f.index_sound,
@@ -264,7 +259,6 @@ json_t *fd_fsck(struct fd_daemon *daemon, json_t *request)
                        (json_int_t)f.missing, "stray", (json_int_t)f.stray);
     if (!f.index_rebuilt)
         return answer;
-    journal.began_ns = (uint64_t)began.tv_sec * 1000000000u + (uint64_t)began.tv_nsec;
     fd_journal(daemon, &journal, json_pack("{s:b, s:I, s:I, s:I}", "index_replaced", (int)f.index_replaced, "checkpoints",
                                            (json_int_t)f.checkpoints, "missing", (json_int_t)f.missing, "stray", (json_int_t)f.stray));
     return answer;

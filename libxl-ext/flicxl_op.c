@@ -2,11 +2,12 @@
 /* Copyright (C) 2026 The FLIC authors */
 #include "libxl-ext/flicxl_op.h"
 
+#include "common/clock.h"
+
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/time.h>
-#include <time.h>
 #include <unistd.h>
 
 #define TICK_MS 300             /* how soon a cancel is seen */
@@ -14,13 +15,7 @@
 #define MAX_FDS 64
 #define HELPER FLIC_LIBEXECDIR "/flic-save-helper"
 
-static int64_t now_ms(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);   /* cannot fail for this clock */
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
+static int64_t now_ms(void) { return (int64_t)(flic_now_us() / 1000); }
 
 void op_init(struct op *op, libxl_ctx *ctx, const struct op_limits *limits)
 {

@@ -6,19 +6,19 @@
  * Nothing here writes flash (but the spill), compresses, deduplicates or asks SQLite. A page is read once: streamed to its
  * frame, hashed on the way.
  */
+#include "common/clock.h"
 #include "daemon/checkpoint/ending.h"
 #include "daemon/checkpoint/save_priv.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define COPY_CHUNK 16   /* pages that a thread takes at a time: 64 KiB */
 
 static uint64_t lap(uint64_t *mark)
 {
-    uint64_t now = ck_now_us(), took = now - *mark;
+    uint64_t now = flic_now_us(), took = now - *mark;
 
     *mark = now;
     return took;
@@ -132,7 +132,7 @@ static int map_window(struct window *w, size_t n, struct flic_err *err)
 static int capture_window(struct ck_save *save, const uint64_t *gfns, size_t n, struct nv_room *room, struct flic_err *err)
 {
     struct window w = { .save = save, .gfns = gfns, .room = room };
-    uint64_t mark = ck_now_us();
+    uint64_t mark = flic_now_us();
     int rc = map_window(&w, n, err);
 
     if (rc)
@@ -175,7 +175,7 @@ static int commit(struct ck_save *save, uint32_t next, struct flic_err *err)
     const struct ck_contents contents = { save->state, save->state_len, save->params.config, save->params.config_len, save->leaves,
                                           save->n_leaves, save->delta, save->n_delta };
     struct ck_parts parts;
-    uint64_t mark = ck_now_us();
+    uint64_t mark = flic_now_us();
     void *record;
     size_t len;
     int rc;
@@ -199,11 +199,9 @@ static int commit(struct ck_save *save, uint32_t next, struct flic_err *err)
 /* The state first, then at once the mark that makes any later resume an in-place one, whoever does it. */
 static int take_state(struct ck_save *save, struct flic_err *err)
 {
-    struct timespec now;
     int rc = flx_state_save(save->params.dom, &save->state, &save->state_len, err);
 
-    (void)clock_gettime(CLOCK_REALTIME, &now);      /* cannot fail for this clock */
-    save->facts.taken_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    save->facts.taken_ns = flic_wall_ns();
     return rc ? rc : flx_mark_resume(save->params.dom, err);
 }
 
@@ -221,7 +219,7 @@ static int check_not_grown(struct ck_save *save, struct flic_err *err)
 
 static int from_suspended(struct ck_save *save, struct flic_err *err)
 {
-    uint64_t mark = ck_now_us();
+    uint64_t mark = flic_now_us();
     uint32_t next = 0;
     int rc = take_state(save, err);
 
@@ -251,22 +249,22 @@ int ck_save_capture(struct ck_save *save, struct flic_err *err)
     int rc;
 
     ck_quiet_begin(save->store);
-    asked = ck_now_us();
+    asked = flic_now_us();
     rc = save->params.suspend(save->params.arg, err);
-    suspended = ck_now_us();
+    suspended = flic_now_us();
     written = ck_flash_written(save->store);
     if (!rc) {
         rc = from_suspended(save, err);
         if (rc)     /* the state may have failed before its mark: whoever resumes the guest now must do it in place */
             (void)flx_mark_resume(save->params.dom, NULL);
     }
-    captured = ck_now_us();
+    captured = flic_now_us();
     if (!rc && save->params.captured)
         rc = save->params.captured(save->params.arg, err);
     save->figures.suspend_us = suspended - asked;
     save->figures.captured_us = captured - suspended;
-    save->figures.end_us = save->params.captured ? ck_now_us() - captured : 0;
-    save->figures.pause_us = ck_now_us() - asked;
+    save->figures.end_us = save->params.captured ? flic_now_us() - captured : 0;
+    save->figures.pause_us = flic_now_us() - asked;
     save->figures.device_bytes_in_pause = ck_flash_written(save->store) - written;
     ck_quiet_end(save->store);
     ck_save_unmap(save);

@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The FLIC authors */
 #include "daemon/checkpoint/destage.h"
 
+#include "common/clock.h"
 #include "daemon/checkpoint/load.h"
 #include "daemon/checkpoint/save_priv.h"
 
@@ -149,7 +150,7 @@ int ck_destage(struct ck_store *store, const struct ck_entry *entry, bool (*canc
 {
     struct job job = { .store = store, .figures = figures };
     struct nv_name name = { .guest = entry->info.guest, .seq = entry->info.seq };
-    uint64_t began = ck_now_us();
+    uint64_t began = flic_now_us();
     int rc = ck_use(store, &name, err);
 
     *figures = (struct ck_destage_figures){ 0 };
@@ -165,6 +166,6 @@ int ck_destage(struct ck_store *store, const struct ck_entry *entry, bool (*canc
     if (rc == FLIC_E_DAMAGED)
         ck_cannot_move(store, &name);
     ck_unuse(store, &name);
-    figures->took_us = ck_now_us() - began;
+    figures->took_us = flic_now_us() - began;
     return rc;
 }

@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The FLIC authors */
 #include "daemon/checkpoint/gc.h"
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "daemon/checkpoint/collect.h"
 #include "daemon/checkpoint/reach.h"
@@ -45,7 +46,7 @@ static void keep_pace(const struct job *job)
 
     if (!job->params->kib_per_s)
         return;
-    while (!stops(job) && (ck_now_us() - job->began_us) * job->params->kib_per_s / 1000000 < job->moved_bytes / 1024)
+    while (!stops(job) && (flic_now_us() - job->began_us) * job->params->kib_per_s / 1000000 < job->moved_bytes / 1024)
         (void)nanosleep(&slice, NULL);      /* woken early: it looks again */
 }
 
@@ -243,7 +244,7 @@ static int run(struct job *job, struct flic_err *err)
         estimate(job);
         return 0;
     }
-    job->began_us = ck_now_us();
+    job->began_us = flic_now_us();
     pk_leave(ck_packs(job->store), job->victims, job->n, true);
     for (size_t at = 0; !rc && at < job->n;)
         rc = stops(job) ? stopped(err) : run_batch(job, &at, err);
@@ -254,7 +255,7 @@ static int run(struct job *job, struct flic_err *err)
 int ck_gc(struct ck_store *store, const struct ck_gc_params *params, struct ck_gc_figures *figures, struct flic_err *err)
 {
     struct job job = { .store = store, .params = params, .figures = figures };
-    uint64_t began = ck_now_us();
+    uint64_t began = flic_now_us();
     int rc;
 
     *figures = (struct ck_gc_figures){ 0 };
@@ -266,6 +267,6 @@ int ck_gc(struct ck_store *store, const struct ck_gc_params *params, struct ck_g
     marks_fini(&job.marks);
     if (figures->removed_bytes > figures->flash_bytes)
         figures->freed_bytes = figures->removed_bytes - figures->flash_bytes;
-    figures->took_us = ck_now_us() - began;
+    figures->took_us = flic_now_us() - began;
     return rc;
 }

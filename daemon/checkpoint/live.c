@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Copyright (C) 2026 The FLIC authors */
 /* live - the rounds of a save that run beside the guest. */
+#include "common/clock.h"
 #include "daemon/checkpoint/ending.h"
 #include "daemon/checkpoint/save_priv.h"
 
@@ -186,11 +187,11 @@ int ck_save_clean(struct ck_save *save, struct flic_err *err)
 
 int ck_save_live(struct ck_save *save, struct flic_err *err)
 {
-    uint64_t began = ck_now_us();
+    uint64_t began = flic_now_us();
     int rc = ck_save_rounds(save, err);
 
     if (!rc)
         rc = ck_save_settle(save, err);
-    save->figures.live_us = ck_now_us() - began;
+    save->figures.live_us = flic_now_us() - began;
     return rc;
 }

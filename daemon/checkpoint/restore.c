@@ -2,13 +2,13 @@
 /* Copyright (C) 2026 The FLIC authors */
 #include "daemon/checkpoint/restore.h"
 
+#include "common/clock.h"
 #include "daemon/checkpoint/fill.h"
 #include "daemon/checkpoint/team.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define AT_ONCE 4u      /* windows filled side by side: 16 MiB of the guest */
 
@@ -107,17 +107,17 @@ static int end_windows(struct job *job, size_t n, struct flic_err *err)
 
 static int fill_some(struct job *job, uint64_t *gfn, size_t *ret_n, struct flic_err *err)
 {
-    uint64_t mark = ck_now_us(), now;
+    uint64_t mark = flic_now_us(), now;
     int rc = map_windows(job, gfn, ret_n, err), fill_rc;
 
-    now = ck_now_us();
+    now = flic_now_us();
     job->figures->install_us += now - mark;
     if (!rc)
         team_run(job->team, *ret_n, 1, fill_one, job->windows);
-    mark = ck_now_us();
+    mark = flic_now_us();
     job->figures->fill_us += mark - now;
     fill_rc = end_windows(job, *ret_n, rc ? NULL : err);
-    job->figures->install_us += ck_now_us() - mark;
+    job->figures->install_us += flic_now_us() - mark;
     return rc ? rc : fill_rc;
 }
 
@@ -142,11 +142,8 @@ static int fill_all(struct job *job, struct flic_err *err)
 /* Host time since the checkpoint, never negative. */
 static uint64_t elapsed_since(uint64_t taken_ns, struct ck_restore_figures *figures)
 {
-    struct timespec t;
-    uint64_t now;
+    uint64_t now = flic_wall_ns();
 
-    (void)clock_gettime(CLOCK_REALTIME, &t);    /* cannot fail for this clock */
-    now = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
     figures->clock_went_back = now < taken_ns;
     figures->elapsed_ns = now < taken_ns ? 0 : now - taken_ns;
     return figures->elapsed_ns;
@@ -156,24 +153,24 @@ static int build(struct job *job, struct flx_built *ret_built, struct flic_err *
 {
     const struct ck_root *root = &job->loaded->root;
     struct flx_dom *dom = job->params->dom;
-    uint64_t mark = ck_now_us(), now;
+    uint64_t mark = flic_now_us(), now;
     int rc = flx_build_begin(dom, root->state, root->state_len, err);
 
     if (!rc)
         rc = flx_build_populate(dom, job->present, 0, root->facts.gfn_end, err);
-    now = ck_now_us();
+    now = flic_now_us();
     job->figures->populate_us = now - mark;
     if (!rc) {
         job->team = team_new(job->params->threads);
         rc = fill_all(job, err);
         team_free(job->team);
     }
-    mark = ck_now_us();
+    mark = flic_now_us();
     job->figures->pages_us = mark - now;
     if (!rc)
         rc = flx_build_finish(dom, root->state, root->state_len, &job->params->ports,
                               elapsed_since(root->facts.taken_ns, job->figures), ret_built, err);
-    job->figures->state_us = ck_now_us() - mark;
+    job->figures->state_us = flic_now_us() - mark;
     return rc;
 }
 
@@ -181,17 +178,17 @@ int ck_restore(struct ck_store *store, const struct ck_loaded *loaded, const str
                struct flx_built *ret_built, struct ck_restore_figures *figures, struct flic_err *err)
 {
     struct job job = { .store = store, .loaded = loaded, .params = params, .figures = figures };
-    uint64_t began = ck_now_us();
+    uint64_t began = flic_now_us();
     int rc;
 
     *figures = (struct ck_restore_figures){ 0 };
     rc = ck_load_map(store, loaded, &job.map, err);
-    figures->map_us = ck_now_us() - began;
+    figures->map_us = flic_now_us() - began;
     if (!rc)
         rc = ck_present(loaded, job.map, &job.present, &figures->ram_pages, err);
     if (!rc)
         rc = build(&job, ret_built, err);
-    figures->total_us = ck_now_us() - began;
+    figures->total_us = flic_now_us() - began;
     free(job.windows);
     free(job.present);
     ck_map_free(job.map);

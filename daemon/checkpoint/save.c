@@ -3,20 +3,12 @@
 #include "daemon/checkpoint/ending.h"
 #include "daemon/checkpoint/save_priv.h"
 
+#include "common/clock.h"
 #include "common/log.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-uint64_t ck_now_us(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);   /* cannot fail for this clock */
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
 
 const struct ck_facts *ck_save_facts(const struct ck_save *save) { return &save->facts; }
 const uint64_t *ck_save_dirty(const struct ck_save *save) { return save->dirty; }
@@ -159,14 +151,14 @@ void ck_save_unmap(struct ck_save *save)
 
 int ck_save_publish(struct ck_save *save, const char *disks, size_t len, struct flic_err *err)
 {
-    uint64_t began = ck_now_us();
+    uint64_t began = flic_now_us();
     int rc = ck_publish(save->store, &save->facts, disks, len, err);
 
     if (rc)
         return flic_err_wrap(err, rc, "save '%s'", save->facts.name);
     save->published = true;
     save->reserved = false;
-    save->figures.publish_us = ck_now_us() - began;
+    save->figures.publish_us = flic_now_us() - began;
     return 0;
 }
 

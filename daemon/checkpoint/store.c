@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The FLIC authors */
 #include "daemon/checkpoint/store.h"
 
+#include "common/clock.h"
 #include "common/io.h"
 #include "common/log.h"
 #include "daemon/checkpoint/collect.h"
@@ -17,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 uint64_t ck_flash_written(const struct ck_store *store) { return ck_device_written(store->flash_stat); }
@@ -75,13 +75,7 @@ static int open_arena(struct ck_store *store, const struct ck_config *config, st
     return nv_open(config->arena, &store->identity.store, &store->arena, err);
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);   /* cannot fail for this clock */
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
+static int64_t now_ms(void) { return (int64_t)(flic_now_us() / 1000); }
 
 static int open_parts(struct ck_store *store, const struct ck_config *config, struct flic_err *err)
 {

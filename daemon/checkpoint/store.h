@@ -37,7 +37,6 @@ struct ck_recovery {
     int64_t took_ms;
 };
 
-uint64_t ck_now_us(void);       /* CLOCK_MONOTONIC */
 
 int ck_open(const struct ck_config *config, struct ck_store **ret_store, struct flic_err *err);
 void ck_close(struct ck_store *store);      /* accepts NULL */

@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The FLIC authors */
 #include "daemon/checkpoint/verify.h"
 
+#include "common/clock.h"
 #include "daemon/checkpoint/collect.h"
 #include "daemon/checkpoint/damage.h"
 #include "daemon/checkpoint/load.h"
@@ -41,7 +42,7 @@ static void keep_pace(const struct job *job)
     const struct timespec slice = { .tv_nsec = 20000000 };
     uint64_t kib_per_s = job->params->kib_per_s;
 
-    while (kib_per_s && !stops(job) && (ck_now_us() - job->began_us) * kib_per_s / 1000000 < job->figures->read_bytes / 1024)
+    while (kib_per_s && !stops(job) && (flic_now_us() - job->began_us) * kib_per_s / 1000000 < job->figures->read_bytes / 1024)
         (void)nanosleep(&slice, NULL);      /* woken early: it looks again */
 }
 
@@ -300,7 +301,7 @@ static int check_checkpoints(struct job *job, struct flic_err *err)
 
 int ck_verify(struct ck_store *store, const struct ck_verify_params *params, struct ck_verify_figures *figures, struct flic_err *err)
 {
-    struct job job = { .store = store, .params = params, .figures = figures, .began_us = ck_now_us() };
+    struct job job = { .store = store, .params = params, .figures = figures, .began_us = flic_now_us() };
     int rc = ck_list(store, &job.entries, &job.n, err);
 
     *figures = (struct ck_verify_figures){ 0 };
@@ -310,6 +311,6 @@ int ck_verify(struct ck_store *store, const struct ck_verify_params *params, str
     if (!rc)
         rc = check_checkpoints(&job, err);
     free(job.entries);
-    figures->took_us = ck_now_us() - job.began_us;
+    figures->took_us = flic_now_us() - job.began_us;
     return rc;
 }

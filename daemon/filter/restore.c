@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The FLIC authors */
 #include "daemon/filter/restore.h"
 
+#include "common/clock.h"
 #include "daemon/filter/format.h"
 
 #include <endian.h>
@@ -64,14 +65,14 @@ static int give_pages(struct job *job, struct flic_err *err)
 
 static int give_all(struct job *job, struct flic_err *err)
 {
-    uint64_t mark = ck_now_us(), gfn = 0;
+    uint64_t mark = flic_now_us(), gfn = 0;
     int rc = lf_pipe_write(job->params->to, job->kept.head, job->kept.head_len, err);
 
     while (!rc && ck_next_stretch(job->from.loaded, job->present, &gfn, &job->pages)) {
         rc = give_pages(job, err);
         job->params->progress(job->params->arg, "pages", job->done * FLIC_PAGE_SIZE, job->figures->ram_pages * FLIC_PAGE_SIZE);
     }
-    job->figures->pages_us = ck_now_us() - mark;
+    job->figures->pages_us = flic_now_us() - mark;
     return rc ? rc : lf_pipe_write(job->params->to, job->kept.tail, job->kept.tail_len, err);
 }
 
@@ -92,21 +93,21 @@ static int check_tables(const struct job *job, struct flic_err *err)
 static int run(struct job *job, struct flic_err *err)
 {
     const struct ck_loaded *loaded = job->from.loaded;
-    uint64_t began = ck_now_us();
+    uint64_t began = flic_now_us();
     struct ck_map *map = NULL;
     int rc = lf_restore_kept(loaded, &job->kept, err);
 
     if (!rc)
         rc = ck_load_map(job->from.store, loaded, &map, err);
     job->from.map = map;
-    job->figures->map_us = ck_now_us() - began;
+    job->figures->map_us = flic_now_us() - began;
     if (!rc)
         rc = ck_present(loaded, map, &job->present, &job->figures->ram_pages, err);
     if (!rc)
         rc = check_tables(job, err);
     if (!rc)
         rc = give_all(job, err);
-    job->figures->total_us = ck_now_us() - began;
+    job->figures->total_us = flic_now_us() - began;
     ck_map_free(map);
     return rc;
 }

@@ -3,6 +3,7 @@
 #include "daemon/filter/save.h"
 
 #include "common/bytes.h"
+#include "common/clock.h"
 #include "daemon/checkpoint/arrival.h"
 #include "daemon/filter/format.h"
 #include "daemon/filter/kept.h"
@@ -12,7 +13,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define TYPE_BITS 0x0fu         /* of lf_save.page[]; */
 #define CAPTURED 0x10u          /* and that it came in the pause, */
@@ -204,22 +204,20 @@ static uint64_t expected(const struct lf_save *s)
 static int begin_pause(struct lf_save *s, struct flic_err *err)
 {
     struct ck_arrival_figures arrived;
-    struct timespec now;
     int rc = ck_arrival_settle(s->arrival, expected(s), err);
 
     if (rc)
         return rc;
     ck_arrival_get_figures(s->arrival, &arrived);
     s->figures.flash_bytes = arrived.flash_bytes;
-    s->asked_us = ck_now_us();
+    s->asked_us = flic_now_us();
     s->figures.live_us = s->asked_us - s->began_us;
     ck_arrival_quiet(s->arrival, true);
     s->written = ck_flash_written(s->store);
     rc = s->params.suspend(s->params.arg, err);
-    s->suspended_us = ck_now_us();
+    s->suspended_us = flic_now_us();
     s->figures.suspend_us = s->suspended_us - s->asked_us;
-    (void)clock_gettime(CLOCK_REALTIME, &now);      /* cannot fail for this clock */
-    s->taken_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    s->taken_ns = flic_wall_ns();
     s->paused = true;
     return rc;
 }
@@ -290,7 +288,7 @@ int lf_save_take(struct lf_save *s, struct lf_pipe *from, struct flic_err *err)
     uint8_t headers[LF_HEADERS];
     int rc = lf_pipe_read(from, headers, sizeof(headers), err);
 
-    s->began_us = ck_now_us();
+    s->began_us = flic_now_us();
     if (!rc)
         rc = lf_check_headers(headers, err);
     flic_put_bytes(&s->head, headers, sizeof(headers));
@@ -364,12 +362,12 @@ int lf_save_commit(struct lf_save *s, const void *emulator, size_t len, struct f
         rc = ck_arrival_commit(s->arrival, state, state_len, s->taken_ns, err);
     free(state);
     free(tables);
-    captured = ck_now_us();
+    captured = flic_now_us();
     if (!rc && s->params.captured)
         rc = s->params.captured(s->params.arg, err);
     s->figures.captured_us = captured - s->suspended_us;
-    s->figures.end_us = s->params.captured ? ck_now_us() - captured : 0;
-    s->figures.pause_us = ck_now_us() - s->asked_us;
+    s->figures.end_us = s->params.captured ? flic_now_us() - captured : 0;
+    s->figures.pause_us = flic_now_us() - s->asked_us;
     s->figures.device_bytes_in_pause = ck_flash_written(s->store) - s->written;
     ck_arrival_quiet(s->arrival, false);
     if (!rc)
@@ -379,9 +377,9 @@ int lf_save_commit(struct lf_save *s, const void *emulator, size_t len, struct f
 
 int lf_save_publish(struct lf_save *s, const char *disks, size_t len, struct flic_err *err)
 {
-    uint64_t began = ck_now_us();
+    uint64_t began = flic_now_us();
     int rc = ck_arrival_publish(s->arrival, disks, len, err);
 
-    s->figures.publish_us = ck_now_us() - began;
+    s->figures.publish_us = flic_now_us() - began;
     return rc;
 }

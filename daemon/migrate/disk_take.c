@@ -3,6 +3,7 @@
 #include "daemon/migrate/disk_take.h"
 
 #include "common/bytes.h"
+#include "common/clock.h"
 #include "common/id.h"
 #include "common/io.h"
 #include "daemon/checkpoint/store.h"
@@ -197,12 +198,12 @@ static int on_zeros(struct dt_taker *t, const struct mw_message *m, struct flic_
 
 static int sync_all(struct dt_taker *t, struct flic_err *err)
 {
-    uint64_t began = ck_now_us();
+    uint64_t began = flic_now_us();
     int rc = 0;
 
     for (size_t i = 0; !rc && i < t->n; i++)
         rc = wrote(&t->disks[i], fsync(t->disks[i].fd) ? -errno : 0, err);
-    t->figures.sync_us += ck_now_us() - began;
+    t->figures.sync_us += flic_now_us() - began;
     return rc;
 }
 

@@ -3,6 +3,7 @@
 #include "daemon/migrate/give.h"
 
 #include "common/bytes.h"
+#include "common/clock.h"
 #include "daemon/checkpoint/leaf.h"
 #include "daemon/migrate/copy.h"
 #include "daemon/migrate/hello.h"
@@ -10,7 +11,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define READY_S 600u            /* the peer stores its map, and moves what is in its NVRAM if there is no room */
 
@@ -122,11 +122,8 @@ static int send_leaf(struct mg_giver *g, uint64_t first, struct flic_err *err)
 static int send_state(struct mg_giver *g, struct flic_err *err)
 {
     const struct ck_root *root = &g->params.loaded->root;
-    struct timespec t;
-    uint64_t now_ns;
+    uint64_t now_ns = flic_wall_ns();
 
-    (void)clock_gettime(CLOCK_REALTIME, &t);    /* cannot fail for this clock */
-    now_ns = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
     return mw_send_u64(g->params.wire, MW_STATE, now_ns > g->facts->taken_ns ? now_ns - g->facts->taken_ns : 0, root->state, root->state_len, err);
 }
 

@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The FLIC authors */
 #include "daemon/migrate/leaf_send.h"
 
+#include "common/clock.h"
 #include "daemon/checkpoint/store.h"
 
 #include <errno.h>
@@ -104,9 +105,9 @@ static int flush_pages(struct ls_link *l, struct flic_err *err)
         return rc;
     pieces[0] = (struct mw_piece){ head, head_len };
     pieces[1] = (struct mw_piece){ body, body_len };
-    began = ck_now_us();
+    began = flic_now_us();
     rc = mw_send(l->wire, MW_PAGES, pieces, 2, err);
-    l->busy_us += ck_now_us() - began;
+    l->busy_us += flic_now_us() - began;
     l->figures.sent_pages += n;
     l->figures.page_bytes += body_len;
     return rc;

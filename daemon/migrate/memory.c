@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Copyright (C) 2026 The FLIC authors */
 /* memory - a guest's pages to the peer: all of them leaf by leaf, then those that are chosen of what is unsent. */
+#include "common/clock.h"
 #include "daemon/migrate/send_priv.h"
 
 #include <string.h>
@@ -171,7 +172,7 @@ int ms_send_chosen(struct ms_sender *s, const struct ms_choice *c, struct flic_e
                 s->params.progress(s->params.arg, s->in_pause ? "last" : "send", done * FLIC_PAGE_SIZE, total * FLIC_PAGE_SIZE);
             }
         }
-        if (c->until_us && ck_now_us() >= c->until_us)
+        if (c->until_us && flic_now_us() >= c->until_us)
             break;
     }
     if (!rc && n)

@@ -3,12 +3,12 @@
 #include "daemon/migrate/receive.h"
 
 #include "common/bytes.h"
+#include "common/clock.h"
 #include "daemon/checkpoint/base.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define GO_S 120u
 #define PATIENCE_S 3600u        /* the sender copies to its flash in between; a broken link is noticed by who carries this */
@@ -36,14 +36,6 @@ struct mr_receiver {
     uint64_t taken_ns, state_us;        /* wall clock of here when the guest was suspended; monotonic, when we learned it */
     struct mr_figures figures;
 };
-
-static uint64_t wall_us(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_REALTIME, &t);    /* cannot fail for this clock */
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
 
 static int no_memory(const struct mr_receiver *r, struct flic_err *err)
 {
@@ -295,7 +287,7 @@ static int on_prepare(struct mr_receiver *r, const struct mw_message *m, struct 
 static int on_state(struct mr_receiver *r, const struct mw_message *m, struct flic_err *err)
 {
     struct flic_reader reader = flic_reader_of(m->data, m->len);
-    uint64_t ago_ns = flic_get_u64(&reader), now_ns = wall_us() * 1000;
+    uint64_t ago_ns = flic_get_u64(&reader), now_ns = flic_wall_ns();
 
     if (reader.bad || !r->last || r->state || reader.left > FLX_STATE_MAX)
         return mw_broken(err, "a machine state out of order");
@@ -305,7 +297,7 @@ static int on_state(struct mr_receiver *r, const struct mw_message *m, struct fl
     memcpy(r->state, reader.at, reader.left);
     r->state_len = reader.left;
     r->taken_ns = ago_ns < now_ns ? now_ns - ago_ns : now_ns;
-    r->state_us = ck_now_us() - (ago_ns < now_ns ? ago_ns / 1000 : 0);
+    r->state_us = flic_now_us() - (ago_ns < now_ns ? ago_ns / 1000 : 0);
     return 0;
 }
 
@@ -332,7 +324,7 @@ static int on_message(struct mr_receiver *r, const struct mw_message *m, struct 
 
 int mr_take(struct mr_receiver *r, struct flx_dom *dom, struct flic_err *err)
 {
-    uint64_t began = ck_now_us();
+    uint64_t began = flic_now_us();
     struct mw_message m = { .type = 0 };
     int rc;
 
@@ -346,7 +338,7 @@ int mr_take(struct mr_receiver *r, struct flx_dom *dom, struct flic_err *err)
             continue;       /* who takes it shows it */
         r->params.progress(r->params.arg, r->last ? "last" : "receive", r->leaves.figures.ram_pages * FLIC_PAGE_SIZE, r->offer.pages * FLIC_PAGE_SIZE);
     }
-    r->figures.take_us = ck_now_us() - began;
+    r->figures.take_us = flic_now_us() - began;
     return rc;
 }
 
@@ -354,14 +346,14 @@ int mr_take(struct mr_receiver *r, struct flx_dom *dom, struct flic_err *err)
 
 int mr_finish(struct mr_receiver *r, const struct flx_ports *ports, struct flx_built *ret_built, struct flic_err *err)
 {
-    uint64_t began = ck_now_us();
+    uint64_t began = flic_now_us();
     int rc = flx_state_fits(r->state, r->state_len, err);
 
     if (!rc)
         rc = ck_arrival_commit(r->leaves.arrival, r->state, r->state_len, r->taken_ns, err);
     if (!rc)
-        rc = flx_build_finish(r->dom, r->state, r->state_len, ports, (ck_now_us() - r->state_us) * 1000, ret_built, err);
-    r->figures.finish_us = ck_now_us() - began;
+        rc = flx_build_finish(r->dom, r->state, r->state_len, ports, (flic_now_us() - r->state_us) * 1000, ret_built, err);
+    r->figures.finish_us = flic_now_us() - began;
     return rc;
 }
 

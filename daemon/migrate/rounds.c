@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Copyright (C) 2026 The FLIC authors */
 /* rounds - which pages go while the guest runs, and whether what is left then fits the pause that is allowed. */
+#include "common/clock.h"
 #include "daemon/migrate/send_priv.h"
 
 #include <string.h>
@@ -21,7 +22,7 @@ void ms_dirtied(struct ms_sender *s, const uint64_t *bitmap, uint64_t gfn_end)
     for (size_t i = 0; i < ck_words(gfn_end); i++)
         s->unsent[i] |= bitmap[i];
     memcpy(s->newest, bitmap, ck_words(gfn_end) * 8);
-    s->cleaned_us = ck_now_us();
+    s->cleaned_us = flic_now_us();
     mt_heat_wrote(&s->heat, bitmap, ck_words(gfn_end), s->cleaned_us);
 }
 
@@ -36,7 +37,7 @@ static int send_cool(struct ms_sender *s, struct flic_err *err)
 static int sync_round(struct ms_sender *s, struct flic_err *err)
 {
     uint8_t round[4] = { (uint8_t)s->figures.rounds, (uint8_t)(s->figures.rounds >> 8) };
-    uint64_t began = ck_now_us();
+    uint64_t began = flic_now_us();
     struct mw_message m;
     int rc = mw_send_bytes(s->link.wire, MW_SYNC, round, sizeof(round), err);
 
@@ -45,7 +46,7 @@ static int sync_round(struct ms_sender *s, struct flic_err *err)
     if (!rc && (m.len != sizeof(round) || memcmp(m.data, round, sizeof(round))))
         rc = flic_err_set(err, FLIC_E_PROTOCOL, "the peer acknowledged another round");
     s->figures.rounds++;
-    s->link.busy_us += ck_now_us() - began;
+    s->link.busy_us += flic_now_us() - began;
     return rc;
 }
 
@@ -65,7 +66,7 @@ static void expect_downtime(struct ms_sender *s)
 
 static void sleep_until(uint64_t due_us)
 {
-    uint64_t now = ck_now_us(), left = now < due_us ? due_us - now : 0;
+    uint64_t now = flic_now_us(), left = now < due_us ? due_us - now : 0;
     struct timespec t = { .tv_sec = (time_t)(left / 1000000), .tv_nsec = (long)(left % 1000000 * 1000) };
 
     (void)nanosleep(&t, NULL);
@@ -85,7 +86,7 @@ static int one_round(struct ms_sender *s, struct ck_save *save, struct flic_err 
     int rc = first ? ms_send_all(s, mt_heat_warm(&s->heat), err) : send_cool(s, err);
 
     if (first)
-        mt_heat_window(&s->heat, s->params.cool_ms * 1000ull, ck_now_us());
+        mt_heat_window(&s->heat, s->params.cool_ms * 1000ull, flic_now_us());
     if (!rc)
         rc = sync_round(s, err);
     if (rc)
@@ -137,12 +138,12 @@ static int prepare(struct ms_sender *s, struct flic_err *err)
 
 int ms_live(struct ms_sender *s, struct ck_save *save, struct flic_err *err)
 {
-    uint64_t began = ck_now_us();
+    uint64_t began = flic_now_us();
     int rc = all_rounds(s, save, err);
 
     if (!rc)
         rc = prepare(s, err);
-    s->figures.live_us = ck_now_us() - began;
+    s->figures.live_us = flic_now_us() - began;
     return rc;
 }
 
@@ -177,7 +178,7 @@ static int race(struct ms_sender *s, struct ck_save *save, struct flic_err *err)
         rc = ck_save_clean(save, err);
         if (rc || (take_back(s) >= sent && i))
             break;
-        until = ck_now_us() + s->params.race_us;
+        until = flic_now_us() + s->params.race_us;
         rc = ms_send_chosen(s, &(struct ms_choice){ .only = s->newest, .until_us = until }, err);
         sleep_until(until);
         sent = s->link.figures.sent_pages - before;

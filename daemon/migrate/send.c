@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The FLIC authors */
 #include "daemon/migrate/send.h"
 
+#include "common/clock.h"
 #include "daemon/migrate/hello.h"
 #include "daemon/migrate/send_priv.h"
 
@@ -25,7 +26,7 @@ static int allocate(struct ms_sender *s, struct flic_err *err)
     s->sum = calloc(end + MD_LEAF_PAGES, sizeof(*s->sum));      /* MP_SUM_HOLE */
     s->maps = calloc(MS_MAPS_MAX, sizeof(*s->maps));
     if (!s->unsent || !s->sent_once || !s->present || !s->newest || !s->raced || !s->sum || !s->maps ||
-        mt_heat_init(&s->heat, end, ck_now_us()))
+        mt_heat_init(&s->heat, end, flic_now_us()))
         return flic_err_set(err, -ENOMEM, "migrate '%s': out of memory", s->info.name);
     return ls_init(&s->link, s->params.wire, &s->key, err);
 }
@@ -123,26 +124,26 @@ static int send_check(struct ms_sender *s, struct flic_err *err)
 
 int ms_last(struct ms_sender *s, const void *state, size_t state_len, uint64_t suspended_us, struct flic_err *err)
 {
-    uint64_t began = ck_now_us();
+    uint64_t began = flic_now_us();
     int rc;
 
     s->in_pause = true;
     rc = ms_send_chosen(s, &(struct ms_choice){ 0 }, err);
     if (!rc)
-        rc = mw_send_u64(s->params.wire, MW_STATE, (ck_now_us() - suspended_us) * 1000, state, state_len, err);
+        rc = mw_send_u64(s->params.wire, MW_STATE, (flic_now_us() - suspended_us) * 1000, state, state_len, err);
     if (!rc)
         rc = send_check(s, err);
-    s->figures.last_us = ck_now_us() - began;
+    s->figures.last_us = flic_now_us() - began;
     return rc;
 }
 
 int ms_await(struct ms_sender *s, struct flic_err *err)
 {
-    uint64_t began = ck_now_us();
+    uint64_t began = flic_now_us();
     struct mw_message m;
     int rc = mw_expect(s->params.wire, MW_READY, READY_S, &m, err);
 
-    s->figures.await_us = ck_now_us() - began;
+    s->figures.await_us = flic_now_us() - began;
     return rc;
 }
 

@@ -3,6 +3,7 @@
 #include "daemon/migrate/take.h"
 
 #include "common/bytes.h"
+#include "common/clock.h"
 #include "daemon/checkpoint/load.h"
 #include "daemon/migrate/hello.h"
 #include "libxl-ext/flx.h"
@@ -10,7 +11,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define GO_S 120u
 
@@ -115,8 +115,7 @@ static int on_pages(struct mt_taker *t, const struct mw_message *m, struct flic_
 static int on_state(struct mt_taker *t, const struct mw_message *m, struct flic_err *err)
 {
     struct flic_reader reader = flic_reader_of(m->data, m->len);
-    uint64_t ago_ns = flic_get_u64(&reader), now_ns;
-    struct timespec now;
+    uint64_t ago_ns = flic_get_u64(&reader), now_ns = flic_wall_ns();
 
     if (reader.bad || t->state || !reader.left || reader.left > FLX_STATE_MAX)
         return mw_broken(err, "a machine state out of order");
@@ -125,8 +124,6 @@ static int on_state(struct mt_taker *t, const struct mw_message *m, struct flic_
         return no_memory(t, err);
     memcpy(t->state, reader.at, reader.left);
     t->state_len = reader.left;
-    (void)clock_gettime(CLOCK_REALTIME, &now);  /* cannot fail for this clock */
-    now_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
     t->taken_ns = ago_ns < now_ns ? now_ns - ago_ns : 0;
     return 0;
 }

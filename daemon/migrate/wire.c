@@ -3,6 +3,7 @@
 #include "daemon/migrate/wire.h"
 
 #include "common/bytes.h"
+#include "common/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +12,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 #define HEAD 8u
@@ -30,13 +30,7 @@ struct mw_wire {
     struct mw_counts counts;
 };
 
-static uint64_t now_ms(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);   /* cannot fail for this clock */
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
+static uint64_t now_ms(void) { return flic_now_us() / 1000; }
 
 int mw_new(int fd, const void *early, size_t n_early, bool (*cancelled)(void *arg), void *arg, struct mw_wire **ret_wire,
            struct flic_err *err)

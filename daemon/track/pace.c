@@ -2,32 +2,26 @@
 /* Copyright (C) 2026 The FLIC authors */
 #include "daemon/track/pace.h"
 
+#include "common/clock.h"
+
 #include <time.h>
-
-static uint64_t ns_of(clockid_t clock)
-{
-    struct timespec t;
-
-    (void)clock_gettime(clock, &t);     /* cannot fail for the clocks used */
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 static uint64_t real_now(void *arg)
 {
     (void)arg;
-    return ns_of(CLOCK_MONOTONIC) / 1000;
+    return flic_now_us();
 }
 
 static uint64_t real_cpu(void *arg)
 {
     (void)arg;
-    return ns_of(CLOCK_THREAD_CPUTIME_ID) / 1000;
+    return flic_clock_ns(CLOCK_THREAD_CPUTIME_ID) / 1000;
 }
 
 static uint64_t real_wall(void *arg)
 {
     (void)arg;
-    return ns_of(CLOCK_REALTIME);
+    return flic_wall_ns();
 }
 
 const struct tk_clock tk_real_clock = { .now_us = real_now, .cpu_us = real_cpu, .wall_ns = real_wall };

@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The FLIC authors */
 #include "tests/campaign/cycle.h"
 
+#include "common/clock.h"
 #include "common/io.h"
 #include "common/mem.h"
 #include "daemon/checkpoint/gc.h"
@@ -321,7 +322,7 @@ static void give_up_caches(void)
 bool cycle_holds(const struct cycle *c, char why[SCENE_WHY], int64_t *ret_open_us)
 {
     static unsigned looks;
-    uint64_t began = ck_now_us();
+    uint64_t began = flic_now_us();
     bool ok;
 
     why[0] = '\0';
@@ -330,7 +331,7 @@ bool cycle_holds(const struct cycle *c, char why[SCENE_WHY], int64_t *ret_open_u
         return false;
     }
     if (ret_open_us)
-        *ret_open_us = (int64_t)(ck_now_us() - began);
+        *ret_open_us = (int64_t)(flic_now_us() - began);
     if (looks++ % 2)
         give_up_caches();
     ok = room_is_free(c, why) && cycle_agrees(c, why) && note_is_there(c, why) && (looks % 4 || goes_on(why));

@@ -32,7 +32,6 @@ struct run {
     struct md_key key;
     struct mt_taker *taker;
     struct fd_lineage lineage;
-    struct ck_arrival *earlier; /* what came of this guest before the connection was lost, last time */
     struct mv_move move;
     char name[256];
     uint64_t seq, peer_seq;
@@ -96,20 +95,16 @@ static int know_other(void *arg, const struct ck_loaded *other, struct flic_err 
 /* What is here already of it; else, for a peer of the same owner group, of its siblings. */
 static int begin(struct run *r, struct flic_err *err)
 {
-    struct fd_daemon *daemon = r->op->daemon;
+    struct fd_lineage *l = &r->lineage;
     int rc = 0;
 
-    fd_lineage_open(daemon, &r->move.guest, &r->lineage);
-    r->earlier = fd_kept_take(daemon, &r->move.guest, NULL);
-    if (!r->lineage.loaded && mt_is_group(r->taker, daemon->conf.owner_group))
-        rc = fd_lineage_others(daemon, know_other, r->taker, err);
+    fd_lineage_open(r->op->daemon, &r->move.guest, false, l);
+    if (mt_is_group(r->taker, r->op->daemon->conf.owner_group))
+        rc = fd_lineage_others(l, know_other, r->taker, err);
     if (!rc)
-        rc = mt_begin(r->taker, r->lineage.loaded ? &r->lineage.base : NULL, r->earlier, err);
-    if (!rc) {
-        fd_kept_note(daemon, &r->move.guest, mt_arrival(r->taker));
-        ck_arrival_free(r->earlier);
-        r->earlier = NULL;
-    }
+        rc = mt_begin(r->taker, l->base, l->earlier, err);
+    if (!rc)
+        fd_lineage_begun(l, mt_arrival(r->taker));
     return rc;
 }
 
@@ -232,7 +227,6 @@ static void end_parts(struct run *r, int rc, const struct flic_err *err)
         mt_get_figures(r->taker, &r->figures);
     if (rc && !r->published && r->taker)
         fd_kept_put(r->op->daemon, &r->move.guest, mt_keep(r->taker), NULL);
-    fd_kept_put(r->op->daemon, &r->move.guest, r->earlier, NULL);
     mt_free(r->taker);
     if (r->wire) {
         mw_get_counts(r->wire, &r->counts);
@@ -240,7 +234,7 @@ static void end_parts(struct run *r, int rc, const struct flic_err *err)
             mw_abort(r->wire, rc, err->text);
     }
     mw_free(r->wire);
-    fd_lineage_close(r->op->daemon, &r->lineage);
+    fd_lineage_close(&r->lineage);
 }
 
 void fd_run_get(struct fd_op *op)

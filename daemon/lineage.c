@@ -3,33 +3,49 @@
 #include "daemon/lineage.h"
 
 #include "daemon/daemon.h"
+#include "daemon/kept.h"
 
 #include <stdlib.h>
 
 #define OTHERS_MAX 32u          /* guests of the owner group whose newest checkpoints are looked through */
 
-void fd_lineage_open(struct fd_daemon *daemon, const struct flic_uuid *guest, struct fd_lineage *l)
+static void open_base(struct fd_lineage *l)
 {
-    struct ck_store *store = daemon->store;
+    struct ck_store *store = l->daemon->store;
     char uuid[FLIC_UUID_TEXT];
     struct ck_entry entry;
 
-    *l = (struct fd_lineage){ .in_use = false };
-    flic_uuid_text(guest, uuid);
+    flic_uuid_text(&l->guest, uuid);
     if (ck_find(store, uuid, 0, &entry, NULL))
         return;
     l->name = (struct nv_name){ .guest = entry.info.guest, .seq = entry.info.seq };
     l->in_use = !ck_use(store, &l->name, NULL);
-    l->loaded = l->in_use && !ck_load(store, &entry, &l->base, NULL);
+    if (l->in_use && !ck_load(store, &entry, &l->loaded, NULL))
+        l->base = &l->loaded;
 }
 
-void fd_lineage_close(struct fd_daemon *daemon, struct fd_lineage *l)
+void fd_lineage_open(struct fd_daemon *daemon, const struct flic_uuid *guest, bool disks, struct fd_lineage *l)
 {
-    if (l->loaded)
-        ck_unload(daemon->store, &l->base);
+    *l = (struct fd_lineage){ .daemon = daemon, .guest = *guest };
+    open_base(l);
+    l->earlier = fd_kept_take(daemon, guest, disks ? &l->earlier_disks : NULL);
+}
+
+void fd_lineage_begun(struct fd_lineage *l, struct ck_arrival *arrival)
+{
+    fd_kept_note(l->daemon, &l->guest, arrival);
+    ck_arrival_free(l->earlier);
+    l->earlier = NULL;
+}
+
+void fd_lineage_close(struct fd_lineage *l)
+{
+    fd_kept_put(l->daemon, &l->guest, l->earlier, l->earlier_disks);
+    if (l->base)
+        ck_unload(l->daemon->store, &l->loaded);
     if (l->in_use)
-        ck_unuse(daemon->store, &l->name);
-    l->loaded = l->in_use = false;
+        ck_unuse(l->daemon->store, &l->name);
+    *l = (struct fd_lineage){ .in_use = false };
 }
 
 static int know_one(struct ck_store *store, const struct ck_entry *entry,
@@ -49,13 +65,18 @@ static int know_one(struct ck_store *store, const struct ck_entry *entry,
     return rc;
 }
 
-int fd_lineage_others(struct fd_daemon *daemon, int (*know)(void *arg, const struct ck_loaded *other, struct flic_err *err), void *arg,
+int fd_lineage_others(struct fd_lineage *l, int (*know)(void *arg, const struct ck_loaded *other, struct flic_err *err), void *arg,
                       struct flic_err *err)
 {
+    struct ck_store *store = l->daemon->store;
     struct flic_uuid seen[OTHERS_MAX];
     struct ck_entry *entries;
     size_t n, n_seen = 0;
-    int rc = ck_list(daemon->store, &entries, &n, err);
+    int rc;
+
+    if (l->base)
+        return 0;
+    rc = ck_list(store, &entries, &n, err);
 
     if (rc)
         return rc;
@@ -67,7 +88,7 @@ int fd_lineage_others(struct fd_daemon *daemon, int (*know)(void *arg, const str
         if (again)
             continue;
         seen[n_seen++] = entries[i].info.guest;
-        rc = know_one(daemon->store, &entries[i], know, arg, err);
+        rc = know_one(store, &entries[i], know, arg, err);
     }
     free(entries);
     return rc;

@@ -34,8 +34,6 @@ struct run {
     char *disk_list;
     struct mv_move move;
     bool ours;
-    struct ck_arrival *earlier; /* what came of this guest before the connection was lost, last time */
-    struct ar_kept *earlier_disks;
     uint64_t seq;
     char name[256];
     struct mr_figures figures;
@@ -90,19 +88,26 @@ static int check_offer(struct run *r, struct flic_err *err)
     return rc;
 }
 
-/* Only for a peer that showed that it is of the same owner group, and where there is nothing of the guest itself. */
 static int know_other(void *arg, const struct ck_loaded *other, struct flic_err *err)
 {
     return mr_know(arg, other, err);
 }
 
-static int know_others(struct run *r, struct flic_err *err)
+/* What is here already of it; else, for a peer of the same owner group, of its siblings. */
+static int begin(struct run *r, struct flic_err *err)
 {
     struct fd_daemon *daemon = r->op->daemon;
+    struct fd_lineage *l = &r->lineage;
+    int rc = 0;
 
-    if (r->lineage.loaded || !mr_is_group(r->receiver, daemon->conf.owner_group))
-        return 0;
-    return fd_lineage_others(daemon, know_other, r->receiver, err);
+    fd_lineage_open(daemon, &r->move.guest, true, l);
+    if (mr_is_group(r->receiver, daemon->conf.owner_group))
+        rc = fd_lineage_others(l, know_other, r->receiver, err);
+    if (!rc)
+        rc = mr_begin(r->receiver, daemon->host.arch, l->base, l->earlier, err);
+    if (!rc)
+        fd_lineage_begun(l, mr_arrival(r->receiver));
+    return rc;
 }
 
 /* ---- steps ---- */
@@ -124,10 +129,10 @@ static int place_disks(struct run *r, struct flic_err *err)
     int rc;
 
     ck_work_begin(r->op->daemon->store);        /* it writes flash, and another guest's pause may be on */
-    rc = ar_place(r->disks, mr_facts(r->receiver)->seq, r->earlier_disks, err);
+    rc = ar_place(r->disks, mr_facts(r->receiver)->seq, r->lineage.earlier_disks, err);
     ck_work_end(r->op->daemon->store);
-    ar_kept_free(r->earlier_disks);
-    r->earlier_disks = NULL;
+    ar_kept_free(r->lineage.earlier_disks);
+    r->lineage.earlier_disks = NULL;
     return rc ? rc : ar_begin(r->disks, r->wire, mr_key(r->receiver), err);
 }
 
@@ -142,18 +147,8 @@ static int hear(struct run *r, struct flic_err *err)
         rc = mr_hear(&params, &r->receiver, err);
     if (!rc)
         rc = check_offer(r, err);
-    if (rc)
-        return rc;
-    fd_lineage_open(op->daemon, &r->move.guest, &r->lineage);
-    r->earlier = fd_kept_take(op->daemon, &r->move.guest, &r->earlier_disks);
-    rc = know_others(r, err);
     if (!rc)
-        rc = mr_begin(r->receiver, op->daemon->host.arch, r->lineage.loaded ? &r->lineage.base : NULL, r->earlier, err);
-    if (!rc) {
-        fd_kept_note(op->daemon, &r->move.guest, mr_arrival(r->receiver));
-        ck_arrival_free(r->earlier);
-        r->earlier = NULL;
-    }
+        rc = begin(r, err);
     return rc ? rc : place_disks(r, err);
 }
 
@@ -309,7 +304,6 @@ static void end_parts(struct run *r, int rc, const struct flic_err *err)
         mr_get_figures(r->receiver, &r->figures);
     if (rc && !r->ours && r->receiver)  /* on a full disk its files are better gone */
         fd_kept_put(r->op->daemon, &r->move.guest, mr_keep(r->receiver), r->disks && rc != FLIC_E_NOSPACE ? ar_keep(r->disks) : NULL);
-    fd_kept_put(r->op->daemon, &r->move.guest, r->earlier, r->earlier_disks);
     if (r->disks)
         ar_undo(r->disks);
     mr_free(r->receiver);
@@ -319,7 +313,7 @@ static void end_parts(struct run *r, int rc, const struct flic_err *err)
             mw_abort(r->wire, rc, err->text);
     }
     mw_free(r->wire);
-    fd_lineage_close(r->op->daemon, &r->lineage);
+    fd_lineage_close(&r->lineage);
 }
 
 static void finish(struct run *r, int rc, const struct flic_err *err)

@@ -17,14 +17,20 @@
 #define THERE 40u
 
 static struct nv_name base;
+static void *sketch;
+static size_t sketch_len;
 
 static void start_once(void)
 {
+    struct flx_dom *dom;
+
     if (store)
         return;
     scene_threads = 1;
     scene_begin(8 * MIB);
     scene_guest(GUEST, "web", 1, 600);
+    FUZZ_ASSERT(!flx_open(GUEST, &dom, NULL) && !flx_state_sketch(dom, &sketch, &sketch_len, NULL));
+    flx_close(dom);
     base = scene_save(GUEST, NULL, NULL);
 }
 
@@ -37,18 +43,19 @@ static void no_progress(void *arg, const char *phase, uint64_t done, uint64_t to
 
 static void begin_well(int fd, unsigned how_far)
 {
-    static const char greeting[] = "{\"version\":1,\"nonce\":\"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"}";
+    char greeting[128];
     struct mh_offer offer = { .migration = scene_uuid(0x61), .guest = scene_uuid(1), .name = "web", .gfn_end = 600, .pages = 590,
                               .config = (char *)"{}", .disks = (char *)"[]" };
     struct mw_wire *wire;
 
+    (void)snprintf(greeting, sizeof(greeting), "{\"version\":%d,\"nonce\":\"%064x\"}", MH_VERSION, 0x11223344);
     FUZZ_ASSERT(!mw_new(dup(fd), NULL, 0, scene_never, NULL, &wire, NULL));
     if (how_far >= 1)
         FUZZ_ASSERT(!mw_send_bytes(wire, MW_HELLO, greeting, strlen(greeting), NULL));
     if (how_far >= 2)
         FUZZ_ASSERT(!mh_send_offer(wire, &offer, NULL));
     if (how_far >= 3)
-        FUZZ_ASSERT(!mw_send_bytes(wire, MW_SKETCH, "sketch", 6, NULL));
+        FUZZ_ASSERT(!mw_send_bytes(wire, MW_SKETCH, sketch, sketch_len, NULL));
     mw_free(wire);
 }
 

@@ -46,6 +46,7 @@ echo "left $(($(used) - before))"
 mended backup backup -q "$SOURCE"
 mended check check
 mended prune prune
+echo "after $(used)"
 sed 's/^/said /' "$SCRATCH/said"
 """
 
@@ -65,6 +66,7 @@ def until(seconds, asked):
 
 class Scene(Phone):
     """The phone with its guest 'g'."""
+    faults = 0
 
     def tries(self, line):
         """A shell line that may fail: its status and what it said, on both streams."""
@@ -98,16 +100,23 @@ class Scene(Phone):
         """A guest to go on with, whatever became of the last one."""
         if self.there() and self.runs():
             return
-        self.tries("xl destroy g")
+        self.tries("timeout 90 xl destroy g")
         self.lab("guest", self.name, "g", "--memory", str(MEMORY), "--workload", "memory", "--disk", "0", "--scale", "512", "--limit", "600")
+
+    def emulator_faults(self):
+        """Guests that ended in a triple fault with Xen's own code segment, instruction and stack pointer. Seen once, after a FLIC save; taken
+        for a fault of QEMU's nested SVM, as no toolstack sets those, but not proven. How many so far; Xen's ring is emptied, as it is short."""
+        self.faults += len(re.findall(r"RIP: +e008:.*\n.*CONTEXT: hvm guest", self.need("xl dmesg -c")))
+        return self.faults
 
     def rest(self):
         if not until(120, lambda: not self.status()["operations"]):
             raise Lost("flicd does not come to rest")
 
     def store(self):
+        """Without the index's write-ahead file, which SQLite keeps at the size it once needed."""
         self.dom0(f"sync -f {STORE}")
-        return int(self.dom0(f"du -s -B1 --exclude=filler {STORE} | cut -f1"))
+        return int(self.dom0(f"du -s -B1 --exclude=filler --exclude=index.sqlite-wal {STORE} | cut -f1"))
 
     def hashes(self, name):
         self.need(f"pagehash take $(xl domid g) /run/{name}.hashes")
@@ -150,22 +159,43 @@ class Beside:
         scene = self.scene
         scene.up("--arch", "x86", "--ram", "2304", "--nvram", "128", "--flash", "2048", "--bootargs", "flic=off")
         # Held, so that a checkpoint stays as it is right after its save: partly in NVRAM, partly on flash.
-        scene.need("sed -i 's/^nvram_size_mib.*/nvram_size_mib = 64/; $a destage = \"held\"\\ngc_live_percent = 100' /etc/flic/flicd.conf; start-flicd")
+        scene.need("sed -i 's/^nvram_size_mib.*/nvram_size_mib = 64/; $a destage = \"held\"\\ngc_live_percent = 100' /etc/flic/flicd.conf; "
+                   "start-flicd")
         for step in (self.flic_full, self.flic_killed, self.flic_killed_in_pause, self.xl_full, self.xl_killed, self.flic_flips, self.xl_flips):
-            began = time.monotonic()
-            scene.alive()
-            step()
+            began, notes, again = time.monotonic(), len(self.notes), 0
+            while not self.done(step):
+                again += 1
+                if again == 3:
+                    raise Lost(f"{step.__name__}: the emulator broke the guest three times")
+                self.notes[notes:] = [f"{step.__name__}: done again: the emulator had broken the guest"]
             self.say(f"{step.__name__}: {time.monotonic() - began:.0f} s")
         scene.lab("get", scene.name, "/guests/g.save", saved)
 
+    def done(self, step):
+        """Whether the step was made, with whatever came of it; not when the emulator broke the guest meanwhile."""
+        scene = self.scene
+        scene.tries(f"pidof flicd >/dev/null || start-flicd; rm -f {STORE}/filler /guests/[kh].save; umount -q /run/side")
+        scene.alive()
+        faults = scene.emulator_faults()
+        try:
+            step()
+            # A flip's outcome tells such a fault apart by itself.
+            if step in (self.flic_flips, self.xl_flips) or scene.emulator_faults() == faults:
+                return True
+        except Lost:
+            if scene.emulator_faults() == faults:
+                raise
+        self.say(f"{step.__name__}: the emulator has broken the guest: once more")
+        return False
+
     # ---- a disk that becomes full, a kill ----
 
-    def after(self, tool, case, steps, left, runs, next_save):
-        # restic's comes back with the prune that belongs to its daily use; a file that nobody knows of does not.
-        if left > SLACK and tool != "restic":
-            steps.append({"flic": "flic gc", "xl": "rm of the partial file"}[tool])
-        self.put(tool, **{f"{case}_left_bytes": left, f"{case}_guest_runs": runs, f"{case}_next_save": next_save,
-                          f"{case}_manual_steps": len(steps)})
+    def after(self, tool, case, steps, left, in_the_end, runs, next_save):
+        """in_the_end: what is left of it when the next save is done and the tool has cleaned up (flic gc, restic prune; xl has nothing)."""
+        if in_the_end > SLACK:
+            steps.append("rm of the partial file" if tool == "xl" else "no command gives the room back")
+        self.put(tool, **{f"{case}_left_bytes": left, f"{case}_in_the_end_bytes": max(in_the_end, 0), f"{case}_guest_runs": runs,
+                          f"{case}_next_save": next_save, f"{case}_manual_steps": len(steps)})
         for step in steps:
             self.note(f"{tool}, {case}: by hand: {step}")
 
@@ -183,8 +213,22 @@ class Beside:
         if status or bad["bad_objects"] or bad["checkpoints_damaged"]:
             self.note(f"flic: the next save: status {status}: {said}; verify: {bad}")
             self.say(scene.tries("xl list; flic list; tail -n 40 /var/log/flicd.log")[1])
-        scene.need("flic list --json | jq -r '.checkpoints[] | \"g@\\(.seq)\"' | while read -r c; do flic forget $c; done; flic gc")
+        scene.need("flic list --json | jq -r '.checkpoints[] | \"g@\\(.seq)\"' | while read -r c; do flic forget $c; done; "
+                   "for try in 1 2 3 4 5; do flic gc && exit; sleep 2; done; exit 1")       # one of flicd's own may be under way
         return int(not status and not bad["bad_objects"])
+
+    def flic_after(self, case, before, then="true"):
+        """What there is of the failed or killed save, and what the next one does; `then` is done in between."""
+        scene, steps = self.scene, []
+        scene.rest()
+        left, runs = scene.store() - before, int(scene.runs())
+        if not runs:
+            self.say(scene.tries("xl list; tail -n 20 /var/log/xen/xl-g.log /var/log/xen/guest-g.log /var/log/flicd.log")[1])
+            steps.append("xl resume" if scene.there() else "xl create: the guest is lost")
+        scene.need(then)
+        scene.alive()
+        next_save = self.again()
+        self.after("flic", case, steps, left, scene.store() - before, runs, next_save)
 
     def flic_full(self):
         """flicd looks for room ahead; something else takes it once the save has begun to write."""
@@ -197,36 +241,24 @@ class Beside:
             "until [ -s /run/f.status ]; do sleep 0.2; done; cat /run/f.said; exit $(cat /run/f.status)")
         if not status:
             raise Lost("FLIC's save fitted in what was left of the disk")
-        scene.rest()
-        left = scene.store() - before
-        runs = int(scene.runs())
         self.says("flic", said)
-        scene.need(f"rm {STORE}/filler")
-        self.after("flic", "full", [] if runs else ["xl resume"], left, runs, self.again())
-
-    def started_again(self):
-        """flicd after a kill. Its unit has Restart=on-failure; a phone has no systemd, so this stands in for it and is no step."""
-        self.scene.need("start-flicd")
-        self.scene.rest()
+        self.flic_after("full", before, f"rm {STORE}/filler")
 
     def flic_killed(self):
+        """flicd is started as its unit would, by Restart=on-failure: a phone has no systemd. That is no step."""
         scene = self.scene
         before = scene.store()
         scene.need(f"setsid xl save --flic -q g >/run/k.said 2>&1 </dev/null & xl=$!; "
                    f"until [ $(du -s -B1 {STORE} | cut -f1) -gt {before + 8 * MIB} ]; do kill -0 $xl || exit; done; "
-                   "kill -9 $(pgrep -P $xl) $xl $(pidof flicd)")
-        self.started_again()
-        left, runs = scene.store() - before, int(scene.runs())
-        self.after("flic", "kill", [] if runs else ["xl resume"], left, runs, self.again())
+                   "kill -9 $(pgrep -P $xl) $xl $(pidof flicd); start-flicd")
+        self.flic_after("kill", before)
 
     def flic_killed_in_pause(self):
         """Stock xl's guest stands still for all of its save; FLIC's for a part of it, which is met here."""
         scene = self.scene
         before = scene.store()
-        scene.need("interrupt suspended xl+helper+flicd 240 g")
-        self.started_again()
-        left, runs = scene.store() - before, int(scene.runs())
-        self.after("flic", "pause_kill", [] if runs else ["xl resume"], left, runs, self.again())
+        scene.need("interrupt suspended xl+helper+flicd 240 g; xl list; start-flicd")
+        self.flic_after("pause_kill", before)
 
     def resumed(self, steps):
         """Whether stock xl's guest runs; when it does not by itself, what somebody would type."""
@@ -255,7 +287,7 @@ class Beside:
         runs = self.resumed(steps)
         self.says("xl", said)
         scene.need("mount -o remount,size=512m /run/side")
-        self.after("xl", "full", steps, left, runs, self.xl_next("/run/side/h.save"))
+        self.after("xl", "full", steps, left, left, runs, self.xl_next("/run/side/h.save"))
         scene.need("umount /run/side")
 
     def xl_killed(self):
@@ -267,7 +299,7 @@ class Beside:
         runs = self.resumed(steps)
         if steps[-1:] == ["xl destroy: the guest is lost"]:
             scene.alive()
-        self.after("xl", "kill", steps, left, runs, self.xl_next("/guests/h.save"))
+        self.after("xl", "kill", steps, left, left, runs, self.xl_next("/guests/h.save"))
         scene.need("rm /guests/k.save")
 
     # ---- a byte flipped ----
@@ -297,12 +329,13 @@ class Beside:
             result = "whole"
         else:
             at = scene.report().get("seq", 0)
+            faults = scene.emulator_faults()
             scene.need("xl unpause g")
             if not until(40, lambda: scene.report().get("seq", 0) > at + 1):
-                result = "missed, crashed"
+                result = "missed, crashed" if scene.emulator_faults() == faults else "missed, then broken by the emulator"
             else:
-                result = "missed, unaware" if scene.tries("lab-guest verify g")[0] == 0 else "missed, found"
-        scene.tries("xl destroy g")
+                result = "missed, unaware" if scene.tries("timeout 90 lab-guest verify g")[0] == 0 else "missed, found"
+        scene.tries("timeout 90 xl destroy g")
         return result, said.splitlines()[-1] if status and said else ""
 
     def reference(self, restore):
@@ -327,7 +360,7 @@ class Beside:
     def flic_flips(self):
         scene, outcomes = self.scene, []
         # Nothing of earlier saves, and of this one no pages that were written again before its end: flips there would prove little.
-        scene.need(f"{STOP}; rm -rf {STORE}/* {ARENA}; start-flicd; xl save --flic -q g; flic gc")
+        scene.need(f"{STOP}; rm -rf {STORE}/* {ARENA}; start-flicd; xl save --flic -q g && flic gc")
         scene.need(f"{STOP}; sync; mkdir -p {PRISTINE}/store; cp -a {STORE}/. {PRISTINE}/store; "
                    f"cp --sparse=always {ARENA} {PRISTINE}/arena; start-flicd")
         self.reference("xl restore --flic -q -p g")
@@ -400,6 +433,7 @@ class Beside:
         files = sorted(os.path.join(at, name) for at, _, names in os.walk(repo) for name in names)
         stretches = [(path, 0, os.path.getsize(path)) for path in files]
         self.restic_size = sum(n for _, _, n in stretches)
+        self.restic_used = int(subprocess.run(["du", "-s", "-B1", repo], stdout=subprocess.PIPE, text=True, check=True).stdout.split()[0])
         wanted, outcomes, target = self.digest(saved), [], os.path.join(folder, "restored")
         for path, at in self.picked(stretches):
             self.flip(path, at)
@@ -441,13 +475,13 @@ class Beside:
             if word == "why":
                 self.note(f"{case}: {value}")
         steps = ["restic unlock"] if any(word == "step" for word, _ in rows) else []
-        self.after("restic", case, steps, int(first["left"]), None, int(first["backup"]))
+        self.after("restic", case, steps, int(first["left"]), int(first["after"]) - self.restic_used, None, int(first["backup"]))
         return True
 
     # ---- what came of it ----
 
     UNITS = {"flip_places": "places", "flip_refused": "places", "flip_whole": "places", "flip_missed": "places", "flip_crashed": "places",
-             "flip_guest_found": "places", "left_bytes": "bytes", "manual_steps": "steps"}
+             "flip_guest_found": "places", "left_bytes": "bytes", "in_the_end_bytes": "bytes", "manual_steps": "steps"}
 
     def figures(self):
         for tool in TOOLS:
@@ -456,7 +490,8 @@ class Beside:
                     unit = next((u for k, u in self.UNITS.items() if key.endswith(k)), "1 = yes")
                     yield f"beside_{key}_{tool}", unit, value
 
-    AFTER = (("  bytes left behind", "left_bytes"), ("  the guest runs on by itself", "guest_runs"), ("  the next save works", "next_save"),
+    AFTER = (("  bytes left behind", "left_bytes"), ("  of them after the next save and gc, prune", "in_the_end_bytes"),
+             ("  the guest runs on by itself", "guest_runs"), ("  the next save works", "next_save"),
              ("  steps by hand until all is as before", "manual_steps"))
     ROWS = (("a byte flipped in what is stored, then a restore", None), ("  places tried, each alone", "flip_places"),
             ("  noticed: refused", "flip_refused"), ("  restored whole: nothing needed that byte", "flip_whole"),

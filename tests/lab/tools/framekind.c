@@ -142,9 +142,14 @@ struct kinds {
 
 static void classify_page(const grant_entry_v1_t *entry, void *arg)
 {
+    static const uint8_t nothing[GUESTMEM_PAGE];
     const struct kinds *to = arg;
 
     classify_grant_frame(to->mem, to->kind, entry);
+    /* Xen does not say where a guest has put its table; its bytes do. */
+    for (uint64_t gfn = 0; memcmp(entry, nothing, GUESTMEM_PAGE) && gfn < to->mem->nr; gfn++)
+        if (to->mem->page[gfn] && !memcmp(to->mem->page[gfn], entry, GUESTMEM_PAGE))
+            classify(to->mem, to->kind, gfn, FRAME_GRANT_TABLE);
 }
 
 static void classify_grants(const struct guestmem *mem, uint8_t *kind)

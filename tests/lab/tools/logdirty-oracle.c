@@ -11,7 +11,8 @@
  * On x86 stock Xen reports neither where it delivers events (vcpu_info, the event channels' FIFO) nor what it writes
  * there; docs/decisions/x86-own-path.md says why that is harmless. A page of which no more than an event's few words
  * changed is counted apart there, as "events", and is not missed: unless the guest has granted it for writing, for then a
- * backend may have written those words, or there were more such pages in the run than events can be delivered to.
+ * backend may have written those words, or there were more such pages in the run than events can be delivered to. So is a page of
+ * the grant table, where Xen notes what backends map; its table is the guest's to set up anew when it wakes up elsewhere.
  *
  * With --omit (a debug build of our hypervisor), one run per mask, each with those mechanisms of log-dirty switched
  * off, to see that the check would notice. Such a run ends with the first epoch that misses something. --only-xen is the
@@ -152,16 +153,24 @@ static void set_bit(uint8_t *bits, uint64_t gfn)
     bits[gfn / 8] |= (uint8_t)(1u << gfn % 8);
 }
 
-/* The page may change while it is looked at: then it is counted as missed. */
-static bool looks_like_an_event(const struct oracle *o, uint64_t gfn)
+/* How many of its 32-bit words, and where the first is. The page may change while it is looked at: then it is counted as missed. */
+static unsigned int words_changed(const struct oracle *o, uint64_t gfn, size_t *ret_first)
 {
     unsigned int changed = 0;
 
-    if (!o->was || !o->mem.page[gfn] || guestmem_bit(o->granted, gfn))
-        return false;
     for (size_t at = 0; at < GUESTMEM_PAGE; at += 4)
-        changed += memcmp(o->was + gfn * GUESTMEM_PAGE + at, o->mem.page[gfn] + at, 4) != 0;
-    return changed <= EVENT_WORDS;
+        if (memcmp(o->was + gfn * GUESTMEM_PAGE + at, o->mem.page[gfn] + at, 4)) {
+            *ret_first = changed ? *ret_first : at;
+            changed++;
+        }
+    return changed;
+}
+
+static bool looks_like_an_event(const struct oracle *o, uint64_t gfn)
+{
+    size_t first;
+
+    return o->was && o->mem.page[gfn] && !guestmem_bit(o->granted, gfn) && words_changed(o, gfn, &first) <= EVENT_WORDS;
 }
 
 /* Where events go does not move while a guest runs, so their pages are few. */
@@ -221,17 +230,30 @@ static void send_event(struct oracle *o)
         die("the guest cannot be sent an event: %s", strerror(errno));
 }
 
+static enum frame_kind kind_now(struct oracle *o, uint64_t gfn)
+{
+    if (o->kinds_of != o->sum.epochs + 1)
+        guestmem_kinds(&o->mem, o->pinned, o->kind);
+    o->kinds_of = o->sum.epochs + 1;
+    return o->kind[gfn];
+}
+
 static void name_missed(struct oracle *o, uint64_t gfn, bool paused)
 {
     struct tally *sum = &o->sum;
 
-    if (o->kinds_of != sum->epochs + 1)
-        guestmem_kinds(&o->mem, o->pinned, o->kind);
-    o->kinds_of = sum->epochs + 1;
     sum->missed_by_kind[o->kind[gfn]]++;
-    if (sum->missed++ < o->opt.listed)
-        fprintf(stderr, "missed: gfn %#llx (%s) in epoch %llu%s\n", (unsigned long long)gfn,
-                frame_kind_names[o->kind[gfn]], (unsigned long long)sum->epochs, paused ? ", paused" : "");
+    if (sum->missed++ >= o->opt.listed)
+        return;
+    fprintf(stderr, "missed: gfn %#llx (%s%s) in epoch %llu%s", (unsigned long long)gfn, frame_kind_names[o->kind[gfn]],
+            guestmem_bit(o->granted, gfn) ? ", was granted" : "", (unsigned long long)sum->epochs, paused ? ", paused" : "");
+    if (o->was && o->mem.page[gfn]) {
+        size_t first = 0;
+        unsigned int words = words_changed(o, gfn, &first);
+
+        fprintf(stderr, ": %u words, the first at 0x%03zx", words, first);
+    }
+    fputc('\n', stderr);
 }
 
 static void judge(struct oracle *o, bool paused)
@@ -250,6 +272,8 @@ static void judge(struct oracle *o, bool paused)
             continue;
         if (guestmem_bit(o->peek, gfn))
             late++;
+        else if (o->was && kind_now(o, gfn) == FRAME_GRANT_TABLE)
+            sum->events++;
         else if (is_an_event(o, gfn))
             sum->events++;
         else

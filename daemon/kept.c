@@ -109,19 +109,31 @@ struct ck_arrival *fd_kept_take(struct fd_daemon *daemon, const struct flic_uuid
     return found.arrival ? found.arrival : recall(daemon, guest);
 }
 
+/* Where it had one before; else a free place; else the oldest's. kept_lock is held. */
+static size_t place_for(const struct flic_uuid *guest)
+{
+    size_t at = 0;
+
+    for (size_t i = 0; i < KEPT_MAX; i++) {
+        if (kept[i].arrival && flic_uuid_equal(&kept[i].guest, guest))
+            return i;
+        if (kept[at].arrival && (!kept[i].arrival || kept[i].since < kept[at].since))
+            at = i;
+    }
+    return at;
+}
+
 void fd_kept_put(struct fd_daemon *daemon, const struct flic_uuid *guest, struct ck_arrival *arrival, struct ar_kept *disks)
 {
     struct kept gives_way;
-    size_t at = 0;
+    size_t at;
 
     if (!arrival) {
         ar_kept_free(disks);
         return;
     }
     (void)pthread_mutex_lock(&kept_lock);
-    for (size_t i = 0; i < KEPT_MAX; i++)
-        if (!kept[i].arrival || (kept[at].arrival && kept[i].since < kept[at].since))
-            at = i;
+    at = place_for(guest);
     gives_way = kept[at];
     kept[at] = (struct kept){ arrival, disks, *guest, now_s() };
     (void)pthread_mutex_unlock(&kept_lock);

@@ -51,10 +51,13 @@ int lt_begin(struct lt_leaves *l, const struct ck_facts *facts, const char *conf
 
 /* ---- leaves ---- */
 
-void lt_mark(struct lt_leaves *l, const struct mp_leaf *leaf)
+int lt_mark(struct lt_leaves *l, const struct mp_leaf *leaf, struct flic_err *err)
 {
     uint64_t first = (uint64_t)leaf->leaf * MD_LEAF_PAGES;
 
+    if (leaf->ask != l->has || leaf->leaf < l->next)
+        return mw_broken(err, "a leaf came out of order");
+    l->next = leaf->leaf + 1ull;
     for (unsigned i = 0; i < MD_LEAF_PAGES; i++) {
         if (!mp_bit(leaf->present, i))
             continue;
@@ -62,6 +65,7 @@ void lt_mark(struct lt_leaves *l, const struct mp_leaf *leaf)
         l->figures.ram_pages++;
         l->figures.zero_pages += mp_bit(leaf->zero, i);
     }
+    return 0;
 }
 
 static bool has_content(const struct mp_leaf *leaf, unsigned i)

@@ -50,6 +50,7 @@ struct lt_leaves {
     struct mp_coder *coder;
     uint8_t *batch;             /* MP_BATCH pages */
     struct lt_figures figures;
+    uint64_t next;              /* the first leaf that may still come: they ascend */
 
     /* the leaf that is answered about */
     uint64_t first;
@@ -66,9 +67,9 @@ int lt_know(struct lt_leaves *leaves, const struct ck_loaded *other, struct flic
 int lt_begin(struct lt_leaves *leaves, const struct ck_facts *facts, const char *config, const struct ck_loaded *base,
              const struct ck_arrival *earlier, struct flic_err *err);
 
-/* `leaf`: from mp_get_leaf(), not seen before, asking if `has` says so. `place` (may be NULL): what is here is put there too, page i at place[i], which
+/* `leaf`: from mp_get_leaf(). One that came before, or does not ask as `has` says, is refused by lt_mark(). `place` (may be NULL): what is here is put there too, page i at place[i], which
  * is not NULL where the leaf has a page; zeros are written. A page that cannot be read is asked for. */
-void lt_mark(struct lt_leaves *leaves, const struct mp_leaf *leaf);
+int lt_mark(struct lt_leaves *leaves, const struct mp_leaf *leaf, struct flic_err *err);
 int lt_answer(struct lt_leaves *leaves, const struct mp_leaf *leaf, uint8_t *const place[MD_LEAF_PAGES], struct flic_err *err);
 
 /* MW_PAGES, or MW_ZEROS: *ret_pages is NULL then, else `batch`. All are where the guest has pages. */

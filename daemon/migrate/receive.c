@@ -154,12 +154,9 @@ int mr_accept(struct mr_receiver *r, uint32_t has_disks, struct flic_err *err)
 static int populate(struct mr_receiver *r, const struct mp_leaf *leaf, struct flic_err *err)
 {
     uint64_t first = (uint64_t)leaf->leaf * MD_LEAF_PAGES, end = first + MD_LEAF_PAGES;
+    int rc = lt_mark(&r->leaves, leaf, err);
 
-    for (uint64_t w = first / 64; w < end / 64; w++)
-        if (r->leaves.present[w])
-            return mw_broken(err, "a leaf came twice");
-    lt_mark(&r->leaves, leaf);
-    return flx_build_populate(r->dom, r->leaves.present, first, end < r->offer.gfn_end ? end : r->offer.gfn_end, err);
+    return rc ? rc : flx_build_populate(r->dom, r->leaves.present, first, end < r->offer.gfn_end ? end : r->offer.gfn_end, err);
 }
 
 static int map_leaf(struct mr_receiver *r, uint64_t first, struct flic_err *err)
@@ -192,7 +189,7 @@ static int on_leaf(struct mr_receiver *r, const struct mw_message *m, struct fli
     struct mp_leaf leaf;
     int rc = mp_get_leaf(m->data, m->len, r->offer.gfn_end, &leaf, err);
 
-    if (!rc && (r->last || leaf.ask != r->leaves.has))
+    if (!rc && r->last)
         rc = mw_broken(err, "a leaf came out of order");
     if (!rc)
         rc = populate(r, &leaf, err);
@@ -245,7 +242,7 @@ static int on_pages(struct mr_receiver *r, const struct mw_message *m, struct fl
     const uint8_t *pages;
     uint64_t gfns[MP_BATCH];
     size_t n;
-    int rc = lt_decode(&r->leaves, m, gfns, &n, &pages, err);
+    int rc = r->state ? mw_broken(err, "a page came out of order") : lt_decode(&r->leaves, m, gfns, &n, &pages, err);
 
     if (rc)
         return rc;

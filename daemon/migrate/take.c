@@ -19,7 +19,6 @@ struct mt_taker {
     struct mc_offer offer;
     struct lt_leaves leaves;
     bool committed;
-    uint64_t next_leaf;         /* they come in ascending order */
     void *state; size_t state_len;
     uint64_t taken_ns;          /* by the clock of here */
 };
@@ -89,13 +88,11 @@ static int on_leaf(struct mt_taker *t, const struct mw_message *m, struct flic_e
     struct mp_leaf leaf;
     int rc = mp_get_leaf(m->data, m->len, t->offer.gfn_end, &leaf, err);
 
-    if (!rc && (leaf.ask != t->leaves.has || leaf.leaf < t->next_leaf || t->state))
+    if (!rc && t->state)
         rc = mw_broken(err, "a leaf came out of order");
-    if (rc)
-        return rc;
-    t->next_leaf = leaf.leaf + 1ull;
-    lt_mark(&t->leaves, &leaf);
-    return lt_answer(&t->leaves, &leaf, NULL, err);
+    if (!rc)
+        rc = lt_mark(&t->leaves, &leaf, err);
+    return rc ? rc : lt_answer(&t->leaves, &leaf, NULL, err);
 }
 
 static int on_pages(struct mt_taker *t, const struct mw_message *m, struct flic_err *err)

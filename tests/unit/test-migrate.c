@@ -604,6 +604,83 @@ START_TEST(an_nvram_too_small_for_the_last_pages_spills_to_flash_and_the_guest_a
 }
 END_TEST
 
+/* ---- a hostile sender ---- */
+
+static const struct mh_offer honest = { .name = "web", .gfn_end = 2048, .pages = 4, .config = (char *)CONFIG, .disks = (char *)"[]" };
+
+/* Greeted, accepted, its sketch taken: what is sent next is the leaves. */
+static struct mw_wire *begin_hostile(struct trip *t)
+{
+    struct mh_offer offer = honest;
+    struct mw_wire *wire;
+    struct md_key key;
+    uint32_t has_disks;
+    void *sketch;
+    size_t len;
+    bool has;
+
+    offer.migration = scene_uuid(0x66);
+    offer.guest = scene_uuid(0x67);
+    OK(flx_open(GUEST, &t->dom, &err));
+    OK(flx_state_sketch(t->dom, &sketch, &len, &err));
+    flx_close(t->dom);
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, t->sockets), 0);
+    ck_assert_int_eq(pthread_create(&t->receiver, NULL, receive, t), 0);
+    OK(mw_new(t->sockets[0], NULL, 0, never, NULL, &wire, &err));
+    OK(mh_greet(wire, true, &key, &err));
+    OK(mh_send_offer(wire, &offer, &err));
+    OK(mw_send_bytes(wire, MW_SKETCH, sketch, len, &err));
+    OK(mh_get_accept(wire, 0, &has, &has_disks, &err));
+    free(sketch);
+    return wire;
+}
+
+static void say_leaf(struct mw_wire *wire, uint32_t number)
+{
+    struct mp_leaf leaf = { .leaf = number };
+    uint8_t out[MP_LEAF_SIZE];
+
+    mp_set_bit(leaf.present, 0);
+    mp_put_leaf(&leaf, out);
+    OK(mw_send_bytes(wire, MW_LEAF, out, sizeof(out), &err));
+}
+
+static void must_be_refused(struct trip *t, struct mw_wire *wire)
+{
+    ck_assert_int_eq(pthread_join(t->receiver, NULL), 0);
+    mw_free(wire);
+    ck_assert_msg(t->receive_rc == FLIC_E_PROTOCOL, "%d, %s", t->receive_rc, t->receive_err.text);
+    ck_assert(!t->runs_there);
+}
+
+START_TEST(invariant_7_a_leaf_that_comes_out_of_order_is_refused)
+{
+    struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE };
+    struct mw_wire *wire = begin_hostile(&t);
+
+    say_leaf(wire, 1);
+    say_leaf(wire, 0);
+    must_be_refused(&t, wire);
+    ck_assert_ptr_nonnull(strstr(t.receive_err.text, "a leaf came out of order"));
+}
+END_TEST
+
+START_TEST(invariant_7_a_page_behind_the_machine_state_is_refused)
+{
+    struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE };
+    struct mw_wire *wire = begin_hostile(&t);
+    uint8_t zeros[8] = { 1 };   /* one, of gfn 0 */
+    uint64_t pages = 0;
+
+    say_leaf(wire, 0);
+    OK(mw_send_u64(wire, MW_PREPARE, pages, NULL, 0, &err));
+    OK(mw_send_u64(wire, MW_STATE, 0, "state", 5, &err));
+    OK(mw_send_bytes(wire, MW_ZEROS, zeros, sizeof(zeros), &err));
+    must_be_refused(&t, wire);
+    ck_assert_ptr_nonnull(strstr(t.receive_err.text, "a page came out of order"));
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("migrate");
@@ -628,6 +705,8 @@ static Suite *suite(void)
     tcase_add_test(t, a_page_is_warm_until_it_was_left_alone_for_a_window);
     tcase_add_test(t, a_guest_that_is_resized_on_its_way_is_not_handed_over);
     tcase_add_test(t, an_nvram_too_small_for_the_last_pages_spills_to_flash_and_the_guest_arrives);
+    tcase_add_test(t, invariant_7_a_leaf_that_comes_out_of_order_is_refused);
+    tcase_add_test(t, invariant_7_a_page_behind_the_machine_state_is_refused);
     suite_add_tcase(s, t);
     return s;
 }

@@ -118,13 +118,15 @@ struct batch {
     uint64_t bytes;
 };
 
-static int move_pack(struct job *job, struct batch *b, struct pk_moving *moving, struct flic_err *err)
+/* One that a running operation takes up meanwhile would stay: what was moved of it so far was in vain, and no more is. */
+static int move_pack(struct job *job, struct batch *b, const struct pk_use *use, struct pk_moving *moving, bool *ret_taken, struct flic_err *err)
 {
     struct pk_move_stats stats = { 0 };
     bool done = false;
     int rc = 0;
 
-    while (!rc && !done) {
+    *ret_taken = false;
+    while (!rc && !done && !*ret_taken) {
         uint64_t before = stats.moved_bytes;
 
         if (stops(job))
@@ -135,6 +137,7 @@ static int move_pack(struct job *job, struct batch *b, struct pk_moving *moving,
         pk_move_stats(moving, &stats);
         job->moved_bytes += stats.moved_bytes - before;
         keep_pace(job);
+        *ret_taken = !pk_is_idle(ck_packs(job->store), job->since, use);
     }
     b->bytes += stats.moved_bytes;
     job->figures->objects_moved += stats.moved;
@@ -145,15 +148,26 @@ static int move_pack(struct job *job, struct batch *b, struct pk_moving *moving,
 static int add_pack(struct job *job, struct batch *b, const struct pk_use *use, struct flic_err *err)
 {
     struct pk_moving *moving;
-    int rc = pk_move_begin(ck_packs(job->store), use, marks_has, &job->marks, &moving, err);
+    bool taken = !pk_is_idle(ck_packs(job->store), job->since, use);
+    int rc;
 
+    if (taken) {
+        job->figures->packs_in_use++;
+        return 0;
+    }
+    rc = pk_move_begin(ck_packs(job->store), use, marks_has, &job->marks, &moving, err);
     if (rc == -ENOENT)
         return 0;
     if (rc)
         return rc;
     b->packs[b->n] = use;
     b->moving[b->n++] = moving;
-    return move_pack(job, b, moving, err);
+    rc = move_pack(job, b, use, moving, &taken, err);
+    if (taken) {
+        job->figures->packs_in_use++;
+        pk_move_end(b->moving[--b->n]);
+    }
+    return rc;
 }
 
 /* The old pack goes when all that is in use was moved. Nothing uses it then: it stays only for who took it up meanwhile. */

@@ -25,6 +25,18 @@ static bool is_idle(const struct pk_pack *pack, uint64_t since)
     return pack && !pack->pins && pack->let_go <= since;
 }
 
+bool pk_is_idle(struct pk_store *store, uint64_t since, const struct pk_use *use)
+{
+    const struct pk_pack *pack;
+    bool idle;
+
+    pthread_mutex_lock(&store->lock);
+    pack = store->packs[use->slot];
+    idle = pack && pack->number == use->number && is_idle(pack, since);
+    pthread_mutex_unlock(&store->lock);
+    return idle;
+}
+
 /* ---- survey ---- */
 
 /* A pack that is not there, needed, or being moved by another is passed by: false. */

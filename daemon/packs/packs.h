@@ -141,6 +141,8 @@ int pk_survey(struct pk_store *store, uint64_t since, bool (*claim)(const struct
  * back in a power cut before that does no harm. */
 int pk_remove(struct pk_store *store, uint64_t since, const struct pk_use *use, bool *ret_gone, struct flic_err *err);
 int pk_sync(struct pk_store *store, struct flic_err *err);
+/* False: pk_remove() would leave it, now and for as long as `since` is what it is asked with. */
+bool pk_is_idle(struct pk_store *store, uint64_t since, const struct pk_use *use);
 
 /* These are going to be moved (or, after all, no longer are): all that will be are said so before the first is. */
 void pk_leave(struct pk_store *store, const struct pk_use *uses, size_t n, bool leaving);

@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The FLIC authors */
 #include "daemon/kept.h"
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "daemon/arrive.h"
 #include "daemon/daemon.h"
@@ -13,22 +14,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #define KEPT_MAX 4u             /* guests; the oldest gives way */
 #define KEPT_S 3600             /* its pages are kept from collections so long */
 
 static pthread_mutex_t kept_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct kept { struct ck_arrival *arrival; struct ar_kept *disks; struct flic_uuid guest; time_t since; } kept[KEPT_MAX];
+static struct kept { struct ck_arrival *arrival; struct ar_kept *disks; struct flic_uuid guest; uint64_t since; } kept[KEPT_MAX];
 
-static time_t now_s(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec;
-}
+static uint64_t now_s(void) { return flic_now_us() / 1000000; }
 
 /* ---- files ---- */
 

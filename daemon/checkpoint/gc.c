@@ -126,18 +126,20 @@ static int move_pack(struct job *job, struct batch *b, const struct pk_use *use,
     int rc = 0;
 
     *ret_taken = false;
-    while (!rc && !done && !*ret_taken) {
+    while (!rc && !done) {
         uint64_t before = stats.moved_bytes;
 
         if (stops(job))
             return stopped(err);
+        *ret_taken = !pk_is_idle(ck_packs(job->store), job->since, use);
+        if (*ret_taken)
+            break;
         ck_work_begin(job->store);
         rc = pk_move_some(b->writer, moving, STEP, &done, err);
         ck_work_end(job->store);
         pk_move_stats(moving, &stats);
         job->moved_bytes += stats.moved_bytes - before;
         keep_pace(job);
-        *ret_taken = !pk_is_idle(ck_packs(job->store), job->since, use);
     }
     b->bytes += stats.moved_bytes;
     job->figures->objects_moved += stats.moved;
@@ -148,14 +150,9 @@ static int move_pack(struct job *job, struct batch *b, const struct pk_use *use,
 static int add_pack(struct job *job, struct batch *b, const struct pk_use *use, struct flic_err *err)
 {
     struct pk_moving *moving;
-    bool taken = !pk_is_idle(ck_packs(job->store), job->since, use);
-    int rc;
+    bool taken;
+    int rc = pk_move_begin(ck_packs(job->store), use, marks_has, &job->marks, &moving, err);
 
-    if (taken) {
-        job->figures->packs_in_use++;
-        return 0;
-    }
-    rc = pk_move_begin(ck_packs(job->store), use, marks_has, &job->marks, &moving, err);
     if (rc == -ENOENT)
         return 0;
     if (rc)

@@ -27,12 +27,10 @@ static bool is_idle(const struct pk_pack *pack, uint64_t since)
 
 bool pk_is_idle(struct pk_store *store, uint64_t since, const struct pk_use *use)
 {
-    const struct pk_pack *pack;
     bool idle;
 
     pthread_mutex_lock(&store->lock);
-    pack = store->packs[use->slot];
-    idle = pack && pack->number == use->number && is_idle(pack, since);
+    idle = is_idle(store->packs[use->slot], since);
     pthread_mutex_unlock(&store->lock);
     return idle;
 }

@@ -7,12 +7,11 @@
 #include "tests/fuzz/fuzz.h"
 
 #include "daemon/migrate/receive.h"
+#include "tests/fuzz/peer-wire.h"
 #include "tests/unit/checkpoint-scene.h"
 
-#include <sys/socket.h>
 #include <unistd.h>
 
-#define LEN_MAX 120000u
 #define GFNS_MAX 4096u
 #define THERE 40u
 
@@ -41,22 +40,19 @@ static void no_progress(void *arg, const char *phase, uint64_t done, uint64_t to
 
 /* ---- the good beginning ---- */
 
-static void begin_well(int fd, unsigned how_far)
+static void begin_well(int peer, unsigned how_far)
 {
-    char greeting[128];
     struct mh_offer offer = { .migration = scene_uuid(0x61), .guest = scene_uuid(1), .name = "web", .gfn_end = 600, .pages = 590,
                               .config = (char *)"{}", .disks = (char *)"[]" };
-    struct mw_wire *wire;
+    struct mw_wire *good = fuzz_good(peer);
 
-    (void)snprintf(greeting, sizeof(greeting), "{\"version\":%d,\"nonce\":\"%064x\"}", MH_VERSION, 0x11223344);
-    FUZZ_ASSERT(!mw_new(dup(fd), NULL, 0, scene_never, NULL, &wire, NULL));
     if (how_far >= 1)
-        FUZZ_ASSERT(!mw_send_bytes(wire, MW_HELLO, greeting, strlen(greeting), NULL));
+        fuzz_greet(good);
     if (how_far >= 2)
-        FUZZ_ASSERT(!mh_send_offer(wire, &offer, NULL));
+        FUZZ_ASSERT(!mh_send_offer(good, &offer, NULL));
     if (how_far >= 3)
-        FUZZ_ASSERT(!mw_send_bytes(wire, MW_SKETCH, sketch, sketch_len, NULL));
-    mw_free(wire);
+        FUZZ_ASSERT(!mw_send_bytes(good, MW_SKETCH, sketch, sketch_len, NULL));
+    mw_free(good);
 }
 
 /* ---- the receiver, as far as it goes ---- */
@@ -105,20 +101,16 @@ static void receive(struct mw_wire *wire)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     struct mw_wire *wire;
-    int fds[2], room = 1 << 20;
+    int peer;
 
-    if (!len || len > LEN_MAX)
+    if (!len || len > FUZZ_SAYS_MAX)
         return 0;
     start_once();
-    FUZZ_ASSERT(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds));
-    for (int i = 0; i < 2; i++)
-        (void)setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
-    begin_well(fds[0], data[0] % 4);
-    FUZZ_ASSERT(len == 1 || send(fds[0], data + 1, len - 1, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len - 1);
-    (void)shutdown(fds[0], SHUT_WR);
-    FUZZ_ASSERT(!mw_new(fds[1], NULL, 0, scene_never, NULL, &wire, NULL));
+    wire = fuzz_connect(&peer);
+    begin_well(peer, data[0] % 4);
+    fuzz_say(peer, data + 1, len - 1);
     receive(wire);
     mw_free(wire);
-    (void)close(fds[0]);
+    (void)close(peer);
     return 0;
 }

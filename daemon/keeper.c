@@ -22,7 +22,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #define GRACE_S 5
 #define BACK_OFF_S 30
@@ -32,7 +31,7 @@ extern char **environ;
 
 struct orphan {
     uint32_t domid;
-    time_t since, again;        /* nothing is tried before `again` */
+    uint64_t since, again;      /* seconds; nothing is tried before `again` */
     bool seen, told;            /* told: that it failed */
 };
 
@@ -43,17 +42,11 @@ struct fd_keeper {
     pthread_cond_t poked;
     pthread_mutex_t moving;             /* one checkpoint at a time moves */
     bool stop;
-    struct timespec destage_at;         /* not before; CLOCK_MONOTONIC */
+    uint64_t destage_at_us;             /* not before */
     struct orphan orphans[ORPHANS_MAX]; /* the thread's own */
 };
 
-static time_t now_s(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec;
-}
+static uint64_t now_s(void) { return flic_now_us() / 1000000; }
 
 /* ---- guests left behind ---- */
 
@@ -234,29 +227,18 @@ static bool should_stop(void *arg)
 
 static void destage_after(struct fd_keeper *k, unsigned ms)
 {
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += ms / 1000;
-    t.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000;
-    }
     (void)pthread_mutex_lock(&k->lock);
-    k->destage_at = t;
+    k->destage_at_us = flic_now_us() + ms * 1000ull;
     (void)pthread_cond_signal(&k->poked);
     (void)pthread_mutex_unlock(&k->lock);
 }
 
 static bool destage_is_due(struct fd_keeper *k)
 {
-    struct timespec t;
     bool due;
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
     (void)pthread_mutex_lock(&k->lock);
-    due = t.tv_sec > k->destage_at.tv_sec || (t.tv_sec == k->destage_at.tv_sec && t.tv_nsec >= k->destage_at.tv_nsec);
+    due = flic_now_us() >= k->destage_at_us;
     (void)pthread_mutex_unlock(&k->lock);
     return due;
 }
@@ -362,17 +344,14 @@ static void *keep(void *arg)
 {
     struct fd_keeper *k = arg;
     struct ck_entry entry;
-    struct timespec t;
 
     for (;;) {
         look_after_guests(k);
         while (k->daemon->store && !should_stop(k) && destage_is_due(k) && ck_destage_next_of(k->daemon->store, is_worth_moving, k, &entry))
             destage_next(k, &entry);
         (void)pthread_mutex_lock(&k->lock);
-        (void)clock_gettime(CLOCK_MONOTONIC, &t);
-        t.tv_sec++;
         if (!k->stop)
-            (void)pthread_cond_timedwait(&k->poked, &k->lock, &t);
+            fd_cond_wait_until(&k->poked, &k->lock, flic_now_us() + 1000000);
         if (k->stop)
             break;
         (void)pthread_mutex_unlock(&k->lock);

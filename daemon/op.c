@@ -13,14 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Domains with an operation, for the keeper's thread. Small: at most `workers` at a time. */
 static pthread_mutex_t held_lock = PTHREAD_MUTEX_INITIALIZER;
 static uint32_t held_domids[16];
 static unsigned n_held;
-static struct { const struct fd_op *op; struct flic_uuid guest; } claims[16];
+static struct { struct fd_op *op; struct flic_uuid guest; } claims[16];
 static unsigned n_claims;
 
 static int draw_id(char id[FD_OP_ID])
@@ -80,6 +79,43 @@ int fd_op_claim_guest(struct fd_op *op, const struct flic_uuid *guest, struct fl
     (void)pthread_mutex_unlock(&held_lock);
     return taken ? flic_err_set(err, FLIC_E_BUSY, "this guest is being restored, or arrives from a peer, already: wait for that or cancel it ('flic status')")
                  : 0;
+}
+
+/* Whether the one that has claimed it is, or becomes, none: an arrival that did not move since then. From `until_us` on it is told to end. */
+static bool gives_way(const struct flic_uuid *guest, uint64_t since_us, uint64_t until_us)
+{
+    bool gives = true;
+
+    (void)pthread_mutex_lock(&held_lock);
+    for (unsigned i = 0; i < n_claims; i++) {
+        struct fd_op *op = claims[i].op;
+
+        if (!flic_uuid_equal(&claims[i].guest, guest))
+            continue;
+        (void)pthread_mutex_lock(&op->lock);
+        gives = op->kind == FD_OP_RECEIVE && (op->displaced || op->moved_us < since_us);
+        op->displaced |= gives && flic_now_us() >= until_us;
+        (void)pthread_cond_broadcast(&op->changed);
+        (void)pthread_mutex_unlock(&op->lock);
+    }
+    (void)pthread_mutex_unlock(&held_lock);
+    return gives;
+}
+
+#define WATCH_US 2000000u       /* what hears its sender does so in that time */
+#define GIVE_WAY_US 60000000u   /* its libxl undoes what was built */
+
+int fd_op_displace(struct fd_op *op, const struct flic_uuid *guest, bool *ret_displaced, struct flic_err *err)
+{
+    uint64_t began = flic_now_us();
+    int rc = fd_op_claim_guest(op, guest, err);
+
+    *ret_displaced = rc == FLIC_E_BUSY;
+    while (rc == FLIC_E_BUSY && flic_now_us() - began < GIVE_WAY_US && !fd_op_cancelled(op) && gives_way(guest, began, began + WATCH_US)) {
+        (void)usleep(100000);
+        rc = fd_op_claim_guest(op, guest, err);
+    }
+    return rc;
 }
 
 static void drop_claim(const struct fd_op *op)
@@ -342,7 +378,7 @@ void fd_op_let_tunnel(struct fd_op *op)
 
 static bool cancelled_locked(const struct fd_op *op)
 {
-    return op->aborted || op->owner_gone || (op->helper_gone && !op->helper_answered) ||
+    return op->aborted || op->displaced || op->owner_gone || (op->helper_gone && !op->helper_answered) ||
            (op->deadline_us && flic_now_us() >= op->deadline_us);
 }
 
@@ -361,6 +397,8 @@ static int why_locked(const struct fd_op *op, struct flic_err *err)
 {
     if (op->owner_gone)
         return flic_err_set(err, FLIC_E_CANCELLED, "the program that asked for it went away");
+    if (op->displaced)
+        return flic_err_set(err, FLIC_E_CANCELLED, "its sender was not heard any more, and began anew");
     if (op->helper_gone && !op->helper_answered)
         return flic_err_set(err, FLIC_E_CANCELLED, "libxl's save helper went away");
     if (op->deadline_us && flic_now_us() >= op->deadline_us)
@@ -397,7 +435,6 @@ int fd_op_wait(struct fd_op *op, enum fd_wait what, unsigned timeout_s, struct f
     (void)pthread_mutex_lock(&op->lock);
     while (!happened(op, what) && !rc) {
         uint64_t until = op->deadline_us && op->deadline_us < limit ? op->deadline_us : limit;
-        struct timespec t = { .tv_sec = (time_t)(until / 1000000), .tv_nsec = (long)(until % 1000000) * 1000 };
 
         if (cancelled_locked(op))
             rc = why_locked(op, err);
@@ -406,7 +443,7 @@ int fd_op_wait(struct fd_op *op, enum fd_wait what, unsigned timeout_s, struct f
         else if (until == UINT64_MAX)
             (void)pthread_cond_wait(&op->changed, &op->lock);
         else
-            (void)pthread_cond_timedwait(&op->changed, &op->lock, &t);
+            fd_cond_wait_until(&op->changed, &op->lock, until);
     }
     (void)pthread_mutex_unlock(&op->lock);
     return rc;
@@ -456,6 +493,7 @@ void fd_op_progress(void *arg, const char *phase, uint64_t done, uint64_t total)
     op->phase = phase;
     op->done = done;
     op->total = total;
+    op->moved_us = now;
     (void)pthread_mutex_unlock(&op->lock);
     if (now - told_us < 100000 && done != total)
         return;

@@ -15,9 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 
-#define TICK_MS 100             /* how late a beat can be, and how soon the end of a worker is seen */
+#define TICK_US 100000u         /* how late a beat can be, and how soon the end of a worker is seen */
 #define DOMAINS_MAX 64
 
 extern char **environ;
@@ -372,18 +371,11 @@ static void start_due(struct fd_protect *p)
 
 static bool rest(struct fd_protect *p)
 {
-    struct timespec t;
     bool stop;
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_nsec += TICK_MS * 1000000l;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000;
-    }
     (void)pthread_mutex_lock(&p->lock);
     if (!p->stop)
-        (void)pthread_cond_timedwait(&p->changed, &p->lock, &t);
+        fd_cond_wait_until(&p->changed, &p->lock, flic_now_us() + TICK_US);
     stop = p->stop;
     (void)pthread_mutex_unlock(&p->lock);
     return !stop;

@@ -8,6 +8,7 @@
  *
  * Until "running" is written a failure leaves nothing but pages in the store; the sender's guest goes on there.
  */
+#include "common/clock.h"
 #include "common/log.h"
 #include "daemon/arrive.h"
 #include "daemon/find.h"
@@ -20,9 +21,11 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define TUNNEL_TIMEOUT_S 30
 #define JOIN_TIMEOUT_S 120
+#define GONE_US 30000000u
 
 struct run {
     struct fd_op *op;
@@ -66,6 +69,24 @@ static int check_alive(const struct mh_offer *offer, struct flic_err *err)
     return flic_err_set(err, FLIC_E_REFUSED, "the name '%s' is taken here, by domain %u: rename that one first", offer->name, alive.domid);
 }
 
+/* Nobody else restores or receives it. What an arrival that gave way had built goes with its toolstack, a little later. */
+static int claim(struct run *r, const struct mh_offer *offer, struct flic_err *err)
+{
+    uint64_t until;
+    bool displaced;
+    int rc = fd_op_displace(r->op, &offer->guest, &displaced, err);
+
+    if (rc)
+        return rc;
+    until = flic_now_us() + (displaced ? GONE_US : 0);
+    rc = check_alive(offer, err);
+    while (rc == FLIC_E_ALIVE && flic_now_us() < until && !fd_op_cancelled(r->op)) {
+        (void)usleep(100000);
+        rc = check_alive(offer, err);
+    }
+    return rc;
+}
+
 static int check_offer(struct run *r, struct flic_err *err)
 {
     const struct mh_offer *offer = mr_offer(r->receiver);
@@ -78,9 +99,7 @@ static int check_offer(struct run *r, struct flic_err *err)
     (void)snprintf(r->move.name, sizeof(r->move.name), "%s", offer->name);
     fd_op_describe(r->op, 0, offer->name);
     if (!rc)
-        rc = fd_op_claim_guest(r->op, &offer->guest, err);
-    if (!rc)
-        rc = check_alive(offer, err);
+        rc = claim(r, offer, err);
     if (!rc)
         rc = fd_check_config(offer->config, &offer->guest, offer->name, err);
     if (!rc)

@@ -3,6 +3,7 @@
 /* settle - asks peers about guests of whom it is not known on which side they are, and does what follows from the answer. */
 #include "daemon/moves.h"
 
+#include "common/clock.h"
 #include "common/host.h"
 #include "common/log.h"
 #include "daemon/cond.h"
@@ -16,9 +17,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#define EVERY_S 3
+#define EVERY_US 3000000u
 #define SSH "ssh -o BatchMode=yes -o ConnectTimeout=5 -o ServerAliveInterval=5 -o ServerAliveCountMax=2"
 
 struct fd_moves {
@@ -202,15 +202,11 @@ static void *run(void *arg)
     struct fd_moves *m = arg;
 
     while (!is_stopped(m)) {
-        struct timespec t;
-
         look(m);
         fd_kept_expire(m->daemon);
         (void)pthread_mutex_lock(&m->lock);
-        (void)clock_gettime(CLOCK_MONOTONIC, &t);
-        t.tv_sec += EVERY_S;
         if (!m->stop)
-            (void)pthread_cond_timedwait(&m->changed, &m->lock, &t);
+            fd_cond_wait_until(&m->changed, &m->lock, flic_now_us() + EVERY_US);
         (void)pthread_mutex_unlock(&m->lock);
     }
     return NULL;

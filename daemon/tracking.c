@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define LOOK_US 1000000u            /* between two looks for new guests */
 #define RETRY_US 15000000u
@@ -300,10 +299,7 @@ static void *run(void *arg)
         if (e && due <= flic_now_us()) {
             step(t, e);
         } else {
-            uint64_t until = due < look_us ? due : look_us;
-            struct timespec at = { .tv_sec = (time_t)(until / 1000000), .tv_nsec = (long)(until % 1000000) * 1000 };
-
-            (void)pthread_cond_timedwait(&t->changed, &t->lock, &at);
+            fd_cond_wait_until(&t->changed, &t->lock, due < look_us ? due : look_us);
         }
         (void)pthread_mutex_unlock(&t->lock);
     }

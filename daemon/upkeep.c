@@ -21,16 +21,8 @@ struct fd_upkeep {
     pthread_cond_t poked;
     atomic_bool closing;
     bool gc_due, rules_due;     /* under lock */
-    time_t gc_at;               /* not before; CLOCK_MONOTONIC; the thread's own */
+    uint64_t gc_at_us;          /* not before; the thread's own */
 };
-
-static struct timespec now(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);   /* cannot fail for this clock */
-    return t;
-}
 
 static bool closing(void *arg)
 {
@@ -108,10 +100,10 @@ static void gc_when_idle(struct fd_upkeep *u)
     struct flic_err err = { 0 };
     int rc;
 
-    if (!u->daemon->store || strcmp(conf->gc, "idle") || must_rest(u) || now().tv_sec < u->gc_at || !take_due(u, &u->gc_due))
+    if (!u->daemon->store || strcmp(conf->gc, "idle") || must_rest(u) || flic_now_us() < u->gc_at_us || !take_due(u, &u->gc_due))
         return;
     rc = run_gc(u, &params, &f, &err);
-    u->gc_at = now().tv_sec + (rc == FLIC_E_CANCELLED ? 1 : conf->gc_interval_s);
+    u->gc_at_us = flic_now_us() + (rc == FLIC_E_CANCELLED ? 1 : (uint64_t)conf->gc_interval_s) * 1000000;
     if (rc)
         fd_upkeep_forgot(u->daemon);        /* it is still to be done */
 }
@@ -170,7 +162,6 @@ static void apply_rules(struct fd_upkeep *u)
 static void *keep_up(void *arg)
 {
     struct fd_upkeep *u = arg;
-    struct timespec t;
 
     while (!closing(u)) {
         apply_rules(u);
@@ -178,10 +169,8 @@ static void *keep_up(void *arg)
             fd_verify_go_on(u->daemon, must_rest, u);
         gc_when_idle(u);
         (void)pthread_mutex_lock(&u->lock);
-        t = now();
-        t.tv_sec++;
         if (!closing(u))
-            (void)pthread_cond_timedwait(&u->poked, &u->lock, &t);
+            fd_cond_wait_until(&u->poked, &u->lock, flic_now_us() + 1000000);
         (void)pthread_mutex_unlock(&u->lock);
     }
     return NULL;
@@ -197,7 +186,7 @@ int fd_upkeep_start(struct fd_daemon *daemon, struct flic_err *err)
         return flic_err_set(err, -ENOMEM, "start the upkeep of the store: out of memory");
     u->daemon = daemon;
     u->gc_due = u->rules_due = true;    /* what an earlier flicd did not get to */
-    u->gc_at = now().tv_sec + daemon->conf.gc_interval_s;
+    u->gc_at_us = flic_now_us() + (uint64_t)daemon->conf.gc_interval_s * 1000000;
     (void)pthread_mutex_init(&u->lock, NULL);
     fd_cond_init(&u->poked);
     daemon->upkeep = u;         /* before there is a thread that looks at it */

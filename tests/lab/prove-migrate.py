@@ -10,12 +10,12 @@ from pair import dom0, link_up, phone, state  # noqa: E402
 
 SETTLE_S = 10
 HELP = """\
-One guest (memory load, no disk) goes back and forth between two linked phones. In each run, at a random moment, one of these: the link is
-cut (and mended 4 to 25 s later); xl or flicd is killed, on either side (flicd is started again at once); the power of either phone is cut, one time in
-two with what flash had not flushed lost too, and it boots again; nothing. Every half second both are asked whether the guest runs there. Then the
-guest must run on exactly one side within --settle seconds (times FLIC_LAB_PATIENCE) after both can talk again, and its own checks must hold. After a
-power cut it may run nowhere: then exactly one of the two must be willing to bring it up from its newest checkpoint, and the other not. Half of the
-moments are within four seconds of its suspend, where it changes hands.
+One guest (memory load, scaled down: a trip is short, and much of it is where the guest changes hands; no disk) goes back and forth between two linked
+phones. In each run, at a random moment, one of these: the link is cut (and mended 4 to 25 s later); xl or flicd is killed, on either side (flicd is
+started again at once); the power of either phone is cut, one time in two with what flash had not flushed lost too, and it boots again; nothing. Every
+half second both are asked whether the guest runs there. Then the guest must run on exactly one side within --settle seconds (times FLIC_LAB_PATIENCE)
+after both can talk again, and its own checks must hold. After a power cut it may run nowhere: then exactly one of the two must be willing to bring it up
+from its newest checkpoint, and the other not. Half of the moments are within four seconds of its suspend.
 Exit status: 0 kill_wrong is 0, 1 otherwise."""
 
 
@@ -129,6 +129,7 @@ def main():
     parser.add_argument("--settle", type=float, default=SETTLE_S)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--kinds", type=lambda text: text.split(","), default=DISTURBANCES, help="of " + ",".join(DISTURBANCES))
+    parser.add_argument("--scale", type=int, default=64, help="of the guest's load: MiB of the guest that it would fit (64)")
     parser.add_argument("--json", help="a line for each run goes there")
     parser.add_argument("--keep", action="store_true", help="the phones prove-a and prove-b are there already, and stay")
     args = parser.parse_args()
@@ -140,13 +141,13 @@ def main():
     names = ["prove-a", "prove-b"]
     if not args.keep:
         link_up(names)
-        phone("guest", names[0], "g", "--memory", "192", "--disk", "0", "--workload", "memory", "--limit", "900")
+        phone("guest", names[0], "g", "--memory", "192", "--disk", "0", "--workload", "memory", "--scale", str(args.scale), "--limit", "900")
         dom0(names[0], "xl save --flic -q -c g")     # what a power cut before the first migration leaves
     here, there = names
     if state(there) == "runs":
         here, there = there, here
     wrong = two = 0
-    longest = 60.0
+    longest = 30.0
     for number in range(1, args.runs + 1):
         r = one_run(number, here, there, args, longest)
         print(json.dumps(r), flush=True)

@@ -258,6 +258,73 @@ START_TEST(invariant_6_a_guest_is_not_received_where_it_is_alive_and_runs_on_the
 }
 END_TEST
 
+/* The test is a sending phone that offers the guest 9, with the state of that domain, and then says nothing more. */
+static struct flic_talk *offer_one(uint32_t sketch_of, struct mw_wire **ret_wire)
+{
+    struct flic_talk *owner = connect_and_say(json_pack("{s:s}", "op", "receive")), *tunnel;
+    struct mh_offer offer = { .migration = scene_uuid(0x66), .guest = scene_uuid(9), .name = "nine", .gfn_end = 2048, .pages = 4,
+                              .config = (char *)"{\"c_info\": {\"name\": \"nine\", \"uuid\": \"09090909-0909-0909-0909-090909090909\"}}",
+                              .disks = (char *)"[]" };
+    char operation[FD_OP_ID];
+    struct flx_dom *dom;
+    struct md_key key;
+    void *sketch;
+    size_t len;
+
+    OK(flx_open(sketch_of, &dom, &err));
+    OK(flx_state_sketch(dom, &sketch, &len, &err));
+    flx_close(dom);
+    hear_event(owner, "ready", operation);
+    tunnel = connect_and_say(about("tunnel", operation));
+    OK(mw_new(dup(flic_talk_fd(tunnel)), NULL, 0, scene_never, NULL, ret_wire, &err));
+    flic_talk_close(tunnel);
+    OK(mh_greet(*ret_wire, true, &key, &err));
+    OK(mh_send_offer(*ret_wire, &offer, &err));
+    OK(mw_send_bytes(*ret_wire, MW_SKETCH, sketch, len, &err));
+    free(sketch);
+    return owner;
+}
+
+/* Its power was cut: no end of the connection ever came. */
+START_TEST(an_arrival_whose_sender_is_not_heard_any_more_gives_way_to_the_same_guests_next)
+{
+    struct mw_wire *silent, *wire;
+    struct flic_talk *first = offer_one(GUEST, &silent), *second;
+
+    hear_event(first, "offered", NULL);
+    second = offer_one(GUEST, &wire);
+    hear_event(second, "offered", NULL);
+    hear_refusal(first, FLIC_E_CANCELLED);
+    ck_assert_ptr_nonnull(strstr(err.text, "began anew"));
+    mw_free(silent);
+    mw_free(wire);
+    flic_talk_close(first);
+    flic_talk_close(second);
+    await_no_operation();
+}
+END_TEST
+
+START_TEST(invariant_9_a_restore_does_not_give_way_to_an_arrival)
+{
+    struct flic_talk *restore, *owner;
+    struct mw_wire *wire;
+
+    flx_fake_kill(GUEST);
+    scene_guest(GUEST, "nine", 9, GUEST_PAGES);
+    save_whole();
+    flx_fake_kill(GUEST);
+    restore = connect_and_say(json_pack("{s:s, s:s}", "op", "restore", "domain", "nine"));
+    hear_event(restore, "ready", NULL);
+    scene_guest(8, "other", 3, GUEST_PAGES);
+    owner = offer_one(8, &wire);
+    hear_refusal(owner, FLIC_E_BUSY);
+    mw_free(wire);
+    flic_talk_close(owner);
+    flic_talk_close(restore);
+    await_no_operation();
+}
+END_TEST
+
 START_TEST(a_tunnel_to_no_operation_or_to_a_save_is_not_taken)
 {
     struct flic_talk *owner = connect_and_say(a_save()), *talk;
@@ -793,6 +860,8 @@ static Suite *suite(void)
     tcase_add_test(t, a_save_called_off_before_the_suspend_leaves_no_mark_on_the_guest);
     tcase_add_test(t, a_reference_of_another_store_or_of_another_checkpoint_is_refused);
     tcase_add_test(t, invariant_6_a_guest_is_not_received_where_it_is_alive_and_runs_on_there);
+    tcase_add_test(t, an_arrival_whose_sender_is_not_heard_any_more_gives_way_to_the_same_guests_next);
+    tcase_add_test(t, invariant_9_a_restore_does_not_give_way_to_an_arrival);
     tcase_add_test(t, a_tunnel_to_no_operation_or_to_a_save_is_not_taken);
     tcase_add_test(t, a_save_of_no_domain_is_refused_for_that_reason);
     tcase_add_test(t, a_guest_that_runs_on_does_so_once_captured_before_anything_is_published);

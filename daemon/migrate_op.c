@@ -73,13 +73,26 @@ static void dirtied(void *arg, const uint64_t *bitmap, uint64_t gfn_end)
 
 /* ---- the pause ---- */
 
+static bool is_suspended(void *arg, uint64_t until_us)
+{
+    return fd_op_is_suspended(((struct run *)arg)->op, until_us);
+}
+
+/* Suspending takes its time, in which the guest writes as fast as ever. Whatever fails, the answer is waited for: nothing is undone under it. */
 static int suspend(void *arg, struct flic_err *err)
 {
     struct run *r = arg;
-    int rc;
+    struct flic_err why = { 0 };
+    int rc, raced;
 
     r->began_pause_us = flic_now_us();
-    rc = fd_op_suspend(r->op, err);
+    fd_op_ask_suspend(r->op);
+    raced = ms_race_on(r->sender, r->save, is_suspended, r, &why);
+    rc = fd_op_await_suspend(r->op, err);
+    if (!rc && raced) {
+        *err = why;
+        rc = raced;
+    }
     r->suspended_us = flic_now_us();
     return rc;
 }
@@ -294,10 +307,10 @@ static json_t *figures_of(const struct run *r)
     const struct ls_figures *p = &f->pages;
     const struct fd_figure rows[] = {
         { "ram_pages", p->ram_pages }, { "zero_pages", p->zero_pages }, { "there_pages", p->there_pages }, { "sent_pages", p->sent_pages },
-        { "resent_pages", f->resent_pages }, { "last_pages", f->last_pages }, { "last_zero_pages", f->last_zero_pages },
+        { "resent_pages", f->resent_pages }, { "race_steps", f->race_steps }, { "race_pages", f->race_pages }, { "last_pages", f->last_pages }, { "last_zero_pages", f->last_zero_pages },
         { "page_bytes", p->page_bytes }, { "sent_bytes", p->sent_bytes }, { "received_bytes", p->received_bytes }, { "rounds", f->rounds },
         { "bytes_per_s", f->bytes_per_s }, { "expected_downtime_us", f->expected_downtime_us }, { "live_us", f->live_us },
-        { "last_us", f->last_us }, { "await_us", f->await_us }, { "downtime_us", r->gone ? r->pause_us : 0 },
+        { "last_us", f->last_us }, { "last_link_us", f->last_link_us }, { "await_us", f->await_us }, { "downtime_us", r->gone ? r->pause_us : 0 },
         { "suspend_us", r->saved.suspend_us }, { "captured_us", r->saved.captured_us }, { "copy_us", r->saved.copy_us },
         { "ws_pages", r->saved.ws_pages }, { "flash_bytes", r->saved.flash_bytes }, { "nvram_bytes", r->saved.nvram_bytes },
     };

@@ -449,6 +449,17 @@ int fd_op_wait(struct fd_op *op, enum fd_wait what, unsigned timeout_s, struct f
     return rc;
 }
 
+bool fd_op_is_suspended(struct fd_op *op, uint64_t until_us)
+{
+    bool over;
+
+    (void)pthread_mutex_lock(&op->lock);
+    while (!(over = happened(op, FD_WAIT_SUSPEND) || cancelled_locked(op)) && flic_now_us() < until_us)
+        fd_cond_wait_until(&op->changed, &op->lock, until_us);
+    (void)pthread_mutex_unlock(&op->lock);
+    return over;
+}
+
 int fd_op_wire(struct fd_op *op, unsigned timeout_s, bool (*cancelled)(void *arg), void *arg, struct mw_wire **ret_wire, struct flic_err *err)
 {
     int rc = fd_op_wait(op, FD_WAIT_TUNNEL, timeout_s, err);

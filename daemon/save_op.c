@@ -76,19 +76,26 @@ static json_t *figures_of(const struct run *r)
 
 /* ---- steps ---- */
 
-int fd_op_suspend(void *arg, struct flic_err *err)
+void fd_op_ask_suspend(struct fd_op *op)
 {
-    struct fd_op *op = arg;
-    unsigned limit = (unsigned)op->daemon->conf.suspend_timeout_s;
-    int rc;
-
     fd_op_to_helper(op, json_pack("{s:s}", "event", "suspend"), false);
     fd_op_progress(op, "suspend", 0, 0);        /* whoever sees it may count on the wish's being on its way */
-    rc = fd_op_wait(op, FD_WAIT_SUSPEND, limit + SUSPEND_GRACE_S, err);
+}
+
+int fd_op_await_suspend(struct fd_op *op, struct flic_err *err)
+{
+    unsigned limit = (unsigned)op->daemon->conf.suspend_timeout_s;
+    int rc = fd_op_wait(op, FD_WAIT_SUSPEND, limit + SUSPEND_GRACE_S, err);
     if (rc == FLIC_E_TIMEOUT || (!rc && op->suspend_answer < 0))
         return flic_err_set(err, FLIC_E_GUEST, "'%s' did not suspend within %u s and runs on: a guest cannot be frozen while it waits for "
                             "a device or boots; look at its console and try again", op->name, limit);
     return rc;
+}
+
+int fd_op_suspend(void *op, struct flic_err *err)
+{
+    fd_op_ask_suspend(op);
+    return fd_op_await_suspend(op, err);
 }
 
 static const struct ck_facts *facts_of(const struct run *r)

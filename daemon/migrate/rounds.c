@@ -161,6 +161,26 @@ static uint64_t take_back(struct ms_sender *s)
     return n;
 }
 
+/* The newest go, for as long as a step takes. *ret_until_us: when it is over. */
+static int race_step(struct ms_sender *s, struct ck_save *save, uint64_t *ret_until_us, struct flic_err *err)
+{
+    uint64_t before = s->link.figures.sent_pages;
+    int rc = ck_save_clean(save, err);
+
+    *ret_until_us = flic_now_us() + s->params.race_us;
+    if (rc)
+        return rc;
+    s->race_helps = take_back(s) < s->race_sent;
+    if (!s->race_helps)
+        return 0;
+    rc = ms_send_chosen(s, &(struct ms_choice){ .only = s->newest, .until_us = *ret_until_us }, err);
+    s->race_sent = s->link.figures.sent_pages - before;
+    s->figures.race_pages += s->race_sent;
+    s->figures.race_steps++;
+    expect_downtime(s);
+    return rc;
+}
+
 /*
  * What is written all the time is mostly written in turn: a page that was written this very moment is the one that is left alone longest.
  * So the newest of each short while are sent, until as many of those sent are written again as go out: the guest has come round, and more would
@@ -168,22 +188,27 @@ static uint64_t take_back(struct ms_sender *s)
  */
 static int race(struct ms_sender *s, struct ck_save *save, struct flic_err *err)
 {
-    uint64_t sent = 0;
+    uint64_t until;
     int rc = 0;
 
     memset(s->raced, 0, ck_words(s->info.gfn_end) * 8);
-    for (unsigned i = 0; !rc && i < RACE_STEPS && s->figures.expected_downtime_us > s->params.race_us; i++) {
-        uint64_t before = s->link.figures.sent_pages, until;
-
-        rc = ck_save_clean(save, err);
-        if (rc || (take_back(s) >= sent && i))
-            break;
-        until = flic_now_us() + s->params.race_us;
-        rc = ms_send_chosen(s, &(struct ms_choice){ .only = s->newest, .until_us = until }, err);
-        sleep_until(until);
-        sent = s->link.figures.sent_pages - before;
-        expect_downtime(s);
+    s->race_sent = UINT64_MAX;
+    s->race_helps = true;
+    for (unsigned i = 0; !rc && s->race_helps && i < RACE_STEPS && s->figures.expected_downtime_us > s->params.race_us; i++) {
+        rc = race_step(s, save, &until, err);
+        if (!rc && s->race_helps)
+            sleep_until(until);
     }
+    return rc;
+}
+
+int ms_race_on(struct ms_sender *s, struct ck_save *save, bool (*is_suspended)(void *arg, uint64_t until_us), void *arg, struct flic_err *err)
+{
+    uint64_t until = 0;
+    int rc = 0;
+
+    while (!rc && s->race_helps && !is_suspended(arg, until))
+        rc = race_step(s, save, &until, err);
     return rc;
 }
 

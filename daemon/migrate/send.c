@@ -124,11 +124,12 @@ static int send_check(struct ms_sender *s, struct flic_err *err)
 
 int ms_last(struct ms_sender *s, const void *state, size_t state_len, uint64_t suspended_us, struct flic_err *err)
 {
-    uint64_t began = flic_now_us();
+    uint64_t began = flic_now_us(), busy_before = s->link.busy_us;
     int rc;
 
     s->in_pause = true;
     rc = ms_send_chosen(s, &(struct ms_choice){ 0 }, err);
+    s->figures.last_link_us = s->link.busy_us - busy_before;
     if (!rc)
         rc = mw_send_u64(s->params.wire, MW_STATE, (flic_now_us() - suspended_us) * 1000, state, state_len, err);
     if (!rc)

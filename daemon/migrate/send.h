@@ -7,6 +7,7 @@
  *   ms_new     hello, offer: the peer takes it or says why not
  *   ms_live    all pages, then what was written meanwhile, until the rest fits the pause that is allowed
  *   ms_once_more   after ck_save_settle(): what was written while both sides prepared for the pause; a few rounds if it is too much for it
+ *   ms_race_on  between the wish to suspend and the pause: what is written then
  *   ms_last    in the pause: the rest, the machine state, the sums of all
  *   ms_await   until it is whole and durable there
  *   ms_hand_over   the one message after which the guest is the peer's
@@ -43,8 +44,10 @@ struct ms_params {
 struct ms_figures {
     struct ls_figures pages;
     uint64_t resent_pages;              /* of those sent, how many had been sent before */
+    uint64_t race_steps, race_pages;    /* right before the pause */
     uint64_t last_pages, last_zero_pages;       /* sent in the pause */
     uint64_t rounds, live_us, last_us, await_us, expected_downtime_us;
+    uint64_t last_link_us;              /* of last_us: until the link had taken the pages */
     uint64_t bytes_per_s;               /* of the link, as far as it is known */
 };
 
@@ -57,6 +60,9 @@ void ms_dirtied(struct ms_sender *sender, const uint64_t *bitmap, uint64_t gfn_e
 
 int ms_live(struct ms_sender *sender, struct ck_save *save, struct flic_err *err);
 int ms_once_more(struct ms_sender *sender, struct ck_save *save, struct flic_err *err);
+/* From the wish to suspend until it is answered, while the guest writes on, as long as it helps. `is_suspended` waits for the answer, no longer than
+ * until then. */
+int ms_race_on(struct ms_sender *sender, struct ck_save *save, bool (*is_suspended)(void *arg, uint64_t until_us), void *arg, struct flic_err *err);
 /* suspended_us: CLOCK_MONOTONIC, when the guest was found suspended. */
 int ms_last(struct ms_sender *sender, const void *state, size_t state_len, uint64_t suspended_us, struct flic_err *err);
 int ms_await(struct ms_sender *sender, struct flic_err *err);

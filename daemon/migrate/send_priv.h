@@ -36,6 +36,8 @@ struct ms_sender {
     uint64_t cleaned_us;        /* when the last bitmap came */
     uint64_t *newest;           /* it */
     uint64_t *raced;            /* sent by race(), and not written since */
+    uint64_t race_sent;         /* pages of its last step */
+    bool race_helps;            /* fewer of these came back than went out */
 };
 
 static inline uint64_t ms_left(const struct ms_sender *s) { return ck_count_bits(s->unsent, s->info.gfn_end); }

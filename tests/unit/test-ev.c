@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,7 +17,7 @@
 static char path[64];
 static struct ev_loop *loop;
 static struct flic_err err;
-static unsigned opened, closed, lines;
+static atomic_uint opened, closed, lines;     /* the loop's thread counts */
 static pthread_t thread;
 
 /* What a detached connection carries from then on is answered here, in no loop at all: it comes back in brackets. */

@@ -58,6 +58,7 @@ struct trip {
     bool refuse, cancel_there;
     struct ck_arrival **kept;   /* what a failed one leaves, for the next */
     unsigned max_downtime_ms, race_us;
+    unsigned writes_late;       /* so many times 50 pages between the wish to suspend and the suspend */
     atomic_bool prepared;
 
     int sockets[2];
@@ -69,6 +70,7 @@ struct trip {
     struct ms_figures sent;
     struct mr_figures received;
     struct ms_sender *sender;
+    struct ck_save *save;
     struct flx_dom *dom;
 };
 
@@ -188,11 +190,24 @@ static void *receive(void *arg)
     return NULL;
 }
 
+static bool suspends_late(void *arg, uint64_t until_us)
+{
+    struct trip *t = arg;
+
+    (void)until_us;
+    if (!t->writes_late)
+        return true;
+    t->writes_late--;
+    scene_dirty(t->here, 300 + t->writes_late * 50, 50, 4711);
+    return false;
+}
+
 static int suspend(void *arg, struct flic_err *why)
 {
     struct trip *t = arg;
 
-    (void)why;
+    if (t->writes_late)
+        OK(ms_race_on(t->sender, t->save, suspends_late, t, why));
     if (t->at_suspend && t->at_suspend(t))
         return FLIC_E_GUEST;
     flx_fake_set_run(t->here, FLX_SUSPENDED);
@@ -211,6 +226,7 @@ static int send_all(struct trip *t, struct ck_save *save, struct flic_err *why)
     size_t len;
     int rc = ck_save_rounds(save, why);
 
+    t->save = save;
     if (!rc)
         rc = ms_live(t->sender, save, why);
     if (!rc)
@@ -537,6 +553,16 @@ START_TEST(of_what_is_written_in_turn_much_is_sent_right_before_the_pause)
 }
 END_TEST
 
+START_TEST(of_what_is_written_while_it_suspends_little_is_left_to_the_pause)
+{
+    struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE, .writes_late = 10 };
+
+    must_arrive(&t);
+    ck_assert_uint_le(t.sent.last_pages, 50);
+    ck_assert_uint_ge(t.sent.race_pages, 400);
+}
+END_TEST
+
 START_TEST(what_is_written_without_pause_is_sent_once_more_at_most)
 {
     struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE, .max_downtime_ms = 3600000, .race_us = 1000 };
@@ -701,6 +727,7 @@ static Suite *suite(void)
     tcase_add_test(t, pages_that_are_written_all_the_time_are_sent_once_in_the_pause);
     tcase_add_test(t, pages_that_cool_down_are_sent_before_the_pause_however_long_it_may_be);
     tcase_add_test(t, of_what_is_written_in_turn_much_is_sent_right_before_the_pause);
+    tcase_add_test(t, of_what_is_written_while_it_suspends_little_is_left_to_the_pause);
     tcase_add_test(t, what_is_written_without_pause_is_sent_once_more_at_most);
     tcase_add_test(t, a_page_is_warm_until_it_was_left_alone_for_a_window);
     tcase_add_test(t, a_guest_that_is_resized_on_its_way_is_not_handed_over);

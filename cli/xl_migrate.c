@@ -6,22 +6,22 @@
 #include "cli/member.h"
 #include "cli/transport.h"
 #include "cli/xl.h"
+#include "cli/xl_options.h"
 #include "common/host.h"
 
-#include <argp.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_FLIC = 0x100, KEY_TIMEOUT, KEY_DOWNTIME, KEY_DISKS, KEY_JSON, KEY_SOCKET };
+enum { KEY_FLIC = 0x100, KEY_DOWNTIME, KEY_DISKS };
 
 struct migrate_request {
     struct progress progress;   /* first: it is libflicxl's `user` */
     struct transport transport;
     const char *domain, *host;
-    bool quiet, json;
+    struct xl_options common;
     struct flicxl_migrate_params params;
 };
 
@@ -30,11 +30,6 @@ static const struct argp_option options[] = {
     { NULL, 's', "COMMAND", 0, "What reaches the host, instead of ssh: it gets the host and a command behind it", 0 },
     { "max-downtime", KEY_DOWNTIME, "MS", 0, "How long the rest of the memory may take in the pause (10 to 3600000)", 0 },
     { "disks", KEY_DISKS, "WAY", 0, "Of a guest with disks: copy takes them along, shared says that the host reaches the same ones", 0 },
-    { "timeout", KEY_TIMEOUT, "S", 0, "Give up after S seconds (1 to 86400); the guest runs on here", 0 },
-    { "quiet", 'q', NULL, 0, "No progress and no summary", 0 },
-    { "json", KEY_JSON, NULL, 0, "Print the figures as one JSON object instead of the summary", 0 },
-    { "socket", KEY_SOCKET, "PATH", 0, "Talk to flicd there", 0 },
-    { NULL, 'h', NULL, OPTION_HIDDEN, NULL, -1 },
     { 0 },
 };
 
@@ -56,12 +51,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     struct migrate_request *req = state->input;
 
     switch (key) {
+    case ARGP_KEY_INIT: state->child_inputs[0] = &req->common; return 0;
     case KEY_FLIC: return 0;
     case 's': req->params.command = arg; return 0;
-    case 'q': req->quiet = true; return 0;
-    case 'h': argp_state_help(state, state->out_stream, ARGP_HELP_STD_HELP); return 0;
-    case KEY_JSON: req->json = true; return 0;
-    case KEY_SOCKET: req->params.socket = arg; return 0;
     case KEY_DISKS:
         if (strcmp(arg, "copy") && strcmp(arg, "shared"))
             argp_error(state, "--disks takes copy or shared, not '%s'", arg);
@@ -70,10 +62,6 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case KEY_DOWNTIME:
         if (!parse_downtime(arg, &req->params.max_downtime_ms))
             argp_error(state, "--max-downtime takes whole milliseconds from 10 to 3600000, not '%s'", arg);
-        return 0;
-    case KEY_TIMEOUT:
-        if (!xl_parse_timeout(arg, &req->params.timeout_s))
-            argp_error(state, "--timeout takes whole seconds from 1 to 86400, not '%s'", arg);
         return 0;
     case ARGP_KEY_ARG:
         if (state->arg_num >= 2)
@@ -94,7 +82,7 @@ static const struct argp argp = {
     options, parse_option, "--flic DOMAIN HOST",
     "Migrates a running guest to another phone: what that phone has already is not sent. DOMAIN is a name, uuid or number; HOST is where ssh finds the "
     "other phone, with this xl in front there too. Ctrl-C cancels: the guest runs on here.",
-    NULL, NULL, NULL,
+    xl_options_child, NULL, NULL,
 };
 
 static int attach(void *user, int socket)
@@ -123,9 +111,9 @@ static int finish(const struct migrate_request *req, const struct flicxl_info *i
 {
     int rc = 0;
 
-    if (req->json)
+    if (req->common.json)
         rc = xl_print_json(req->domain, info);
-    else if (!req->quiet)
+    else if (!req->common.quiet)
         print_summary(req, info);
     return xl_answered(rc, err, "%s runs on %s", req->domain, req->host);
 }
@@ -141,7 +129,7 @@ static int migrate(const struct xl_global *global, struct migrate_request *req, 
         rc = xl_find_domain(session.ctx, req->domain, &domid, err);
     if (rc)
         goto out;
-    progress_init(&req->progress, "migrate", req->domain, req->params.cancel, req->quiet);
+    progress_init(&req->progress, "migrate", req->domain, req->params.cancel, req->common.quiet);
     req->params.peer = req->host;
     req->params.progress = progress_show;
     req->params.attach = attach;
@@ -173,6 +161,8 @@ int xl_migrate(const struct xl_global *global, int argc, char **argv)
     flicxl_migrate_params_init(&req.params);
     argv[0] = name;
     (void)argp_parse(&argp, argc, argv, 0, NULL, &req);
+    req.params.socket = req.common.socket;
+    req.params.timeout_s = req.common.timeout_s;
     req.params.cancel = cancel_on_signals();
     rc = migrate(global, &req, &err);
     return rc ? xl_report("migrate", &err) : 0;

@@ -5,18 +5,19 @@
 #include "cli/human.h"
 #include "cli/member.h"
 #include "cli/xl.h"
+#include "cli/xl_options.h"
 
-#include <argp.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_FLIC = 0x100, KEY_CLONE, KEY_TIMEOUT, KEY_RAM_ONLY, KEY_JSON, KEY_SOCKET };
+enum { KEY_FLIC = 0x100, KEY_CLONE, KEY_RAM_ONLY };
 
 struct restore_request {
-    bool quiet, json, watch, foreground;
+    struct xl_options common;
+    bool watch, foreground;
     char *name;                 /* of the restored domain; free() */
     struct flicxl_restore_params params;
 };
@@ -26,13 +27,8 @@ static const struct argp_option options[] = {
     { NULL, 'p', NULL, 0, "Leave the domain paused", 0 },
     { "clone", KEY_CLONE, NULL, 0, "A new identity, beside the guest if it is alive", 0 },
     { "ram-only", KEY_RAM_ONLY, NULL, 0, "Restore without checking the guest's disks", 0 },
-    { "timeout", KEY_TIMEOUT, "S", 0, "Give up after S seconds (1 to 86400); the checkpoint stays", 0 },
     { NULL, 'F', NULL, 0, "Watch the domain in the foreground", 0 },
     { NULL, 'e', NULL, 0, "Do not watch the domain: nobody acts on its shutdown", 0 },
-    { "quiet", 'q', NULL, 0, "No progress and no summary", 0 },
-    { "json", KEY_JSON, NULL, 0, "Print the figures as one JSON object instead of the summary", 0 },
-    { "socket", KEY_SOCKET, "PATH", 0, "Talk to flicd there", 0 },
-    { NULL, 'h', NULL, OPTION_HIDDEN, NULL, -1 },
     { 0 },
 };
 
@@ -41,20 +37,13 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     struct restore_request *req = state->input;
 
     switch (key) {
+    case ARGP_KEY_INIT: state->child_inputs[0] = &req->common; return 0;
     case KEY_FLIC: return 0;
     case 'p': req->params.paused = true; return 0;
     case 'F': req->foreground = true; return 0;
     case 'e': req->watch = false; return 0;
-    case 'q': req->quiet = true; return 0;
-    case 'h': argp_state_help(state, state->out_stream, ARGP_HELP_STD_HELP); return 0;
     case KEY_CLONE: req->params.clone = true; return 0;
     case KEY_RAM_ONLY: req->params.ram_only = true; return 0;
-    case KEY_JSON: req->json = true; return 0;
-    case KEY_SOCKET: req->params.socket = arg; return 0;
-    case KEY_TIMEOUT:
-        if (!xl_parse_timeout(arg, &req->params.timeout_s))
-            argp_error(state, "--timeout takes whole seconds from 1 to 86400, not '%s'", arg);
-        return 0;
     case ARGP_KEY_ARG:
         if (req->params.what)
             argp_error(state, "'%s' is one argument too many", arg);
@@ -69,7 +58,7 @@ static const struct argp argp = {
     options, parse_option, "--flic DOMAIN[@N] | FILE",
     "Restores a guest from a checkpoint of FLIC: the newest of DOMAIN (a name or uuid), its number N, or the one that FILE refers "
     "to. Every page is verified before the guest runs. Ctrl-C cancels: the checkpoint stays.",
-    NULL, NULL, NULL,
+    xl_options_child, NULL, NULL,
 };
 
 static const char *name_of(const struct restore_request *req)
@@ -101,9 +90,9 @@ static int finish(const struct restore_request *req, const struct flicxl_info *i
 {
     int rc = 0;
 
-    if (req->json)
+    if (req->common.json)
         rc = xl_print_json(name_of(req), info);
-    else if (!req->quiet)
+    else if (!req->common.quiet)
         print_summary(req, info);
     return xl_answered(rc, err, "domain %u runs", info->domid);
 }
@@ -117,7 +106,7 @@ static int restore(const struct xl_global *global, struct restore_request *req, 
 
     if (rc)
         return rc;
-    progress_init(&progress, "restore", req->params.what, req->params.cancel, req->quiet);
+    progress_init(&progress, "restore", req->params.what, req->params.cancel, req->common.quiet);
     req->params.progress = progress_show;
     req->params.user = &progress;
     r = flicxl_domain_restore(session.ctx, &req->params, info, NULL);
@@ -156,6 +145,8 @@ int xl_restore(const struct xl_global *global, int argc, char **argv)
     flicxl_restore_params_init(&req.params);
     argv[0] = name;
     (void)argp_parse(&argp, argc, argv, 0, NULL, &req);
+    req.params.socket = req.common.socket;
+    req.params.timeout_s = req.common.timeout_s;
     req.params.cancel = cancel_on_signals();
     rc = restore_and_watch(global, &req, &err);
     return rc ? xl_report("restore", &err) : 0;

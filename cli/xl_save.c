@@ -5,19 +5,19 @@
 #include "cli/human.h"
 #include "cli/member.h"
 #include "cli/xl.h"
+#include "cli/xl_options.h"
 
-#include <argp.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_FLIC = 0x100, KEY_TIMEOUT, KEY_RAM_ONLY, KEY_JSON, KEY_SOCKET };
+enum { KEY_FLIC = 0x100, KEY_RAM_ONLY };
 
 struct save_request {
     const char *domain;
-    bool quiet, json;
+    struct xl_options common;
     struct flicxl_save_params params;
 };
 
@@ -25,12 +25,7 @@ static const struct argp_option options[] = {
     { "flic", KEY_FLIC, NULL, 0, "Save through FLIC (else this is the stock xl save)", 0 },
     { NULL, 'c', NULL, 0, "Leave the domain running: a checkpoint of it and its disks", 0 },
     { NULL, 'p', NULL, 0, "Leave the domain there, suspended and paused", 0 },
-    { "timeout", KEY_TIMEOUT, "S", 0, "Give up after S seconds (1 to 86400); the guest runs on", 0 },
     { "ram-only", KEY_RAM_ONLY, NULL, 0, "Save without identifying the guest's disks", 0 },
-    { "quiet", 'q', NULL, 0, "No progress and no summary", 0 },
-    { "json", KEY_JSON, NULL, 0, "Print the figures as one JSON object instead of the summary", 0 },
-    { "socket", KEY_SOCKET, "PATH", 0, "Talk to flicd there", 0 },
-    { NULL, 'h', NULL, OPTION_HIDDEN, NULL, -1 },
     { 0 },
 };
 
@@ -39,6 +34,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     struct save_request *req = state->input;
 
     switch (key) {
+    case ARGP_KEY_INIT: state->child_inputs[0] = &req->common; return 0;
     case KEY_FLIC: return 0;
     case 'c':
     case 'p':
@@ -46,15 +42,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
             argp_error(state, "-c and -p say two different things");
         req->params.after = key == 'c' ? FLICXL_AFTER_RUN : FLICXL_AFTER_PAUSE;
         return 0;
-    case 'q': req->quiet = true; return 0;
-    case 'h': argp_state_help(state, state->out_stream, ARGP_HELP_STD_HELP); return 0;
     case KEY_RAM_ONLY: req->params.ram_only = true; return 0;
-    case KEY_JSON: req->json = true; return 0;
-    case KEY_SOCKET: req->params.socket = arg; return 0;
-    case KEY_TIMEOUT:
-        if (!xl_parse_timeout(arg, &req->params.timeout_s))
-            argp_error(state, "--timeout takes whole seconds from 1 to 86400, not '%s'", arg);
-        return 0;
     case ARGP_KEY_ARG:
         if (state->arg_num >= 2)
             argp_error(state, "'%s' is one argument too many", arg);
@@ -70,7 +58,7 @@ static const struct argp argp = {
     "Saves a guest through FLIC: the pages it is writing go to NVRAM, the rest deduplicated to flash. DOMAIN is a name, uuid or "
     "number. FILE, if given, becomes a small reference to the checkpoint. Ctrl-C cancels: the guest runs on. With "
     "-c it runs on in any case, from the moment its memory and disks are captured.",
-    NULL, NULL, NULL,
+    xl_options_child, NULL, NULL,
 };
 
 static void print_summary(const struct save_request *req, const struct flicxl_info *info)
@@ -98,9 +86,9 @@ static int finish(const struct save_request *req, const struct flicxl_info *info
 {
     int rc = 0;
 
-    if (req->json)
+    if (req->common.json)
         rc = xl_print_json(req->domain, info);
-    else if (!req->quiet)
+    else if (!req->common.quiet)
         print_summary(req, info);
     return xl_answered(rc, err, "%s is saved", req->domain);
 }
@@ -117,7 +105,7 @@ static int save(const struct xl_global *global, struct save_request *req, struct
         rc = xl_find_domain(session.ctx, req->domain, &domid, err);
     if (rc)
         goto out;
-    progress_init(&progress, "save", req->domain, req->params.cancel, req->quiet);
+    progress_init(&progress, "save", req->domain, req->params.cancel, req->common.quiet);
     req->params.progress = progress_show;
     req->params.user = &progress;
     r = flicxl_domain_save(session.ctx, domid, &req->params, &info, NULL);
@@ -146,6 +134,8 @@ int xl_save(const struct xl_global *global, int argc, char **argv)
     flicxl_save_params_init(&req.params);
     argv[0] = name;
     (void)argp_parse(&argp, argc, argv, 0, NULL, &req);
+    req.params.socket = req.common.socket;
+    req.params.timeout_s = req.common.timeout_s;
     req.params.cancel = cancel_on_signals();
     rc = save(global, &req, &err);
     return rc ? xl_report("save", &err) : 0;

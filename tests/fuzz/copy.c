@@ -11,8 +11,6 @@
 #include "tests/fuzz/peer-wire.h"
 #include "tests/unit/checkpoint-scene.h"
 
-#include <unistd.h>
-
 #define GFNS_MAX 4096u
 
 static struct nv_name base;
@@ -86,17 +84,9 @@ static void receive(struct mw_wire *wire)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    struct mw_wire *wire;
-    int peer;
-
     if (!len || len > FUZZ_SAYS_MAX)
         return 0;
     start_once();
-    wire = fuzz_connect(&peer);
-    begin_well(peer, data[0] % 4);
-    fuzz_say(peer, data + 1, len - 1);
-    receive(wire);
-    mw_free(wire);
-    (void)close(peer);
+    fuzz_meet(data, len, begin_well, receive);
     return 0;
 }

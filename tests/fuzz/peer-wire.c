@@ -48,3 +48,16 @@ void fuzz_say(int peer, const uint8_t *data, size_t len)
     FUZZ_ASSERT(!len || send(peer, data, len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len);
     (void)shutdown(peer, SHUT_WR);
 }
+
+void fuzz_meet(const uint8_t *data, size_t len, void (*begin_well)(int peer, unsigned how_far), void (*meet)(struct mw_wire *wire))
+{
+    struct mw_wire *wire;
+    int peer;
+
+    wire = fuzz_connect(&peer);
+    begin_well(peer, data[0] % 4);
+    fuzz_say(peer, data + 1, len - 1);
+    meet(wire);
+    mw_free(wire);
+    (void)close(peer);
+}

@@ -286,9 +286,9 @@ static int on_state(struct mr_receiver *r, const struct mw_message *m, struct fl
     struct flic_reader reader = flic_reader_of(m->data, m->len);
     uint64_t ago_ns = flic_get_u64(&reader), now_ns = flic_wall_ns();
 
-    if (reader.bad || !r->last || r->state || reader.left > FLX_STATE_MAX)
+    if (reader.bad || !r->last || r->state || !reader.left || reader.left > FLX_STATE_MAX)
         return mw_broken(err, "a machine state out of order");
-    r->state = malloc(reader.left + 1);
+    r->state = malloc(reader.left);
     if (!r->state)
         return no_memory(r, err);
     memcpy(r->state, reader.at, reader.left);

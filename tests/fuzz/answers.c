@@ -26,11 +26,6 @@ static void start_once(void)
     saved = scene_save(GUEST, NULL, NULL);
 }
 
-static void no_progress(void *arg, const char *phase, uint64_t done, uint64_t total)
-{
-    (void)arg, (void)phase, (void)done, (void)total;
-}
-
 static void begin_well(int peer, unsigned how_far)
 {
     struct mw_wire *good = fuzz_good(peer);
@@ -48,7 +43,7 @@ static void give(struct mw_wire *wire)
     struct md_key key;
     struct ck_loaded loaded;
     struct mg_params params = { .wire = wire, .key = &key, .store = store, .loaded = &loaded, .push = &push, .from = "phone", .owner_group = "ours",
-                                .handed = true, .progress = no_progress };
+                                .handed = true, .progress = scene_no_progress };
     struct ck_entry entry;
     struct mg_giver *giver;
     uint64_t seq;

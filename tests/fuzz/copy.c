@@ -25,11 +25,6 @@ static void start_once(void)
     base = scene_save(GUEST, NULL, NULL);
 }
 
-static void no_progress(void *arg, const char *phase, uint64_t done, uint64_t total)
-{
-    (void)arg, (void)phase, (void)done, (void)total;
-}
-
 static void begin_well(int peer, unsigned how_far)
 {
     struct mw_wire *good = fuzz_good(peer);
@@ -71,7 +66,7 @@ static void take_offered(struct mt_taker *t)
 static void receive(struct mw_wire *wire)
 {
     struct md_key key;
-    const struct mt_params params = { .wire = wire, .key = &key, .store = store, .progress = no_progress };
+    const struct mt_params params = { .wire = wire, .key = &key, .store = store, .progress = scene_no_progress };
     struct mt_taker *t;
 
     if (mh_greet(wire, false, &key, NULL) || mt_hear(&params, &t, NULL))

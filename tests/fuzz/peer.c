@@ -31,11 +31,6 @@ static void start_once(void)
     base = scene_save(GUEST, NULL, NULL);
 }
 
-static void no_progress(void *arg, const char *phase, uint64_t done, uint64_t total)
-{
-    (void)arg, (void)phase, (void)done, (void)total;
-}
-
 /* ---- the good beginning ---- */
 
 static void begin_well(int peer, unsigned how_far)
@@ -85,7 +80,7 @@ static void receive_offered(struct mr_receiver *r)
 
 static void receive(struct mw_wire *wire)
 {
-    const struct mr_params params = { .wire = wire, .store = store, .progress = no_progress };
+    const struct mr_params params = { .wire = wire, .store = store, .progress = scene_no_progress };
     struct mr_receiver *r;
 
     if (mr_hear(&params, &r, NULL))

@@ -63,20 +63,12 @@ struct copying {
     int sockets[4];             /* giver, middle, middle, taker */
 };
 
-static void no_progress(void *arg, const char *phase, uint64_t done, uint64_t total)
-{
-    (void)arg;
-    (void)phase;
-    (void)done;
-    (void)total;
-}
-
 static int give(struct copying *c, struct mw_wire *wire, const struct ck_loaded *loaded, struct flic_err *why)
 {
     struct flic_uuid push = scene_uuid(0x70);
     struct md_key key;
     struct mg_params params = { .wire = wire, .key = &key, .store = c->from, .loaded = loaded, .push = &push, .from = "phone-a", .owner_group = "",
-                                .handed = c->handed, .progress = no_progress };
+                                .handed = c->handed, .progress = scene_no_progress };
     struct mg_giver *giver;
     bool sent;
     int rc = mh_greet(wire, true, &key, why);
@@ -147,7 +139,7 @@ static void take(struct copying *c)
 {
     struct flic_err *why = &c->take_err;
     struct md_key key;
-    struct mt_params params = { .key = &key, .store = c->to, .progress = no_progress };
+    struct mt_params params = { .key = &key, .store = c->to, .progress = scene_no_progress };
     struct mt_taker *t = NULL;
     int rc = mw_new(c->sockets[3], NULL, 0, scene_never, NULL, &params.wire, why);
 
@@ -505,7 +497,7 @@ static void *be_victim(void *arg)
 {
     int *fd = arg;
     struct md_key mine;
-    struct mt_params params = { .key = &mine, .store = other, .progress = no_progress };
+    struct mt_params params = { .key = &mine, .store = other, .progress = scene_no_progress };
     int rc = mw_new(*fd, NULL, 0, scene_never, NULL, &params.wire, &victim_err);
     uint64_t seq;
     bool there;

@@ -170,11 +170,6 @@ static int on_suspend(void *arg, struct flic_err *why)
     return suspend_rc ? flic_err_set(why, suspend_rc, "it would not") : 0;
 }
 
-static void no_progress(void *arg, const char *phase, uint64_t done, uint64_t total)
-{
-    (void)arg, (void)phase, (void)done, (void)total;
-}
-
 static int on_stop(void *arg, struct flic_err *why)
 {
     (void)arg;
@@ -202,7 +197,7 @@ static int save_cut(size_t len, const char *emulator, size_t emulator_len, struc
     struct flx_dom *dom;
     struct lf_save *s;
     struct lf_save_params params = { .config = "{}", .config_len = 2, .suspend = on_suspend, .captured = captured,
-                                     .progress = no_progress };
+                                     .progress = scene_no_progress };
     int rc;
 
     suspends = 0;
@@ -252,7 +247,7 @@ static struct reader got;
 static int restore(const struct nv_name *name, struct ck_restore_figures *ret_figures)
 {
     struct ck_restore_figures figures;
-    struct lf_restore_params params = { .progress = no_progress };
+    struct lf_restore_params params = { .progress = scene_no_progress };
     struct ck_loaded loaded;
     struct ck_entry entry;
     pthread_t thread;
@@ -682,7 +677,7 @@ END_TEST
 
 START_TEST(a_libxc_that_stops_reading_and_a_cancel_end_a_restore)
 {
-    struct lf_restore_params params = { .progress = no_progress };
+    struct lf_restore_params params = { .progress = scene_no_progress };
     struct ck_restore_figures figures;
     struct ck_loaded loaded;
     struct ck_entry entry;

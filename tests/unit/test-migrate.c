@@ -74,20 +74,6 @@ struct trip {
     struct flx_dom *dom;
 };
 
-static void no_progress(void *arg, const char *phase, uint64_t done, uint64_t total)
-{
-    (void)arg;
-    (void)phase;
-    (void)done;
-    (void)total;
-}
-
-static bool never(void *arg)
-{
-    (void)arg;
-    return false;
-}
-
 static bool cancelled_there(void *arg)
 {
     return ((struct trip *)arg)->cancel_there;
@@ -160,7 +146,7 @@ static void *receive(void *arg)
 {
     struct trip *t = arg;
     struct mw_wire *wire;
-    struct mr_params params = { .store = t->to, .progress = no_progress };
+    struct mr_params params = { .store = t->to, .progress = scene_no_progress };
     struct ck_loaded base;
     struct mr_receiver *r;
     bool has_base = false;
@@ -252,9 +238,9 @@ static void run(struct trip *t)
     struct flic_uuid migration = scene_uuid(0x77);
     struct ms_params params = { .migration = &migration, .config = CONFIG, .disks = "[]", .rounds_max = 5, .cool_ms = 2, .race_us = t->race_us ? t->race_us : 3600000000,
                                 .owner_group = t->group_here ? t->group_here : "",
-                                .max_downtime_ms = t->max_downtime_ms ? t->max_downtime_ms : 100000, .progress = no_progress };
+                                .max_downtime_ms = t->max_downtime_ms ? t->max_downtime_ms : 100000, .progress = scene_no_progress };
     struct ck_save_params saving = { .config = CONFIG, .config_len = strlen(CONFIG), .live_rounds_max = 4, .live_stop_pages = 16,
-                                     .threads = 2, .suspend = suspend, .dirtied = dirtied, .cancelled = never, .progress = no_progress,
+                                     .threads = 2, .suspend = suspend, .dirtied = dirtied, .cancelled = scene_never, .progress = scene_no_progress,
                                      .arg = t };
     struct flic_err *why = &t->send_err;
     struct ck_save *save = NULL;
@@ -263,7 +249,7 @@ static void run(struct trip *t)
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, t->sockets), 0);
     ck_assert_int_eq(pthread_create(&t->receiver, NULL, receive, t), 0);
     OK(flx_open(t->here, &t->dom, &err));
-    OK(mw_new(t->sockets[0], NULL, 0, never, NULL, &wire, &err));
+    OK(mw_new(t->sockets[0], NULL, 0, scene_never, NULL, &wire, &err));
     saving.dom = params.dom = t->dom;
     params.wire = wire;
     t->send_rc = ms_new(&params, &t->sender, why);
@@ -652,7 +638,7 @@ static struct mw_wire *begin_hostile(struct trip *t)
     flx_close(t->dom);
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, t->sockets), 0);
     ck_assert_int_eq(pthread_create(&t->receiver, NULL, receive, t), 0);
-    OK(mw_new(t->sockets[0], NULL, 0, never, NULL, &wire, &err));
+    OK(mw_new(t->sockets[0], NULL, 0, scene_never, NULL, &wire, &err));
     OK(mh_greet(wire, true, &key, &err));
     OK(mh_send_offer(wire, &offer, &err));
     OK(mw_send_bytes(wire, MW_SKETCH, sketch, len, &err));

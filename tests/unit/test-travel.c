@@ -268,27 +268,13 @@ struct trip {
 
 static const struct md_key key = { { 3 } };
 
-static bool never(void *arg)
-{
-    (void)arg;
-    return false;
-}
-
-static void no_progress(void *arg, const char *phase, uint64_t done, uint64_t total)
-{
-    (void)arg;
-    (void)phase;
-    (void)done;
-    (void)total;
-}
-
 static void *take(void *arg)
 {
     struct trip *t = arg;
     struct flic_err why = { 0 };
     struct mw_wire *wire;
     struct mw_message m = { .type = 0 };
-    int rc = mw_new(t->sockets[1], NULL, 0, never, NULL, &wire, &why);
+    int rc = mw_new(t->sockets[1], NULL, 0, scene_never, NULL, &wire, &why);
 
     if (!rc)
         rc = ar_begin(t->arriving, wire, &key, &why);
@@ -347,7 +333,7 @@ static int offer(struct trip *t)
 
 static int send_disk(struct trip *t, struct mw_wire *wire)
 {
-    struct lv_link link = { .wire = wire, .key = &key, .peer_has = ar_has(t->arriving), .max_downtime_ms = 60000, .progress = no_progress };
+    struct lv_link link = { .wire = wire, .key = &key, .peer_has = ar_has(t->arriving), .max_downtime_ms = 60000, .progress = scene_no_progress };
     int rc = lv_send(t->leaving, &link, &err);
 
     if (rc || t->breaks)
@@ -375,7 +361,7 @@ static int go(struct trip *t, char **list_here, char **list_there)
     OK(ar_place(t->arriving, name_of(&t->there).seq, t->earlier, &err));
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, t->sockets), 0);
     ck_assert_int_eq(pthread_create(&thread, NULL, take, t), 0);
-    OK(mw_new(t->sockets[0], NULL, 0, never, NULL, &wire, &err));
+    OK(mw_new(t->sockets[0], NULL, 0, scene_never, NULL, &wire, &err));
     rc = send_disk(t, wire);
     if (!rc)
         rc = lv_settle(t->leaving, list_here, &err);

@@ -8,30 +8,21 @@
 #include "daemon/migrate/hello.h"
 #include "daemon/migrate/pages.h"
 #include "daemon/migrate/take.h"
-#include "tests/unit/checkpoint-scene.h"
+#include "tests/unit/other-store.h"
 
 #include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-static struct ck_store *other;
-static char other_dir[96];
 static struct image image;
 static struct nv_name saved;
 
 static void set_up(void)
 {
-    char arena[128];
-    struct ck_config config = { .folder = other_dir, .arena = arena, .arena_bytes = 16 * MIB };
-
-    scene_begin(16 * MIB);
-    (void)snprintf(other_dir, sizeof(other_dir), "%s.other", scene_dir);
-    (void)snprintf(arena, sizeof(arena), "%s/arena", other_dir);
     (void)signal(SIGPIPE, SIG_IGN);     /* a wire that is cut */
-    ck_assert_int_eq(mkdir(other_dir, 0700), 0);
-    OK(ck_open(&config, &other, &err));
+    scene_begin(16 * MIB);
+    other_begin(16 * MIB);
     scene_guest(GUEST, "web", 1, GUEST_PAGES);
     saved = scene_save(GUEST, &image, NULL);
 }
@@ -39,8 +30,7 @@ static void set_up(void)
 static void tear_down(void)
 {
     image_free(&image);
-    ck_close(other);
-    scene_remove(other_dir);
+    other_end();
     scene_end();
 }
 
@@ -217,25 +207,11 @@ static void must_arrive(struct copying *c)
     ck_assert_uint_eq(c->seq, c->peer_seq);
 }
 
-static size_t count(struct ck_store *in)
-{
-    struct ck_entry *entries;
-    size_t n;
-
-    OK(ck_list(in, &entries, &n, &err));
-    free(entries);
-    return n;
-}
-
-/* The scene restores from where it looks. */
-static void restore_from(struct ck_store *there, uint64_t seq, const struct image *as)
+static void restore_there(uint64_t seq)
 {
     struct nv_name name = { .guest = saved.guest, .seq = seq };
-    struct ck_store *mine = store;
 
-    store = there;
-    scene_restore_and_compare(&name, as);
-    store = mine;
+    other_restore_and_compare(&name, &image);
 }
 
 /* ---- what holds ---- */
@@ -249,8 +225,8 @@ START_TEST(a_checkpoint_arrives_whole_and_can_be_restored_there_and_here)
     ck_assert_uint_eq(c.given.ram_pages, GUEST_PAGES - 2);      /* the hole and the page to skip */
     ck_assert_uint_eq(c.given.sent_pages, c.taken.received_pages);
     ck_assert_uint_eq(c.given.there_pages, 0);
-    restore_from(other, c.seq, &image);
-    restore_from(store, saved.seq, &image);
+    restore_there(c.seq);
+    scene_restore_and_compare(&saved, &image);
 }
 END_TEST
 
@@ -263,7 +239,7 @@ START_TEST(what_was_moved_to_flash_arrives_as_well)
     scene_reopen();
     c.from = store;
     must_arrive(&c);
-    restore_from(other, c.seq, &image);
+    restore_there(c.seq);
 }
 END_TEST
 
@@ -282,7 +258,7 @@ START_TEST(invariant_10_of_the_next_checkpoint_only_what_changed_is_sent)
     ck_assert_uint_eq(second.taken.store.new_pages, 40);
     ck_assert_uint_ge(second.taken.same_pages, GUEST_PAGES * 3 / 4);
     ck_assert_uint_gt(second.seq, first.seq);
-    restore_from(other, second.seq, &image);
+    restore_there(second.seq);
 }
 END_TEST
 
@@ -312,7 +288,7 @@ START_TEST(the_same_copy_made_again_is_one_checkpoint_and_sends_no_page)
     ck_assert(again.was_there && again.came_handed);
     ck_assert_uint_eq(again.seq, first.seq);
     ck_assert_uint_eq(again.given.sent_pages, 0);
-    ck_assert_uint_eq(count(other), 1);
+    ck_assert_uint_eq(other_count(), 1);
 }
 END_TEST
 
@@ -350,7 +326,7 @@ START_TEST(a_taker_that_refuses_says_why_and_has_nothing)
     run(&c);
     ck_assert_int_eq(c.give_rc, FLIC_E_MISMATCH);
     ck_assert_ptr_nonnull(strstr(c.give_err.text, "not here"));
-    ck_assert_uint_eq(count(other), 0);
+    ck_assert_uint_eq(other_count(), 0);
 }
 END_TEST
 
@@ -367,7 +343,7 @@ START_TEST(invariant_8_cut_anywhere_it_is_there_whole_or_not_at_all_and_goes_on_
 
         run(&c);
         ck_assert(c.give_rc || !c.take_rc);
-        ck_assert_uint_eq(count(other), c.published);
+        ck_assert_uint_eq(other_count(), c.published);
         sent += c.taken.received_pages;
         if (c.published)
             break;
@@ -376,11 +352,11 @@ START_TEST(invariant_8_cut_anywhere_it_is_there_whole_or_not_at_all_and_goes_on_
     } while (at < 64 * MIB);
     ck_arrival_free(kept);
     must_arrive(&whole);
-    ck_assert_uint_eq(count(other), 1);
+    ck_assert_uint_eq(other_count(), 1);
     ck_assert_uint_eq(whole.given.sent_pages, 0);
     all = whole.given.ram_pages - whole.given.zero_pages;
     ck_assert_msg(sent <= all, "%llu pages came for a guest of %llu", (unsigned long long)sent, (unsigned long long)all);
-    restore_from(other, whole.seq, &image);
+    restore_there(whole.seq);
 }
 END_TEST
 
@@ -402,8 +378,7 @@ static struct nv_name save_big(void)
 /* The other process is gone with all it had in memory; what it wrote down is there. */
 START_TEST(what_arrived_before_the_other_flicd_was_started_anew_is_not_sent_again)
 {
-    char note[128], arena[128];
-    struct ck_config config = { .folder = other_dir, .arena = arena };
+    char note[128];
     struct nv_name big = save_big();
     struct copying cut = { .from = store, .to = other, .name = big, .note = note, .cut_after = BIG_PAGES * PAGE / 3 };
     struct copying again = { .from = store, .name = big };
@@ -411,11 +386,9 @@ START_TEST(what_arrived_before_the_other_flicd_was_started_anew_is_not_sent_agai
     uint64_t all, came;
 
     (void)snprintf(note, sizeof(note), "%s/note", other_dir);
-    (void)snprintf(arena, sizeof(arena), "%s/arena", other_dir);
     run(&cut);
     ck_assert_int_ne(cut.take_rc, 0);
-    ck_close(other);
-    OK(ck_open(&config, &other, &err));
+    other_reopen();
     OK(ck_arrival_recall(other, note, &found, &err));
     again.to = other;
     again.kept = &found;
@@ -427,7 +400,7 @@ START_TEST(what_arrived_before_the_other_flicd_was_started_anew_is_not_sent_agai
     ck_assert_uint_lt(again.given.sent_pages, all / 2);
     ck_assert_uint_eq(again.given.sent_pages, all - came);
     saved = big;
-    restore_from(other, again.seq, &image);
+    restore_there(again.seq);
 }
 END_TEST
 
@@ -481,7 +454,7 @@ START_TEST(invariant_4_a_page_that_is_damaged_here_is_named_and_nothing_is_offer
     run(&c);
     ck_assert_int_eq(c.give_rc, FLIC_E_DAMAGED);
     ck_assert_ptr_nonnull(strstr(c.give_err.text, "gfn 0xcb"));
-    ck_assert_uint_eq(count(other), 0);
+    ck_assert_uint_eq(other_count(), 0);
 }
 END_TEST
 
@@ -539,7 +512,7 @@ static void must_be_refused(pthread_t thread, int code)
     ck_assert_int_eq(pthread_join(thread, NULL), 0);
     mw_free(hostile);
     ck_assert_msg(victim_rc == code, "%d, %s", victim_rc, victim_err.text);
-    ck_assert_uint_eq(count(other), 0);
+    ck_assert_uint_eq(other_count(), 0);
 }
 
 static void say_leaf(uint32_t number, unsigned first, unsigned n)

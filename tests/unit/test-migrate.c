@@ -4,47 +4,30 @@
 #include "daemon/migrate/heat.h"
 #include "daemon/migrate/receive.h"
 #include "daemon/migrate/send.h"
-#include "tests/unit/checkpoint-scene.h"
+#include "tests/unit/other-store.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define CONFIG "{\"c_info\": {\"name\": \"web\"}, \"disks\": []}"
 #define THERE 40u               /* domid on the other side */
 #define READY_TO_GO 1           /* how far a migration goes, beside its errors */
 
-static struct ck_store *other;
-static char other_dir[96];
 static struct image image;
-
-static struct ck_store *open_store(const char *folder)
-{
-    struct ck_store *opened;
-    char arena[128];
-    struct ck_config config = { .folder = folder, .arena = arena, .arena_bytes = 16 * MIB };
-
-    (void)snprintf(arena, sizeof(arena), "%s/arena", folder);
-    OK(ck_open(&config, &opened, &err));
-    return opened;
-}
 
 static void set_up(void)
 {
     scene_begin(16 * MIB);
-    (void)snprintf(other_dir, sizeof(other_dir), "%s.other", scene_dir);
-    ck_assert_int_eq(mkdir(other_dir, 0700), 0);
-    other = open_store(other_dir);
+    other_begin(16 * MIB);
     scene_guest(GUEST, "web", 1, GUEST_PAGES);
 }
 
 static void tear_down(void)
 {
     image_free(&image);
-    ck_close(other);
-    scene_remove(other_dir);
+    other_end();
     scene_end();
 }
 
@@ -313,13 +296,10 @@ END_TEST
 START_TEST(what_arrived_can_be_restored_there)
 {
     struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE, .at_suspend = write_much };
-    struct ck_store *mine = store;
 
     must_arrive(&t);
     flx_fake_kill(THERE);
-    store = other;              /* the scene restores from where it looks */
-    scene_restore_and_compare(&t.there_name, &image);
-    store = mine;
+    other_restore_and_compare(&t.there_name, &image);
 }
 END_TEST
 
@@ -396,16 +376,12 @@ static int never_suspends(struct trip *t)
 START_TEST(a_guest_that_does_not_suspend_leaves_nothing_there)
 {
     struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE, .at_suspend = never_suspends };
-    struct ck_entry *entries;
-    size_t n;
 
     run(&t);
     ck_assert_int_eq(t.send_rc, FLIC_E_GUEST);
     ck_assert_int_ne(t.receive_rc, 0);
     ck_assert(!t.go_sent && !t.runs_there);
-    OK(ck_list(other, &entries, &n, &err));
-    free(entries);
-    ck_assert_uint_eq(n, 0);
+    ck_assert_uint_eq(other_count(), 0);
     ck_assert(!flx_fake_tracked(GUEST));
 }
 END_TEST

@@ -10,7 +10,7 @@
 #include "daemon/leave.h"
 #include "daemon/moves.h"
 #include "daemon/swap.h"
-#include "tests/unit/checkpoint-scene.h"
+#include "tests/unit/other-store.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -102,7 +102,7 @@ int fd_check_ready(const struct fd_daemon *daemon, struct flic_err *why)        
 struct phone {
     struct fd_daemon daemon;
     struct ck_store *store;
-    char root[96], guests[128], disk[160], folder[96], config[512];
+    char root[96], guests[128], disk[160], config[512];
     uint32_t domid;
 };
 static struct phone a, b;
@@ -148,7 +148,6 @@ static void set_up_phone(struct phone *p, struct ck_store *opened, const char *f
     ck_assert(run("rm -rf %s/*", p->root));
     (void)snprintf(p->guests, sizeof(p->guests), "%s/guests", p->root);
     (void)snprintf(p->disk, sizeof(p->disk), "%s/web.img", p->guests);
-    (void)snprintf(p->folder, sizeof(p->folder), "%s", folder);
     ck_assert_int_eq(mkdir(p->guests, 0755), 0);
     configure(p, p->disk, "raw");
     p->store = opened;
@@ -174,19 +173,10 @@ static void write_at(const char *path, uint64_t at, size_t len, char byte)
 
 static void set_up(void)
 {
-    struct ck_config config = { .arena_bytes = 16 * MIB };
-    char folder[96], arena[128];
-    struct ck_store *other;
-
     scene_begin(16 * MIB);
-    (void)snprintf(folder, sizeof(folder), "%s.other", scene_dir);
-    (void)snprintf(arena, sizeof(arena), "%s/arena", folder);
-    ck_assert_int_eq(mkdir(folder, 0700), 0);
-    config.folder = folder;
-    config.arena = arena;
-    OK(ck_open(&config, &other, &err));
+    other_begin(16 * MIB);
     set_up_phone(&a, store, scene_dir, GUEST);
-    set_up_phone(&b, other, folder, THERE);
+    set_up_phone(&b, other, other_dir, THERE);
     write_at(a.disk, 0, SIZE / 2, 'a');
     ck_assert_int_eq(truncate(a.disk, SIZE), 0);
 }
@@ -194,8 +184,7 @@ static void set_up(void)
 static void tear_down(void)
 {
     store = a.store;
-    ck_close(b.store);
-    scene_remove(b.folder);
+    other_end();
     scene_end();
 }
 

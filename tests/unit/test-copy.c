@@ -6,8 +6,8 @@
 #include "daemon/migrate/copy.h"
 #include "daemon/migrate/give.h"
 #include "daemon/migrate/hello.h"
-#include "daemon/migrate/pages.h"
 #include "daemon/migrate/take.h"
+#include "tests/unit/hostile-peer.h"
 #include "tests/unit/other-store.h"
 
 #include <pthread.h>
@@ -460,70 +460,41 @@ END_TEST
 
 /* ---- a hostile peer ---- */
 
-static struct mw_wire *hostile;
-static struct md_key key;
-static struct mt_taker *victim;
-static struct flic_err victim_err;
-static int victim_rc;
-
-static void *be_victim(void *arg)
+static int be_victim(int fd, void *arg, struct flic_err *why)
 {
-    int *fd = arg;
-    struct md_key mine;
-    struct mt_params params = { .key = &mine, .store = other, .progress = scene_no_progress };
-    int rc = mw_new(*fd, NULL, 0, scene_never, NULL, &params.wire, &victim_err);
+    struct md_key key;
+    struct mt_params params = { .key = &key, .store = other, .progress = scene_no_progress };
+    struct mt_taker *t = NULL;
+    int rc = mw_new(fd, NULL, 0, scene_never, NULL, &params.wire, why);
     uint64_t seq;
     bool there;
 
-    victim = NULL;
-    rc = rc ? rc : mh_greet(params.wire, false, &mine, &victim_err);
-    rc = rc ? rc : mt_hear(&params, &victim, &victim_err);
-    rc = rc ? rc : mt_begin(victim, NULL, NULL, &victim_err);
-    rc = rc ? rc : mt_take(victim, &victim_err);
-    rc = rc ? rc : mt_commit(victim, &seq, &there, &victim_err);
-    victim_rc = rc;
-    mt_free(victim);
+    (void)arg;
+    rc = rc ? rc : mh_greet(params.wire, false, &key, why);
+    rc = rc ? rc : mt_hear(&params, &t, why);
+    rc = rc ? rc : mt_begin(t, NULL, NULL, why);
+    rc = rc ? rc : mt_take(t, why);
+    rc = rc ? rc : mt_commit(t, &seq, &there, why);
+    mt_free(t);
     mw_free(params.wire);
-    return NULL;
+    return rc;
 }
 
 static const struct mc_offer honest = { .name = "web", .arch = "fake", .from = "mallory", .seq = 1, .gfn_end = 1024, .pages = 2, .config = (char *)"{}" };
 
-static int fd_there;
-
-static pthread_t begin_hostile(const struct mc_offer *offer)
+static void begin_hostile(const struct mc_offer *offer)
 {
     struct mc_offer o = *offer;
-    pthread_t thread;
-    int pair[2];
 
     o.guest = scene_uuid(1);
-    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-    fd_there = pair[1];
-    ck_assert_int_eq(pthread_create(&thread, NULL, be_victim, &fd_there), 0);
-    OK(mw_new(pair[0], NULL, 0, scene_never, NULL, &hostile, &err));
-    OK(mh_greet(hostile, true, &key, &err));
+    hostile_begin(be_victim, NULL);
     OK(mc_send_offer(hostile, &o, &err));
-    return thread;
 }
 
-static void must_be_refused(pthread_t thread, int code)
+static void must_be_refused(int code)
 {
-    ck_assert_int_eq(pthread_join(thread, NULL), 0);
-    mw_free(hostile);
-    ck_assert_msg(victim_rc == code, "%d, %s", victim_rc, victim_err.text);
+    victim_must_refuse(code);
     ck_assert_uint_eq(other_count(), 0);
-}
-
-static void say_leaf(uint32_t number, unsigned first, unsigned n)
-{
-    struct mp_leaf leaf = { .leaf = number };
-    uint8_t out[MP_LEAF_SIZE];
-
-    for (unsigned i = first; i < first + n; i++)
-        mp_set_bit(leaf.present, i);
-    mp_put_leaf(&leaf, out);
-    ck_assert_msg(!mw_send_bytes(hostile, MW_LEAF, out, sizeof(out), &err), "%s; the victim says: %s", err.text, victim_err.text);
 }
 
 START_TEST(invariant_7_an_offer_out_of_bounds_is_refused)
@@ -531,57 +502,59 @@ START_TEST(invariant_7_an_offer_out_of_bounds_is_refused)
     struct mc_offer large = honest, none = honest, nameless = honest;
 
     large.gfn_end = MH_GFN_END_MAX + 1ull;
-    must_be_refused(begin_hostile(&large), FLIC_E_PROTOCOL);
+    begin_hostile(&large);
+    must_be_refused(FLIC_E_PROTOCOL);
     none.pages = 0;
-    must_be_refused(begin_hostile(&none), FLIC_E_PROTOCOL);
+    begin_hostile(&none);
+    must_be_refused(FLIC_E_PROTOCOL);
     nameless.arch[0] = '\0';
-    must_be_refused(begin_hostile(&nameless), FLIC_E_PROTOCOL);
+    begin_hostile(&nameless);
+    must_be_refused(FLIC_E_PROTOCOL);
 }
 END_TEST
 
 START_TEST(invariant_7_leaves_out_of_order_and_pages_nobody_announced_are_refused)
 {
-    pthread_t thread = begin_hostile(&honest);
     uint8_t pages[4] = { 1 };
 
-    say_leaf(1, 0, 2);
-    say_leaf(0, 0, 2);
-    must_be_refused(thread, FLIC_E_PROTOCOL);
-    thread = begin_hostile(&honest);
-    say_leaf(0, 0, 2);
+    begin_hostile(&honest);
+    hostile_say_leaf(1, 0, 2);
+    hostile_say_leaf(0, 0, 2);
+    must_be_refused(FLIC_E_PROTOCOL);
+    begin_hostile(&honest);
+    hostile_say_leaf(0, 0, 2);
     OK(mw_send_bytes(hostile, MW_PAGES, pages, sizeof(pages), &err));
-    must_be_refused(thread, FLIC_E_PROTOCOL);
+    must_be_refused(FLIC_E_PROTOCOL);
 }
 END_TEST
 
 START_TEST(invariant_7_the_end_before_the_pages_or_without_a_state_is_refused)
 {
-    pthread_t thread = begin_hostile(&honest);
     uint64_t sums[2] = { 0 };
     uint8_t state[64] = { 0 };
 
+    begin_hostile(&honest);
     OK(mw_send_bytes(hostile, MW_CHECK, sums, sizeof(sums), &err));
-    must_be_refused(thread, FLIC_E_PROTOCOL);
-    thread = begin_hostile(&honest);
-    say_leaf(0, 0, 2);
+    must_be_refused(FLIC_E_PROTOCOL);
+    begin_hostile(&honest);
+    hostile_say_leaf(0, 0, 2);
     OK(mw_send_bytes(hostile, MW_STATE, state, sizeof(state), &err));
     OK(mw_send_bytes(hostile, MW_CHECK, sums, sizeof(sums), &err));
-    must_be_refused(thread, FLIC_E_DAMAGED);
-    thread = begin_hostile(&honest);
-    say_leaf(0, 0, 1);          /* two were offered */
+    must_be_refused(FLIC_E_DAMAGED);
+    begin_hostile(&honest);
+    hostile_say_leaf(0, 0, 1);  /* two were offered */
     OK(mw_send_bytes(hostile, MW_STATE, state, sizeof(state), &err));
     OK(mw_send_bytes(hostile, MW_CHECK, sums, sizeof(sums), &err));
-    must_be_refused(thread, FLIC_E_PROTOCOL);
+    must_be_refused(FLIC_E_PROTOCOL);
 }
 END_TEST
 
 START_TEST(invariant_7_words_of_a_migration_are_not_taken_for_those_of_a_copy)
 {
-    pthread_t thread = begin_hostile(&honest);
-
-    say_leaf(0, 0, 2);
+    begin_hostile(&honest);
+    hostile_say_leaf(0, 0, 2);
     OK(mw_send_bytes(hostile, MW_PREPARE, "12345678", 8, &err));
-    must_be_refused(thread, FLIC_E_PROTOCOL);
+    must_be_refused(FLIC_E_PROTOCOL);
 }
 END_TEST
 

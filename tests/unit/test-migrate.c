@@ -4,6 +4,7 @@
 #include "daemon/migrate/heat.h"
 #include "daemon/migrate/receive.h"
 #include "daemon/migrate/send.h"
+#include "tests/unit/hostile-peer.h"
 #include "tests/unit/other-store.h"
 
 #include <pthread.h>
@@ -13,7 +14,6 @@
 
 #define CONFIG "{\"c_info\": {\"name\": \"web\"}, \"disks\": []}"
 #define THERE 40u               /* domid on the other side */
-#define READY_TO_GO 1           /* how far a migration goes, beside its errors */
 
 static struct image image;
 
@@ -596,12 +596,20 @@ END_TEST
 
 static const struct mh_offer honest = { .name = "web", .gfn_end = 2048, .pages = 4, .config = (char *)CONFIG, .disks = (char *)"[]" };
 
-/* Greeted, accepted, its sketch taken: what is sent next is the leaves. */
-static struct mw_wire *begin_hostile(struct trip *t)
+static int be_victim(int fd, void *arg, struct flic_err *why)
+{
+    struct trip *t = arg;
+
+    t->sockets[1] = fd;
+    (void)receive(t);
+    *why = t->receive_err;
+    return t->receive_rc;
+}
+
+/* Accepted, its sketch taken: what is said next is the leaves. */
+static void begin_hostile(struct trip *t)
 {
     struct mh_offer offer = honest;
-    struct mw_wire *wire;
-    struct md_key key;
     uint32_t has_disks;
     void *sketch;
     size_t len;
@@ -612,43 +620,27 @@ static struct mw_wire *begin_hostile(struct trip *t)
     OK(flx_open(GUEST, &t->dom, &err));
     OK(flx_state_sketch(t->dom, &sketch, &len, &err));
     flx_close(t->dom);
-    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, t->sockets), 0);
-    ck_assert_int_eq(pthread_create(&t->receiver, NULL, receive, t), 0);
-    OK(mw_new(t->sockets[0], NULL, 0, scene_never, NULL, &wire, &err));
-    OK(mh_greet(wire, true, &key, &err));
-    OK(mh_send_offer(wire, &offer, &err));
-    OK(mw_send_bytes(wire, MW_SKETCH, sketch, len, &err));
-    OK(mh_get_accept(wire, 0, &has, &has_disks, &err));
+    hostile_begin(be_victim, t);
+    OK(mh_send_offer(hostile, &offer, &err));
+    OK(mw_send_bytes(hostile, MW_SKETCH, sketch, len, &err));
+    OK(mh_get_accept(hostile, 0, &has, &has_disks, &err));
     free(sketch);
-    return wire;
 }
 
-static void say_leaf(struct mw_wire *wire, uint32_t number)
+static void must_be_refused(const struct trip *t)
 {
-    struct mp_leaf leaf = { .leaf = number };
-    uint8_t out[MP_LEAF_SIZE];
-
-    mp_set_bit(leaf.present, 0);
-    mp_put_leaf(&leaf, out);
-    OK(mw_send_bytes(wire, MW_LEAF, out, sizeof(out), &err));
-}
-
-static void must_be_refused(struct trip *t, struct mw_wire *wire)
-{
-    ck_assert_int_eq(pthread_join(t->receiver, NULL), 0);
-    mw_free(wire);
-    ck_assert_msg(t->receive_rc == FLIC_E_PROTOCOL, "%d, %s", t->receive_rc, t->receive_err.text);
+    victim_must_refuse(FLIC_E_PROTOCOL);
     ck_assert(!t->runs_there);
 }
 
 START_TEST(invariant_7_a_leaf_that_comes_out_of_order_is_refused)
 {
     struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE };
-    struct mw_wire *wire = begin_hostile(&t);
 
-    say_leaf(wire, 1);
-    say_leaf(wire, 0);
-    must_be_refused(&t, wire);
+    begin_hostile(&t);
+    hostile_say_leaf(1, 0, 1);
+    hostile_say_leaf(0, 0, 1);
+    must_be_refused(&t);
     ck_assert_ptr_nonnull(strstr(t.receive_err.text, "a leaf came out of order"));
 }
 END_TEST
@@ -656,15 +648,15 @@ END_TEST
 START_TEST(invariant_7_a_page_behind_the_machine_state_is_refused)
 {
     struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE };
-    struct mw_wire *wire = begin_hostile(&t);
     uint8_t zeros[8] = { 1 };   /* one, of gfn 0 */
     uint64_t pages = 0;
 
-    say_leaf(wire, 0);
-    OK(mw_send_u64(wire, MW_PREPARE, pages, NULL, 0, &err));
-    OK(mw_send_u64(wire, MW_STATE, 0, "state", 5, &err));
-    OK(mw_send_bytes(wire, MW_ZEROS, zeros, sizeof(zeros), &err));
-    must_be_refused(&t, wire);
+    begin_hostile(&t);
+    hostile_say_leaf(0, 0, 1);
+    OK(mw_send_u64(hostile, MW_PREPARE, pages, NULL, 0, &err));
+    OK(mw_send_u64(hostile, MW_STATE, 0, "state", 5, &err));
+    OK(mw_send_bytes(hostile, MW_ZEROS, zeros, sizeof(zeros), &err));
+    must_be_refused(&t);
     ck_assert_ptr_nonnull(strstr(t.receive_err.text, "a page came out of order"));
 }
 END_TEST

@@ -37,30 +37,17 @@ static uint64_t unreachable(void)
 
 /* ---- everything, and nothing else ---- */
 
-static int work_and_suspend(struct saving *s, struct flic_err *why)
-{
-    static uint32_t seed;
-
-    scene_dirty(s->domid, 600, 64, ++seed);
-    return saving_suspend(s, why);
-}
-
 static struct nv_name save(struct image *image, uint64_t *ret_pause_us)
 {
-    struct saving s;
+    static struct scene_work work = { .first = 600, .n = 64 };
+    struct ck_save_figures f;
+    struct nv_name name;
 
-    saving_init(&s, GUEST);
-    s.at_suspend = work_and_suspend;
-    OK(saving_run(&s));
-    saving_end(&s);
-    flx_fake_set_run(GUEST, FLX_RUNNING);
+    work.seed++;
+    name = scene_save_with_work(GUEST, &work, image, &f);
     if (ret_pause_us)
-        *ret_pause_us = s.figures.pause_us - s.figures.suspend_us;      /* the suspend is the test's own */
-    if (image)
-        *image = s.image;
-    else
-        image_free(&s.image);
-    return s.name;
+        *ret_pause_us = f.pause_us - f.suspend_us;      /* the suspend is the test's own */
+    return name;
 }
 
 static bool comes_back(const struct nv_name *name, const struct image *image)

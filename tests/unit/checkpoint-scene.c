@@ -227,6 +227,7 @@ void saving_init(struct saving *s, uint32_t domid)
 int saving_suspend(struct saving *s, struct flic_err *why)
 {
     (void)why;
+    scene_dirty(s->domid, s->work.first, s->work.n, s->work.seed);
     flx_fake_set_run(s->domid, FLX_SUSPENDED);
     image_take(&s->image, s->domid, ck_save_facts(s->save)->gfn_end);
     return 0;
@@ -297,11 +298,12 @@ void saving_end(struct saving *s)
     s->dom = NULL;
 }
 
-struct nv_name scene_save(uint32_t domid, struct image *ret_image, struct ck_save_figures *ret_figures)
+struct nv_name scene_save_with_work(uint32_t domid, const struct scene_work *work, struct image *ret_image, struct ck_save_figures *ret_figures)
 {
     struct saving s;
 
     saving_init(&s, domid);
+    s.work = *work;
     OK(saving_run(&s));
     saving_end(&s);
     flx_fake_set_run(domid, FLX_RUNNING);
@@ -312,6 +314,11 @@ struct nv_name scene_save(uint32_t domid, struct image *ret_image, struct ck_sav
     else
         image_free(&s.image);
     return s.name;
+}
+
+struct nv_name scene_save(uint32_t domid, struct image *ret_image, struct ck_save_figures *ret_figures)
+{
+    return scene_save_with_work(domid, &(struct scene_work){ .n = 0 }, ret_image, ret_figures);
 }
 
 /* ---- restoring and the rest ---- */

@@ -69,12 +69,19 @@ void image_free(struct image *image);
 bool image_differs(const struct image *image, uint32_t restored_domid, char why[SCENE_WHY]);
 void image_compare(const struct image *image, uint32_t restored_domid);
 
+/* What a guest writes right before it suspends, as scene_dirty() does: these pages the pause captures. */
+struct scene_work {
+    uint64_t first, n;
+    uint32_t seed;
+};
+
 /* A save, step by step or whole. `at_suspend` runs in the place of the toolstack; NULL: the guest suspends. */
 struct saving {
     struct flx_dom *dom;
     struct ck_save *save;
     struct ck_base *base;       /* lent by a tracker; NULL: a save from nothing */
     uint32_t domid;
+    struct scene_work work;     /* n is 0: none */
     struct image image;         /* taken when the guest was suspended */
     int (*at_suspend)(struct saving *s, struct flic_err *err);
     bool cancel;
@@ -92,9 +99,10 @@ int saving_new(struct saving *s);
 /* All up to published; what went wrong is returned and in `err`. */
 int saving_run(struct saving *s);
 void saving_end(struct saving *s);              /* as flicd ends it, at any point; keeps the image */
-int saving_suspend(struct saving *s, struct flic_err *why);
+int saving_suspend(struct saving *s, struct flic_err *why);     /* behind its work */
 /* Saves and must succeed; the guest is running again afterwards. */
 struct nv_name scene_save(uint32_t domid, struct image *ret_image, struct ck_save_figures *ret_figures);
+struct nv_name scene_save_with_work(uint32_t domid, const struct scene_work *work, struct image *ret_image, struct ck_save_figures *ret_figures);
 
 /* Into a new fresh domain with frames of 0xc2, whose domid is given. */
 int scene_restore(const struct nv_name *name, uint32_t *ret_domid, struct ck_restore_figures *ret_figures);

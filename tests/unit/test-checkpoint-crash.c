@@ -59,24 +59,12 @@ static void tear_down(void)
     scene_end();
 }
 
-static int work_and_suspend(struct saving *s, struct flic_err *why)
-{
-    scene_dirty(s->domid, 300, 20, 6060);
-    return saving_suspend(s, why);
-}
+static const struct scene_work work = { .first = 300, .n = 20, .seed = 6060 };
 
 static void save(size_t i)
 {
-    struct saving s;
-
-    saving_init(&s, GUEST);
-    s.at_suspend = work_and_suspend;
-    OK(saving_run(&s));
-    saving_end(&s);
-    flx_fake_set_run(GUEST, FLX_RUNNING);
     image_free(&images[i]);
-    images[i] = s.image;
-    names[i] = s.name;
+    names[i] = scene_save_with_work(GUEST, &work, &images[i], NULL);
 }
 
 /* In a child with a store of its own process: nothing of it is left but what is durable. The exit code counts the steps. */
@@ -117,7 +105,7 @@ static void save_second(void)
 /* The child's image is not ours: the guest is made as the child's was. */
 static void expect_second_image(struct image *image)
 {
-    scene_dirty(GUEST, 300, 20, 6060);
+    scene_dirty(GUEST, work.first, work.n, work.seed);
     image_take(image, GUEST, 640);
 }
 

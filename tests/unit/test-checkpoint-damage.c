@@ -22,24 +22,12 @@ static void tear_down(void)
     scene_end();
 }
 
-static int work_and_suspend(struct saving *s, struct flic_err *why)
-{
-    scene_dirty(s->domid, 600, 50, 6060);
-    return saving_suspend(s, why);
-}
-
 static struct nv_name save_with_work(void)
 {
-    struct saving s;
+    const struct scene_work work = { .first = 600, .n = 50, .seed = 6060 };
 
-    saving_init(&s, GUEST);
-    s.at_suspend = work_and_suspend;
-    OK(saving_run(&s));
-    saving_end(&s);
-    flx_fake_set_run(GUEST, FLX_RUNNING);
     image_free(&image);
-    image = s.image;
-    return s.name;
+    return scene_save_with_work(GUEST, &work, &image, NULL);
 }
 
 /* Finds the bytes in a file and flips one bit of the middle one; false when they are not there. */

@@ -37,15 +37,11 @@ static void free_nvram(uint32_t *ret_frames)
 
 /* ---- spilling ---- */
 
-static int work_much_and_suspend(struct saving *saving, struct flic_err *why)
-{
-    scene_dirty(saving->domid, 200, 600, 999);
-    return saving_suspend(saving, why);
-}
+static const struct scene_work much = { .first = 200, .n = 600, .seed = 999 };
 
 START_TEST(a_working_set_larger_than_nvram_spills_says_so_and_comes_back)
 {
-    s.at_suspend = work_much_and_suspend;
+    s.work = much;
     OK(saving_run(&s));
     saving_end(&s);
     ck_assert_uint_eq(s.figures.ws_pages, 600);
@@ -61,7 +57,7 @@ END_TEST
 
 START_TEST(a_spilled_checkpoint_moves_to_flash_and_comes_back_from_there)
 {
-    s.at_suspend = work_much_and_suspend;
+    s.work = much;
     OK(saving_run(&s));
     saving_end(&s);
     OK(scene_destage(&s.name, NULL));
@@ -90,7 +86,7 @@ START_TEST(a_spilled_page_that_a_backend_still_writes_to_can_be_read_back)
 {
     uint32_t domid;
 
-    s.at_suspend = work_much_and_suspend;
+    s.work = much;
     s.threads = 1;
     backend_writes = true;
     OK(saving_run(&s));

@@ -110,24 +110,14 @@ END_TEST
 
 /* ---- destage ---- */
 
-static int work_and_suspend(struct saving *s, struct flic_err *why)
-{
-    scene_dirty(s->domid, 600, 50, 6060);
-    return saving_suspend(s, why);
-}
-
 static struct nv_name save_with_work(struct image *ret_image)
 {
-    struct saving s;
+    const struct scene_work work = { .first = 600, .n = 50, .seed = 6060 };
+    struct ck_save_figures f;
+    struct nv_name name = scene_save_with_work(GUEST, &work, ret_image, &f);
 
-    saving_init(&s, GUEST);
-    s.at_suspend = work_and_suspend;
-    OK(saving_run(&s));
-    saving_end(&s);
-    flx_fake_set_run(GUEST, FLX_RUNNING);
-    ck_assert_uint_eq(s.figures.ws_pages, 50);
-    *ret_image = s.image;
-    return s.name;
+    ck_assert_uint_eq(f.ws_pages, 50);
+    return name;
 }
 
 START_TEST(a_destaged_checkpoint_comes_back_from_flash_alone)

@@ -27,24 +27,12 @@ static void tear_down(void)
     scene_end();
 }
 
-static int work_and_suspend(struct saving *s, struct flic_err *why)
-{
-    scene_dirty(s->domid, 600, 50, 6060 + s->asked);
-    return saving_suspend(s, why);
-}
-
 /* A checkpoint with 50 pages in NVRAM. */
 static void save(size_t which)
 {
-    struct saving s;
+    const struct scene_work work = { .first = 600, .n = 50, .seed = 6060 };
 
-    saving_init(&s, GUEST);
-    s.at_suspend = work_and_suspend;
-    OK(saving_run(&s));
-    saving_end(&s);
-    flx_fake_set_run(GUEST, FLX_RUNNING);
-    images[which] = s.image;
-    names[which] = s.name;
+    names[which] = scene_save_with_work(GUEST, &work, &images[which], NULL);
 }
 
 /* ---- damage ---- */

@@ -360,12 +360,6 @@ START_TEST(invariant_8_cut_anywhere_it_is_there_whole_or_not_at_all_and_goes_on_
 }
 END_TEST
 
-static int write_late(struct saving *s, struct flic_err *why)
-{
-    scene_dirty(s->domid, 200, 8, 77);
-    return saving_suspend(s, why);
-}
-
 #define BIG_PAGES 16384u        /* 48 MiB of them unlike each other */
 
 static struct nv_name save_big(void)
@@ -433,23 +427,18 @@ END_TEST
 
 START_TEST(invariant_4_a_page_that_is_damaged_here_is_named_and_nothing_is_offered_there)
 {
+    const struct scene_work late = { .first = 200, .n = 8, .seed = 77 };
     struct copying c = { .from = store, .to = other };
     struct ck_loaded loaded;
     struct ck_entry entry;
-    struct saving s;
 
-    saving_init(&s, GUEST);
-    s.at_suspend = write_late;
-    OK(saving_run(&s));
-    saving_end(&s);
-    image_free(&s.image);
-    c.name = s.name;
-    OK(ck_find_exact(store, &s.name.guest, s.name.seq, &entry, &err));
+    c.name = scene_save_with_work(GUEST, &late, NULL, NULL);
+    OK(ck_find_exact(store, &c.name.guest, c.name.seq, &entry, &err));
     OK(ck_load(store, &entry, &loaded, &err));
     ck_assert_uint_ge(loaded.root.n_delta, 8);
     for (size_t i = 0; i < loaded.root.n_delta; i++)
         if (loaded.root.delta[i].gfn == 203)
-            ((uint8_t *)(uintptr_t)nv_object_frame(ck_arena(store), &s.name, loaded.root.delta[i].frame))[5] ^= 1;
+            ((uint8_t *)(uintptr_t)nv_object_frame(ck_arena(store), &c.name, loaded.root.delta[i].frame))[5] ^= 1;
     ck_unload(store, &loaded);
     run(&c);
     ck_assert_int_eq(c.give_rc, FLIC_E_DAMAGED);

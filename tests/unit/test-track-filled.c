@@ -24,11 +24,7 @@ static void tear_down(void)
     scene_end();
 }
 
-static int work_and_suspend(struct saving *s, struct flic_err *why)
-{
-    scene_dirty(s->domid, AT, CAPTURED, 6060);
-    return saving_suspend(s, why);
-}
+static const struct scene_work work = { .first = AT, .n = CAPTURED, .seed = 6060 };
 
 /* A checkpoint of the guest that captured some pages in its pause; the guest is destroyed. */
 static struct nv_name leave_a_checkpoint(void)
@@ -36,7 +32,7 @@ static struct nv_name leave_a_checkpoint(void)
     struct nv_name name;
 
     track_begin();
-    name = track_save(&image, NULL, work_and_suspend);
+    name = track_save(&image, NULL, &work);
     track_end();
     flx_fake_kill(GUEST);
     return name;
@@ -135,7 +131,7 @@ START_TEST(a_guest_restored_again_and_again_copies_no_more_each_time)
     for (uint32_t i = 0; i < 5; i++) {
         come_back(&name);
         scene_dirty(GUEST, 200 + 30 * i, 30, i);
-        name = track_save(&image, &f, work_and_suspend);
+        name = track_save(&image, &f, &work);
         ck_assert_uint_le(f.live_pages + f.ws_pages, 2 * CAPTURED + 30);
         track_end();
         flx_fake_kill(GUEST);
@@ -284,7 +280,7 @@ START_TEST(what_a_leaf_names_under_captured_pages_is_kept_with_it_so_that_the_gu
     scene_dirty(GUEST, AT, CAPTURED, 11);
     second = track_save(&image, NULL, NULL);            /* copied live: a pack of their own, and the leaf */
     scene_dirty(GUEST, AT + CAPTURED, 1, 2);            /* the leaf is stored anew, elsewhere */
-    third = track_save(&image, NULL, work_and_suspend);
+    third = track_save(&image, NULL, &work);
     track_end();
     flx_fake_kill(GUEST);
     OK(ck_forget(store, &first, false, &freed, &err));

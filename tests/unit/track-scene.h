@@ -78,13 +78,13 @@ static inline struct tk_status track_status(void)
 }
 
 /* A save that borrows from the tracker and leaves the guest running, as a checkpoint of a guest that goes on does. */
-static inline struct nv_name track_save(struct image *image, struct ck_save_figures *ret_figures,
-                                        int (*at_suspend)(struct saving *s, struct flic_err *err))
+static inline struct nv_name track_save(struct image *image, struct ck_save_figures *ret_figures, const struct scene_work *work)
 {
     struct saving s;
 
     saving_init(&s, GUEST);
-    s.at_suspend = at_suspend;
+    if (work)
+        s.work = *work;
     OK(tk_lend(tracked, &s.base, &err));
     OK(saving_run(&s));
     saving_end(&s);

@@ -661,6 +661,19 @@ START_TEST(invariant_7_a_page_behind_the_machine_state_is_refused)
 }
 END_TEST
 
+START_TEST(invariant_7_a_machine_state_without_a_byte_is_refused_when_it_comes)
+{
+    struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE };
+
+    begin_hostile(&t);
+    hostile_say_leaf(0, 0, 1);
+    OK(mw_send_u64(hostile, MW_PREPARE, 0, NULL, 0, &err));
+    OK(mw_send_u64(hostile, MW_STATE, 0, NULL, 0, &err));
+    must_be_refused(&t);
+    ck_assert_ptr_nonnull(strstr(t.receive_err.text, "a machine state out of order"));
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("migrate");
@@ -688,6 +701,7 @@ static Suite *suite(void)
     tcase_add_test(t, an_nvram_too_small_for_the_last_pages_spills_to_flash_and_the_guest_arrives);
     tcase_add_test(t, invariant_7_a_leaf_that_comes_out_of_order_is_refused);
     tcase_add_test(t, invariant_7_a_page_behind_the_machine_state_is_refused);
+    tcase_add_test(t, invariant_7_a_machine_state_without_a_byte_is_refused_when_it_comes);
     suite_add_tcase(s, t);
     return s;
 }

@@ -148,7 +148,8 @@ static int walk(struct side *before, struct side *now, uint64_t size, struct out
 int dm_differ(int before, int now, uint64_t size, dm_range_fn *see, void *arg, struct flic_err *err)
 {
     size_t room = sizeof(struct fiemap) + EXTENTS * sizeof(struct fiemap_extent);
-    struct side a = { .fd = before, .map = malloc(room) }, b = { .fd = now, .map = malloc(room) };
+    /* Zeros: valgrind does not know what the ioctl fills in. */
+    struct side a = { .fd = before, .map = calloc(1, room) }, b = { .fd = now, .map = calloc(1, room) };
     struct out o = { .see = see, .arg = arg };
     int rc = a.map && b.map ? walk(&a, &b, size, &o, err) : flic_err_set(err, -ENOMEM, "compare two states of a disk: out of memory");
 

@@ -147,6 +147,7 @@ int mh_get_offer(struct mw_wire *wire, struct mh_offer *ret, struct flic_err *er
 
 int mh_send_accept(struct mw_wire *wire, bool has, uint32_t has_disks, struct flic_err *err)
 {
+    mw_tell_alive(wire);
     return mh_send_json(wire, MW_ACCEPT, json_pack("{s:b, s:I}", "has", (int)has, "has_disks", (json_int_t)has_disks), err);
 }
 

@@ -14,7 +14,7 @@
 #include "daemon/migrate/digest.h"
 #include "daemon/migrate/wire.h"
 
-#define MH_VERSION 2
+#define MH_VERSION 3
 #define MH_GFN_END_MAX (1u << 27)       /* 512 GiB: the sums of its leaves fit one message */
 
 /* A message that is one JSON object; takes `json`, NULL allowed (out of memory). The other gives *ret_json. */
@@ -43,7 +43,7 @@ int mh_send_offer(struct mw_wire *wire, const struct mh_offer *offer, struct fli
 int mh_get_offer(struct mw_wire *wire, struct mh_offer *ret_offer, struct flic_err *err);
 
 /* `has`: the receiver holds pages that may be some of the guest's, and wants to be asked; `has_disks`: bit i, an older state of the i-th
- * disk that is to be copied. */
+ * disk that is to be copied. From then on the receiver's waiting shows (mw_tell_alive()). */
 int mh_send_accept(struct mw_wire *wire, bool has, uint32_t has_disks, struct flic_err *err);
 int mh_get_accept(struct mw_wire *wire, unsigned silence_s, bool *ret_has, uint32_t *ret_has_disks, struct flic_err *err);
 

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define GO_S 120u
-#define PATIENCE_S 3600u        /* the sender copies to its flash in between; a broken link is noticed by who carries this */
+#define PATIENCE_S 3600u        /* the sender copies to its flash in between; that it is gone, mw_tell_alive() finds out */
 #define MAPS_MAX 65536u
 #define NO_LEAF UINT64_MAX
 

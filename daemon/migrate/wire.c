@@ -27,6 +27,7 @@ struct mw_wire {
     size_t have, taken;         /* bytes in it; of these, the message given out last */
     bool ended, peer_aborted;
     bool in_frame;              /* sent a part of one */
+    bool tells;                 /* MW_ALIVE, while it waits */
     struct mw_counts counts;
 };
 
@@ -276,25 +277,54 @@ static void drop_taken(struct mw_wire *w)
     w->taken = 0;
 }
 
+void mw_tell_alive(struct mw_wire *w) { w->tells = true; }
+
+/* The next message but MW_ALIVE: 1, or 0: not there yet. */
+static int look_past_alive(struct mw_wire *w, struct mw_message *ret, struct flic_err *err)
+{
+    int rc;
+
+    while ((rc = look(w, ret, err)) == 1 && ret->type == MW_ALIVE) {
+        w->taken = HEAD + ret->len;
+        drop_taken(w);
+    }
+    return rc;
+}
+
+/* For a tick at most. */
+static int wait_for_more(struct mw_wire *w, uint64_t *told, struct flic_err *err)
+{
+    struct pollfd p = { .fd = w->fd, .events = POLLIN };
+
+    if (w->tells && now_ms() - *told >= MW_ALIVE_S * 1000) {
+        int rc = mw_send(w, MW_ALIVE, NULL, 0, err);
+
+        if (rc)
+            return rc;
+        *told = now_ms();
+    }
+    return poll(&p, 1, TICK_MS) > 0 ? fill(w, err) : 0;
+}
+
 int mw_receive(struct mw_wire *w, unsigned silence_s, struct mw_message *ret, struct flic_err *err)
 {
-    uint64_t since = now_ms();
+    uint64_t since = now_ms(), told = since;
+    size_t had;
     int rc;
 
     drop_taken(w);
-    while (!(rc = look(w, ret, err))) {
-        struct pollfd p = { .fd = w->fd, .events = POLLIN };
-        size_t before = w->have;
-
+    had = w->have;
+    while (!(rc = look_past_alive(w, ret, err))) {
         if (w->ended)
             return lost(err);
+        if (w->have > had)
+            since = now_ms();
+        had = w->have;
         rc = check(w, since, silence_s, err);
+        if (!rc)
+            rc = wait_for_more(w, &told, err);
         if (rc)
             return rc;
-        if (poll(&p, 1, TICK_MS) > 0 && (rc = fill(w, err)))
-            return rc;
-        if (w->have > before)
-            since = now_ms();
     }
     if (rc < 0)
         return rc;

@@ -41,6 +41,7 @@ enum mw_type {
     MW_GO,              /* sender: it is yours */
     MW_RUNNING,         /* receiver: it is mine */
     MW_ABORT,           /* both: JSON code and reason */
+    MW_ALIVE,           /* receiver, at any time: empty; mw_tell_alive() */
     MW_DISK_LEAVES = 60,        /* sender: digests of pieces of a disk of which the receiver has an older state */
     MW_DISK_SAME,       /* receiver: u64, bits of those that it has */
     MW_DISK_DIGESTS,    /* sender: of one piece's blocks */
@@ -81,6 +82,13 @@ struct mw_message { enum mw_type type; const uint8_t *data; size_t len; };
 int mw_receive(struct mw_wire *wire, unsigned silence_s, struct mw_message *ret_message, struct flic_err *err);
 /* The same, and any other type than this is FLIC_E_PROTOCOL. */
 int mw_expect(struct mw_wire *wire, enum mw_type type, unsigned silence_s, struct mw_message *ret_message, struct flic_err *err);
+
+/*
+ * From now on a mw_receive() that waits says MW_ALIVE every MW_ALIVE_S. A peer whose power was cut never ends the connection: once it is back, its
+ * kernel refuses what is said into it. The peer's mw_receive() passes it over; it ends no silence.
+ */
+#define MW_ALIVE_S 5u
+void mw_tell_alive(struct mw_wire *wire);
 
 /* FLIC_E_PROTOCOL: `what` the peer did that it must not. */
 int mw_broken(struct flic_err *err, const char *what);

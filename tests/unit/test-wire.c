@@ -9,7 +9,9 @@
 
 #include <check.h>
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -21,7 +23,7 @@
 static struct flic_err err;
 static int sockets[2];
 static struct mw_wire *a, *b;
-static bool stop;
+static atomic_bool stop;
 
 static bool stopped(void *arg)
 {
@@ -42,6 +44,65 @@ static void tear_down(void)
     mw_free(a);
     mw_free(b);
 }
+
+START_TEST(a_word_that_somebody_waits_is_no_message_and_ends_no_silence)
+{
+    struct mw_message m;
+
+    OK(mw_send_bytes(a, MW_ALIVE, NULL, 0, &err));
+    OK(mw_send_bytes(a, MW_SAME, "x", 1, &err));
+    OK(mw_send_bytes(a, MW_ALIVE, NULL, 0, &err));
+    OK(mw_expect(b, MW_SAME, 1, &m, &err));
+    ck_assert_uint_eq(m.len, 1);
+    ck_assert_int_eq(mw_receive(b, 1, &m, &err), FLIC_E_TIMEOUT);
+}
+END_TEST
+
+static void *say_alive(void *arg)
+{
+    static struct flic_err mine;
+
+    for (int i = 0; i < 40 && !mw_send_bytes(a, MW_ALIVE, NULL, 0, &mine); i++)
+        (void)usleep(100000);
+    return arg;
+}
+
+START_TEST(invariant_7_a_peer_that_says_for_ever_that_it_waits_is_silent)
+{
+    struct mw_message m;
+    pthread_t thread;
+
+    ck_assert_int_eq(pthread_create(&thread, NULL, say_alive, NULL), 0);
+    ck_assert_int_eq(mw_receive(b, 1, &m, &err), FLIC_E_TIMEOUT);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+}
+END_TEST
+
+static void *wait_for_long(void *arg)
+{
+    static struct flic_err mine;
+    struct mw_message m;
+
+    mw_tell_alive(b);
+    (void)mw_receive(b, 60, &m, &mine);
+    return arg;
+}
+
+/* What tells a sender's kernel, back after a power cut, that somebody holds a connection that it knows nothing of. */
+START_TEST(who_waits_says_so_into_the_connection)
+{
+    struct pollfd p = { .fd = sockets[0], .events = POLLIN };
+    uint8_t frame[9];
+    pthread_t thread;
+
+    ck_assert_int_eq(pthread_create(&thread, NULL, wait_for_long, NULL), 0);
+    ck_assert_int_eq(poll(&p, 1, 20000), 1);
+    ck_assert_int_eq(read(sockets[0], frame, sizeof(frame)), 8);
+    ck_assert_uint_eq(frame[4], MW_ALIVE);
+    atomic_store(&stop, true);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+}
+END_TEST
 
 static void *send_large(void *arg)
 {
@@ -324,6 +385,9 @@ static Suite *suite(void)
 
     tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, set_up, tear_down);
+    tcase_add_test(t, a_word_that_somebody_waits_is_no_message_and_ends_no_silence);
+    tcase_add_test(t, invariant_7_a_peer_that_says_for_ever_that_it_waits_is_silent);
+    tcase_add_test(t, who_waits_says_so_into_the_connection);
     tcase_add_test(t, messages_of_any_size_arrive_whole_and_in_order);
     tcase_add_test(t, what_was_read_before_the_wire_was_made_counts);
     tcase_add_test(t, invariant_7_a_frame_that_is_too_long_ends_it);

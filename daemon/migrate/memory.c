@@ -172,7 +172,7 @@ int ms_send_chosen(struct ms_sender *s, const struct ms_choice *c, struct flic_e
                 s->params.progress(s->params.arg, s->in_pause ? "last" : "send", done * FLIC_PAGE_SIZE, total * FLIC_PAGE_SIZE);
             }
         }
-        if (c->until_us && flic_now_us() >= c->until_us)
+        if (c->until_us && done + n && flic_now_us() >= c->until_us)
             break;
     }
     if (!rc && n)

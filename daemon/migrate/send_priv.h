@@ -47,7 +47,7 @@ int ms_send_all(struct ms_sender *s, const uint64_t *later, struct flic_err *err
 
 struct ms_choice {              /* of what is unsent; a member that is NULL or 0 rules nothing out */
     const uint64_t *only, *but;
-    uint64_t until_us;
+    uint64_t until_us;          /* however late it is already, some go */
 };
 int ms_send_chosen(struct ms_sender *s, const struct ms_choice *choice, struct flic_err *err);
 

@@ -22,6 +22,7 @@ static void start_once(void)
         return;
     scene_threads = 1;
     scene_begin(8 * MIB);
+    FUZZ_ASSERT(!atexit(scene_end));
     scene_guest(GUEST, "web", 1, PAGES);
     saved = scene_save(GUEST, NULL, NULL);
 }

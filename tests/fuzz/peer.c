@@ -25,6 +25,7 @@ static void start_once(void)
         return;
     scene_threads = 1;
     scene_begin(8 * MIB);
+    FUZZ_ASSERT(!atexit(scene_end));
     scene_guest(GUEST, "web", 1, 600);
     FUZZ_ASSERT(!flx_open(GUEST, &dom, NULL) && !flx_state_sketch(dom, &sketch, &sketch_len, NULL));
     flx_close(dom);

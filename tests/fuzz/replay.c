@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <libgen.h>
+#include <limits.h>
 
 #define SEED_MAX (1u << 20)
 #define PLACES 400u
@@ -46,7 +47,7 @@ static void replay(uint8_t *data, size_t len)
 static unsigned replay_folder(const char *folder)
 {
     uint8_t *data = malloc(SEED_MAX);
-    DIR *dir = opendir(folder);
+    DIR *dir = folder ? opendir(folder) : NULL;
     const struct dirent *e;
     unsigned seeds = 0;
 
@@ -75,11 +76,11 @@ static unsigned replay_folder(const char *folder)
 int main(int argc, char **argv)
 {
     const char *top = getenv("srcdir");
-    char folder[400];
+    char folder[400], whole[PATH_MAX] = "";
     unsigned seeds;
 
     (void)snprintf(folder, sizeof(folder), "%s/tests/fuzz/seeds/%s", top ? top : ".", basename(argv[0]));
-    seeds = replay_folder(argc > 1 ? argv[1] : folder);
+    seeds = replay_folder(realpath(argc > 1 ? argv[1] : folder, whole));    /* a target may change its folder */
     printf("%u seeds, %u runs\n", seeds, runs);
     if (!seeds)
         (void)fprintf(stderr, "no seeds in %s\n", argc > 1 ? argv[1] : folder);

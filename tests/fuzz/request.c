@@ -45,6 +45,9 @@ static void *run(void *arg)
     return NULL;
 }
 
+/* flicd runs on meanwhile: what it has open goes with the process. */
+static void remove_folder(void) { scene_remove(scene_dir); }
+
 static void start_once(void)
 {
     pthread_t thread;
@@ -55,6 +58,7 @@ static void start_once(void)
     (void)signal(SIGPIPE, SIG_IGN);
     scene_threads = 1;
     scene_begin(8 * MIB);
+    FUZZ_ASSERT(!atexit(remove_folder));
     scene_guest(GUEST, "web", 1, 128);
     (void)scene_save(GUEST, NULL, NULL);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

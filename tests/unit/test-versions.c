@@ -122,10 +122,6 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-    if (!store) {                   /* what was refused is put back, so that the scene can end */
-        set_up();
-        scene_open();
-    }
     scene_end();
 }
 

@@ -67,21 +67,24 @@ static bool listen_to(int said, char *text, size_t room)
     return true;
 }
 
+/* Without the spaces that LVM and others begin theirs with. */
 static const char *last_line(char *text)
 {
     size_t len = strlen(text);
     char *at;
 
-    while (len && text[len - 1] == '\n')
+    while (len && (text[len - 1] == '\n' || text[len - 1] == ' '))
         text[--len] = '\0';
     at = strrchr(text, '\n');
-    return at ? at + 1 : text;
+    at = at ? at + 1 : text;
+    return at + strspn(at, " \t");
 }
 
 static int finish(const struct hk_disk *disk, const char *verb, pid_t pid, int said, struct flic_err *err)
 {
     char text[1024] = "";
     bool ended = listen_to(said, text, sizeof(text));
+    const char *why = last_line(text);
     int status = -1;
 
     if (!ended)
@@ -93,7 +96,7 @@ static int finish(const struct hk_disk *disk, const char *verb, pid_t pid, int s
     if (WIFEXITED(status) && !WEXITSTATUS(status))
         return 0;
     return flic_err_set(err, FLIC_E_DISK, "disk %s: '%s %s %s' failed: %s", disk->vdev, disk->program, verb, disk->path,
-                        text[0] ? last_line(text) : "it does not say why");
+                        *why ? why : "it does not say why");
 }
 
 int hk_run(const struct hk_disk *disk, const char *verb, struct flic_err *err)
@@ -108,7 +111,7 @@ int hk_run(const struct hk_disk *disk, const char *verb, struct flic_err *err)
         return flic_err_errno(err, "run '%s'", disk->program);
     r = spawn(disk, verb, said[1], &pid);
     (void)close(said[1]);
-    rc = r ? flic_err_set(err, -r, "run '%s': %s", disk->program, strerror(r)) : finish(disk, verb, pid, said[0], err);
+    rc = r ? flic_err_set(err, -r, "disk %s: run '%s': %s", disk->vdev, disk->program, strerror(r)) : finish(disk, verb, pid, said[0], err);
     (void)close(said[0]);
     return rc;
 }

@@ -503,9 +503,12 @@ void sn_free(struct sn_set *set)
     for (size_t i = 0; i < set->n; i++) {
         struct hk_disk hook = hook_of(set, &set->shots[i]);
         bool drop = !set->kept && set->shots[i].file[0];
+        struct flic_err why = { 0 };
 
-        if (drop && set->shots[i].by_hook && hk_run(&hook, "drop", NULL))
+        if (drop && set->shots[i].by_hook && hk_run(&hook, "drop", &why)) {
+            flic_warn("%s; the next start of flicd asks again", why.text);
             drop = false;       /* its note stays, and with it another try */
+        }
         if (drop && unlink(set->shots[i].file))
             flic_warn("the snapshot '%s' of a save that failed is left: the next start of flicd removes it", set->shots[i].file);
         close_all(&set->shots[i]);

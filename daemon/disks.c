@@ -76,15 +76,15 @@ int fd_disks_each(const char *config, fd_disk_fn *see, void *arg, struct flic_er
 
 static int can_one(const struct fd_disk *disk, void *arg, struct flic_err *err)
 {
+    const bool *snapshots = arg;
     struct stat st;
 
-    (void)arg;
-    return is_file(disk, &st, err);
+    return *snapshots && disk->writable ? 0 : is_file(disk, &st, err);
 }
 
-int fd_disks_can(const char *config, struct flic_err *err)
+int fd_disks_can(const char *config, bool snapshots, struct flic_err *err)
 {
-    return fd_disks_each(config, can_one, NULL, err);
+    return fd_disks_each(config, can_one, &snapshots, err);
 }
 
 static int is_shareable(const struct fd_disk *disk, void *arg, struct flic_err *err)

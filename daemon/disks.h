@@ -28,8 +28,9 @@ typedef int fd_disk_fn(const struct fd_disk *disk, void *arg, struct flic_err *e
 /* Calls back for each disk in the libxl JSON but empty drives; the first non-zero answer ends it. */
 int fd_disks_each(const char *config, fd_disk_fn *see, void *arg, struct flic_err *err);
 
-/* Whether every disk in the libxl JSON can be identified: asked before the guest is touched. FLIC_E_DISK names the disk. */
-int fd_disks_can(const char *config, struct flic_err *err);
+/* Whether every disk in the libxl JSON can be identified: asked before the guest is touched. FLIC_E_DISK names the disk. With `snapshots`
+ * the writable ones need not be: there is a snapshot of each, and snapshot.h says which can have one. */
+int fd_disks_can(const char *config, bool snapshots, struct flic_err *err);
 
 /* Whether two domains with this libxl JSON could live beside each other: FLIC_E_ALIVE names the disk that both would write to. */
 int fd_disks_can_share(const char *config, struct flic_err *err);

@@ -176,7 +176,7 @@ static int begin_filter(struct run *r, const char *config, struct flic_err *err)
 static int begin_save(struct run *r, const char *config, struct flic_err *err)
 {
     struct flx_way way;
-    int rc = r->ram_only ? 0 : fd_disks_can(config, err);
+    int rc = r->ram_only ? 0 : fd_disks_can(config, r->goes_on, err);
 
     if (!rc)
         rc = flx_save_way(r->dom, &way, err);
@@ -374,6 +374,15 @@ static void finish(struct run *r, int rc, const struct flic_err *err)
               figures, &entry, r->info.name);
 }
 
+/* What looks after disks knows them by the configuration alone. */
+static void name_guest(const struct run *r, struct flic_err *err)
+{
+    const struct flic_err said = *err;
+
+    if (!strncmp(said.text, "disk ", 5))
+        (void)flic_err_set(err, said.code, "'%s', %s", r->info.name, said.text);
+}
+
 void fd_run_save(struct fd_op *op)
 {
     struct run r = { .op = op };
@@ -382,6 +391,8 @@ void fd_run_save(struct fd_op *op)
 
     op->run = &r;
     rc = all_steps(&r, &err);
+    if (rc)
+        name_guest(&r, &err);
     /* On success the mark stays: should xl be killed before it destroys the guest, the keeper lets it go on; while xl is there,
      * however slow, it is xl's. */
     if (rc)     /* a guest that was to run on is resumed by us in any case: nobody shall wait for libxl */

@@ -240,7 +240,7 @@ int sn_folder_beside(const struct sn_where *where, const char *path, char folder
     return rc ? rc : open_folder(folder, true, err);
 }
 
-static int open_shot(struct sn_set *set, struct shot *shot, struct flic_err *err)
+static int open_shot(struct sn_set *set, struct shot *shot, const char *configured, struct flic_err *err)
 {
     char folder[PATH_MAX];
     struct stat st;
@@ -250,7 +250,7 @@ static int open_shot(struct sn_set *set, struct shot *shot, struct flic_err *err
         return flic_err_errno(err, "disk %s: '%s'", shot->vdev, shot->path);
     if (!S_ISREG(st.st_mode))
         return flic_err_set(err, FLIC_E_DISK, "disk %s: '%s' is not a file and cannot be kept as it is now: keep the disk in a file on "
-                            "xfs or btrfs, set disk_snapshot_hook, or use --ram-only and answer for the disk yourself", shot->vdev, shot->path);
+                            "xfs or btrfs, set disk_snapshot_hook, or use --ram-only and answer for the disk yourself", shot->vdev, configured);
     shot->folder_fd = sn_folder_beside(&set->where, shot->path, folder, err);
     if (shot->folder_fd < 0)
         return shot->folder_fd;
@@ -333,7 +333,7 @@ static int add_shot(const struct fd_disk *disk, void *arg, struct flic_err *err)
     (void)snprintf(shot->vdev, sizeof(shot->vdev), "%s", disk->vdev);
     if (!realpath(disk->path, shot->path))      /* the folder beside the file itself, not beside a link to it */
         return flic_err_set(err, FLIC_E_DISK, "disk %s: '%s': %s", disk->vdev, disk->path, strerror(errno));
-    rc = open_shot(set, shot, err);
+    rc = open_shot(set, shot, disk->path, err);
     if (rc == FLIC_E_DISK && set->where.hook && *set->where.hook)
         rc = add_hook_shot(set, shot, disk, err);
     return rc;

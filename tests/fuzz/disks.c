@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     memcpy(text, data, len);
     text[len] = '\0';
     (void)fd_disks_each(text, see, NULL, NULL);
-    (void)fd_disks_can(text, NULL);
+    (void)fd_disks_can(text, false, NULL);
     (void)fd_disks_can_share(text, NULL);
     (void)fd_disks_check(text, NULL);
     (void)sw_needed(text);

@@ -2,7 +2,7 @@
 /* Copyright (C) 2026 The FLIC authors */
 /*
  * op-scene - what the tests of flicd's operations share: a flicd on a real socket, with the test as libflicxl and helper, and the link-time
- * twin in Xen's place. Included by one file of a program, which wraps posix_spawn and waitpid: the worker is the test's.
+ * twin in Xen's place. Included by one file of a program, which wraps posix_spawn and waitpid: the worker is the test's, a hook is real.
  */
 #ifndef FLIC_TESTS_UNIT_OP_SCENE_H
 #define FLIC_TESTS_UNIT_OP_SCENE_H
@@ -57,13 +57,15 @@ static inline const char *worker_line(void)
     return copy;
 }
 
+int __real_posix_spawn(pid_t *pid, const char *program, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr,
+                       char *const argv[], char *const env[]);
 int __wrap_posix_spawn(pid_t *pid, const char *program, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr,
                        char *const argv[], char *const env[]);
 int __wrap_posix_spawn(pid_t *pid, const char *program, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr,
                        char *const argv[], char *const env[])
 {
-    (void)actions;
-    (void)attr;
+    if (!strcmp(program, flicd.conf.disk_snapshot_hook))
+        return __real_posix_spawn(pid, program, actions, attr, argv, env);
     (void)pthread_mutex_lock(&worker_lock);
     (void)snprintf(worker_line_, sizeof(worker_line_), "%s: %s %s %s, %s", program, argv[0], argv[1], argv[2], env[0]);
     (void)pthread_mutex_unlock(&worker_lock);

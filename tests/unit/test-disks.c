@@ -76,7 +76,7 @@ START_TEST(the_list_says_each_disk_and_unchanged_disks_pass)
 {
     json_t *root, *d;
 
-    ck_assert_int_eq(fd_disks_can(config, &err), 0);
+    ck_assert_int_eq(fd_disks_can(config, false, &err), 0);
     settle();
     ck_assert_int_eq(fd_disks_check(list, &err), 0);
     root = json_loads(list, 0, NULL);
@@ -163,7 +163,7 @@ END_TEST
 START_TEST(a_missing_disk_is_refused_at_the_save)
 {
     ck_assert_int_eq(unlink(disk), 0);
-    ck_assert_int_eq(fd_disks_can(config, &err), FLIC_E_DISK);
+    ck_assert_int_eq(fd_disks_can(config, false, &err), FLIC_E_DISK);
     ck_assert_ptr_nonnull(strstr(err.text, "xvda"));
     ck_assert_int_eq(fd_disks_settle(config, &list, &err), FLIC_E_DISK);
     ck_assert_ptr_null(list);
@@ -173,10 +173,11 @@ END_TEST
 START_TEST(a_device_cannot_be_told_from_a_changed_one_and_is_refused)
 {
     configure("/dev/null", NULL);   /* no regular file: the same answer as for a block device */
-    ck_assert_int_eq(fd_disks_can(config, &err), FLIC_E_DISK);
+    ck_assert_int_eq(fd_disks_can(config, false, &err), FLIC_E_DISK);
     ck_assert_ptr_nonnull(strstr(err.text, "--ram-only"));
+    ck_assert_int_eq(fd_disks_can(config, true, &err), 0);          /* unless there is a snapshot of it */
     configure(dir, NULL);
-    ck_assert_int_eq(fd_disks_can(config, &err), FLIC_E_DISK);
+    ck_assert_int_eq(fd_disks_can(config, false, &err), FLIC_E_DISK);
 }
 END_TEST
 
@@ -195,9 +196,9 @@ START_TEST(invariant_7_a_configuration_or_a_list_that_is_not_one_is_refused)
 {
     static const char *const lists[] = { "", "{}", "[", "[1]", "[{}]", "[{\"vdev\":\"xvda\",\"path\":7,\"ctime_ns\":\"1\"}]", "null" };
 
-    ck_assert_int_eq(fd_disks_can("", &err), FLIC_E_PROTOCOL);
-    ck_assert_int_eq(fd_disks_can("[1,2]", &err), FLIC_E_PROTOCOL);
-    ck_assert_int_eq(fd_disks_can("{\"disks\": [", &err), FLIC_E_PROTOCOL);
+    ck_assert_int_eq(fd_disks_can("", false, &err), FLIC_E_PROTOCOL);
+    ck_assert_int_eq(fd_disks_can("[1,2]", false, &err), FLIC_E_PROTOCOL);
+    ck_assert_int_eq(fd_disks_can("{\"disks\": [", true, &err), FLIC_E_PROTOCOL);
     ck_assert_int_eq(fd_disks_settle("7", &list, &err), FLIC_E_PROTOCOL);
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
         ck_assert_msg(fd_disks_check(lists[i], &err) == FLIC_E_DAMAGED, "'%s' passed or: %s", lists[i], err.text);

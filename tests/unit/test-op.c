@@ -467,6 +467,52 @@ START_TEST(a_guest_that_runs_on_needs_disks_that_can_be_kept_or_ram_only_said)
 }
 END_TEST
 
+/* Up to the wish that a guest whose disk is no file, as a volume of LVM is none, is suspended: a hook that fails at `verb` keeps its disk. */
+static void capture_hooked(struct going_on *g, const char *verb)
+{
+    char *hook = flicd.conf.disk_snapshot_hook;
+    json_t *request = a_save();
+    FILE *f;
+
+    (void)snprintf(hook, sizeof(flicd.conf.disk_snapshot_hook), "%s/hook", scene_dir);
+    f = fopen(hook, "w");
+    ck_assert(f && fprintf(f, "#!/bin/sh\n[ $1 != %s ] || { echo '  pool is full' >&2; exit 5; }\n", verb) > 0 && !fclose(f) && !chmod(hook, 0700));
+    ck_assert(!json_object_set_new(request, "after", json_string("run")));
+    ck_assert(!json_object_set_new(request, "config", json_string("{\"disks\":[{\"pdev_path\":\"/dev/null\",\"vdev\":\"xvda\",\"readwrite\":1}]}")));
+    g->owner = connect_and_say(request);
+    if (!strcmp(verb, "check"))
+        return;
+    hear_event(g->owner, "ready", g->operation);
+    g->helper = connect_and_say(about("join", g->operation));
+    hear_event(g->helper, "suspend", NULL);
+    flx_fake_set_run(GUEST, FLX_SUSPENDED);
+    OK(flic_talk_send(g->helper, json_pack("{s:s, s:b}", "op", "suspended", "ok", 1), &err));
+}
+
+START_TEST(a_disk_that_is_no_file_is_left_to_the_hook_and_why_it_fails_is_said_with_guest_and_disk)
+{
+    struct going_on g;
+
+    capture_hooked(&g, "check");
+    hear_refusal(g.owner, FLIC_E_DISK);
+    ck_assert_msg(!strncmp(err.text, "'web', disk xvda: '", 19) && strstr(err.text, "check /dev/null' failed: pool is full"), "%s", err.text);
+    flic_talk_close(g.owner);
+    await_idle();
+    capture_hooked(&g, "take");
+    hear_refusal(g.owner, FLIC_E_DISK);
+    ck_assert_msg(!strncmp(err.text, "'web', disk xvda: '", 19) && strstr(err.text, "take /dev/null' failed: pool is full"), "%s", err.text);
+    ck_assert_int_eq(flx_fake_run(GUEST), FLX_RUNNING);
+    ck_assert_uint_eq(scene_count(), 0);
+    flic_talk_close(g.helper);
+    flic_talk_close(g.owner);
+    await_idle();
+    capture_hooked(&g, "nothing");
+    hear_event(g.owner, "resumed", NULL);
+    publish(&g);
+    ck_assert_uint_eq(scene_count(), 1);
+}
+END_TEST
+
 /* ---- protect ---- */
 
 static json_t *a_protect(int every_ms, int keep)
@@ -868,6 +914,7 @@ static Suite *suite(void)
     tcase_add_test(t, invariant_6_a_failure_after_the_resume_costs_the_checkpoint_and_nothing_else);
     tcase_add_test(t, invariant_6_a_guest_whose_resume_fails_is_resumed_all_the_same_and_nothing_is_offered);
     tcase_add_test(t, a_guest_that_runs_on_needs_disks_that_can_be_kept_or_ram_only_said);
+    tcase_add_test(t, a_disk_that_is_no_file_is_left_to_the_hook_and_why_it_fails_is_said_with_guest_and_disk);
     tcase_add_test(t, protect_answers_when_the_first_is_published_then_keeps_the_newest_of_its_own_and_all_of_the_users);
     tcase_add_test(t, what_is_protected_is_so_again_after_a_restart_and_old_ones_still_go);
     tcase_add_test(t, a_first_checkpoint_that_fails_is_the_answer_and_nothing_is_protected);

@@ -38,7 +38,7 @@ case ${0##*/} in
         changes
         cp "$vg/$at" "$vg/$new" ;;
     lvrename) changes; [ ! -e "$vg/$4" ] && mv "$vg/$3" "$vg/$4" ;;
-    lvremove) changes; rm "$vg/$at" ;;
+    lvremove) changes; for at in "${@:2}"; do rm "$vg/${at##*/}"; done ;;
     vgs) echo "  $vg.device" ;;
     sync) echo "$1" >>"$vg.synced" ;;
     dmsetup) at=${*: -2:1}; echo "vg/${at#vg-}" ;;

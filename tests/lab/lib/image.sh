@@ -9,7 +9,7 @@ LAB_PACKAGES=(
     base-files xen-utils-4.20 xen-utils-common xenstore-utils busybox-static
     bash dash bsdutils coreutils debianutils util-linux mount iproute2 iputils-ping procps psmisc grep sed gawk findutils
     tar gzip xz-utils hostname time attr jq netcat-openbsd strace gdbserver sqlite3 xfsprogs e2fsprogs ndctl kmod
-    openssh-server openssh-client
+    openssh-server openssh-client lvm2 thin-provisioning-tools
     libevent-2.1-7t64 libevent-core-2.1-7t64 libevent-extra-2.1-7t64 libevent-pthreads-2.1-7t64
     libsqlite3-0 libxxhash0 libzstd1 liblz4-1 libsodium23 libjansson4 libconfig11 libyajl2
 )
@@ -87,6 +87,7 @@ install_dom0_files() {
     # Phones reach each other with the same key, under whatever names a link gives them: all have one host key.
     install -m 600 "$keys/client" "$root/root/.ssh/id_ed25519"
     printf '* %s\n' "$(cut -d' ' -f1,2 "$keys/host.pub")" >"$root/etc/ssh/ssh_known_hosts"
+    install -m 644 "$LAB/dom0/lvm.conf" "$root/etc/lvm/lvm.conf"
     ln -sf /usr/bin/busybox "$root/usr/sbin/init"
     ln -sf /usr/bin/busybox "$root/usr/sbin/poweroff"
     [ -e "$root/usr/bin/sh" ] || ln -s dash "$root/usr/bin/sh"

@@ -374,13 +374,12 @@ static void finish(struct run *r, int rc, const struct flic_err *err)
               figures, &entry, r->info.name);
 }
 
-/* What looks after disks knows them by the configuration alone. */
+/* What looks after disks knows them by the configuration alone: "disk xvda: ..." becomes "'web', disk xvda: ...". */
 static void name_guest(const struct run *r, struct flic_err *err)
 {
     const struct flic_err said = *err;
 
-    if (!strncmp(said.text, "disk ", 5))
-        (void)flic_err_set(err, said.code, "'%s', %s", r->info.name, said.text);
+    (void)flic_err_set(err, said.code, "'%s', %s", r->info.name, said.text);
 }
 
 void fd_run_save(struct fd_op *op)
@@ -391,7 +390,7 @@ void fd_run_save(struct fd_op *op)
 
     op->run = &r;
     rc = all_steps(&r, &err);
-    if (rc)
+    if (rc == FLIC_E_DISK)
         name_guest(&r, &err);
     /* On success the mark stays: should xl be killed before it destroys the guest, the keeper lets it go on; while xl is there,
      * however slow, it is xl's. */

@@ -40,9 +40,9 @@ static int spawn(const struct hk_disk *disk, const char *verb, int said, pid_t *
 }
 
 /* Its words until it ends; the newest when there are many. False when the time is over. */
-static bool listen_to(int said, char *text, size_t room)
+static bool listen_to(int said, int limit_s, char *text, size_t room)
 {
-    int64_t until = now_ms() + HK_LIMIT_S * 1000;
+    int64_t until = now_ms() + limit_s * 1000;
     struct pollfd p = { .fd = said, .events = POLLIN };
     size_t len = 0;
 
@@ -83,7 +83,8 @@ static const char *last_line(char *text)
 static int finish(const struct hk_disk *disk, const char *verb, pid_t pid, int said, struct flic_err *err)
 {
     char text[1024] = "";
-    bool ended = listen_to(said, text, sizeof(text));
+    int limit_s = strcmp(verb, "take") ? HK_LIMIT_S : HK_PAUSE_LIMIT_S;
+    bool ended = listen_to(said, limit_s, text, sizeof(text));
     const char *why = last_line(text);
     int status = -1;
 
@@ -92,7 +93,7 @@ static int finish(const struct hk_disk *disk, const char *verb, pid_t pid, int s
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
     if (!ended)
-        return flic_err_set(err, FLIC_E_TIMEOUT, "disk %s: '%s %s' did not end within %d s", disk->vdev, disk->program, verb, HK_LIMIT_S);
+        return flic_err_set(err, FLIC_E_TIMEOUT, "disk %s: '%s %s %s' did not end within %d s", disk->vdev, disk->program, verb, disk->path, limit_s);
     if (WIFEXITED(status) && !WEXITSTATUS(status))
         return 0;
     return flic_err_set(err, FLIC_E_DISK, "disk %s: '%s %s %s' failed: %s", disk->vdev, disk->program, verb, disk->path,

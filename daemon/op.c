@@ -105,12 +105,11 @@ static bool gives_way(const struct flic_uuid *guest, uint64_t since_us, uint64_t
 #define WATCH_US 2000000u       /* what hears its sender does so in that time */
 #define GIVE_WAY_US 60000000u   /* its libxl undoes what was built */
 
-int fd_op_displace(struct fd_op *op, const struct flic_uuid *guest, bool *ret_displaced, struct flic_err *err)
+int fd_op_displace(struct fd_op *op, const struct flic_uuid *guest, struct flic_err *err)
 {
     uint64_t began = flic_now_us();
     int rc = fd_op_claim_guest(op, guest, err);
 
-    *ret_displaced = rc == FLIC_E_BUSY;
     while (rc == FLIC_E_BUSY && flic_now_us() - began < GIVE_WAY_US && !fd_op_cancelled(op) && gives_way(guest, began, began + WATCH_US)) {
         (void)usleep(100000);
         rc = fd_op_claim_guest(op, guest, err);

@@ -123,10 +123,10 @@ bool fd_op_holds(struct fd_daemon *daemon, uint32_t domid);
 /* Makes this the one operation that restores a guest, until it ends; FLIC_E_BUSY when another one is. Operation's thread. */
 int fd_op_claim_guest(struct fd_op *op, const struct flic_uuid *guest, struct flic_err *err);
 /*
- * The same for an arrival: another arrival of the guest that hears nothing of its sender gives way, which takes seconds (*ret_displaced; its domain
- * goes a little later). A sender that offers a guest anew has no other migration of it (fd_op_on_domain()): its power was cut, or its connection,
+ * The same for an arrival: another arrival of the guest that hears nothing of its sender gives way, which takes seconds; its domain goes a little
+ * later. A sender that offers a guest anew has no other migration of it (fd_op_on_domain()): its power was cut, or its connection,
  * and nothing tells the one that waits.
  */
-int fd_op_displace(struct fd_op *op, const struct flic_uuid *guest, bool *ret_displaced, struct flic_err *err);
+int fd_op_displace(struct fd_op *op, const struct flic_uuid *guest, struct flic_err *err);
 
 #endif

@@ -25,7 +25,7 @@
 
 #define TUNNEL_TIMEOUT_S 30
 #define JOIN_TIMEOUT_S 120
-#define GONE_US 30000000u
+#define GONE_US 20000000u
 
 struct run {
     struct fd_op *op;
@@ -57,11 +57,13 @@ static void progress(void *arg, const char *phase, uint64_t done, uint64_t total
 
 /* ---- what is offered ---- */
 
-static int check_alive(const struct mh_offer *offer, struct flic_err *err)
+/* *ret_runs: it is one that runs. */
+static int check_alive(const struct mh_offer *offer, bool *ret_runs, struct flic_err *err)
 {
     struct flx_info alive;
     int rc = fd_find_living(&offer->guest, offer->name, &alive, err);
 
+    *ret_runs = rc > 0 && alive.run == FLX_RUNNING;
     if (rc <= 0)
         return rc;
     if (flic_uuid_equal(&alive.uuid, &offer->guest))
@@ -69,20 +71,21 @@ static int check_alive(const struct mh_offer *offer, struct flic_err *err)
     return flic_err_set(err, FLIC_E_REFUSED, "the name '%s' is taken here, by domain %u: rename that one first", offer->name, alive.domid);
 }
 
-/* Nobody else restores or receives it. What an arrival that gave way had built goes with its toolstack, a little later. */
+/* Nobody else restores or receives it. What an arrival that was broken off had built is there, paused, until its toolstack or the keeper has
+ * destroyed it, a little later. */
 static int claim(struct run *r, const struct mh_offer *offer, struct flic_err *err)
 {
     uint64_t until;
-    bool displaced;
-    int rc = fd_op_displace(r->op, &offer->guest, &displaced, err);
+    bool runs;
+    int rc = fd_op_displace(r->op, &offer->guest, err);
 
     if (rc)
         return rc;
-    until = flic_now_us() + (displaced ? GONE_US : 0);
-    rc = check_alive(offer, err);
-    while (rc == FLIC_E_ALIVE && flic_now_us() < until && !fd_op_cancelled(r->op)) {
+    until = flic_now_us() + GONE_US;
+    rc = check_alive(offer, &runs, err);
+    while (rc == FLIC_E_ALIVE && !runs && flic_now_us() < until && !fd_op_cancelled(r->op)) {
         (void)usleep(100000);
-        rc = check_alive(offer, err);
+        rc = check_alive(offer, &runs, err);
     }
     return rc;
 }

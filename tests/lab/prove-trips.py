@@ -80,27 +80,31 @@ def received(name):
 
 
 def percent(name):
-    """How far the migration is, by its last line of progress."""
-    line = dom0(name, "tail -n 1 /tmp/r.err 2>/dev/null", check=False)
-    return int(line.rsplit(" %", 1)[0].rsplit(" ", 1)[-1]) if ": send " in line and " %" in line else 0
+    """How much of the guest's memory the migration has looked at."""
+    for op in json.loads(dom0(name, "flic status --json"))["operations"]:
+        if op["kind"] == "migrate" and op["phase"] == "send" and op["total_bytes"]:
+            return 100 * op["done_bytes"] // op["total_bytes"]
+    return 0
 
 
 def break_off(guest, at):
     """Its way to the other phone, cut when so much of it was looked at; both have noticed afterwards."""
     a, b = NAMES
-    phone("link", a, b, "rate", "40")
+    phone("link", a, b, "rate", "16")
     dom0(a, f"rm -f /tmp/r.*; (setsid xl migrate --flic --max-downtime 3600000 {guest} {b} >/tmp/r.out 2>/tmp/r.err; echo $? >/tmp/r.rc) "
          "</dev/null >/dev/null 2>&1 &")
     end = time.monotonic() + 300
     while percent(a) < at and time.monotonic() < end:
-        time.sleep(0.5)
+        time.sleep(0.2)
     phone("link", a, b, "cut")
+    if dom0(a, "cat /tmp/r.rc 2>/dev/null", check=False).strip():
+        sys.exit(f"{guest} was over before its link could be cut")
     while not dom0(a, "cat /tmp/r.rc 2>/dev/null", check=False).strip() and time.monotonic() < end + 300:
         time.sleep(1)
+    phone("link", a, b, "mend")         # then the other one finds out
+    phone("link", a, b, "rate", "0")
     while json.loads(dom0(b, "flic status --json"))["operations"] and time.monotonic() < end + 300:
         time.sleep(1)
-    phone("link", a, b, "mend")
-    phone("link", a, b, "rate", "0")
 
 
 def resume(guest, seed, restart):

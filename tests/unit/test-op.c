@@ -304,6 +304,25 @@ START_TEST(an_arrival_whose_sender_is_not_heard_any_more_gives_way_to_the_same_g
 }
 END_TEST
 
+/* The one before was broken off, and its domain is not destroyed yet. */
+START_TEST(what_a_broken_arrival_left_paused_is_waited_for_until_it_is_gone)
+{
+    struct flic_uuid nine = scene_uuid(9);
+    struct flic_talk *owner;
+    struct mw_wire *wire;
+
+    flx_fake_add(12, "nine", &nine, 0, 64);
+    flx_fake_set_run(12, FLX_PAUSED);
+    owner = offer_one(GUEST, &wire);
+    (void)usleep(300000);
+    flx_fake_kill(12);
+    hear_event(owner, "offered", NULL);
+    mw_free(wire);
+    flic_talk_close(owner);
+    await_no_operation();
+}
+END_TEST
+
 START_TEST(invariant_9_a_restore_does_not_give_way_to_an_arrival)
 {
     struct flic_talk *restore, *owner;
@@ -907,6 +926,7 @@ static Suite *suite(void)
     tcase_add_test(t, a_reference_of_another_store_or_of_another_checkpoint_is_refused);
     tcase_add_test(t, invariant_6_a_guest_is_not_received_where_it_is_alive_and_runs_on_there);
     tcase_add_test(t, an_arrival_whose_sender_is_not_heard_any_more_gives_way_to_the_same_guests_next);
+    tcase_add_test(t, what_a_broken_arrival_left_paused_is_waited_for_until_it_is_gone);
     tcase_add_test(t, invariant_9_a_restore_does_not_give_way_to_an_arrival);
     tcase_add_test(t, a_tunnel_to_no_operation_or_to_a_save_is_not_taken);
     tcase_add_test(t, a_save_of_no_domain_is_refused_for_that_reason);

@@ -17,6 +17,7 @@ static inline uint64_t flic_clock_ns(clockid_t clock)
 
 /* Goes on evenly while the host is up. */
 static inline uint64_t flic_now_us(void) { return flic_clock_ns(CLOCK_MONOTONIC) / 1000; }
+static inline uint64_t flic_now_s(void) { return flic_now_us() / 1000000; }
 
 /* Since 1970; may be set, back too. */
 static inline uint64_t flic_wall_ns(void) { return flic_clock_ns(CLOCK_REALTIME); }

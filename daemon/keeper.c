@@ -46,8 +46,6 @@ struct fd_keeper {
     struct orphan orphans[ORPHANS_MAX]; /* the thread's own */
 };
 
-static uint64_t now_s(void) { return flic_now_us() / 1000000; }
-
 /* ---- guests left behind ---- */
 
 static int run_worker(const char *verb, uint32_t domid)
@@ -96,7 +94,7 @@ static struct orphan *orphan_of(struct fd_keeper *k, uint32_t domid)
             free_slot = o;
     }
     if (free_slot)
-        *free_slot = (struct orphan){ .domid = domid, .since = now_s(), .seen = true };
+        *free_slot = (struct orphan){ .domid = domid, .since = flic_now_s(), .seen = true };
     return free_slot;
 }
 
@@ -109,7 +107,7 @@ static void put_off(struct orphan *o, const char *why)
         flic_error("%s", why);
     if (o) {
         o->told = true;
-        o->again = now_s() + BACK_OFF_S;
+        o->again = flic_now_s() + BACK_OFF_S;
     }
 }
 
@@ -160,7 +158,7 @@ static bool is_explained(struct fd_keeper *k, struct orphan *o, const struct flx
     if (rc < 0)
         put_off(o, err.text);
     if (rc && o)
-        o->since = now_s();
+        o->since = flic_now_s();
     return rc != 0;
 }
 
@@ -175,7 +173,7 @@ static void look_at(struct fd_keeper *k, const struct flx_info *info)
         return;
     if (carries(dom, key)) {
         o = orphan_of(k, info->domid);
-        if (!(o && now_s() < o->again) && !is_explained(k, o, info) && o && now_s() - o->since >= GRACE_S)
+        if (!(o && flic_now_s() < o->again) && !is_explained(k, o, info) && o && flic_now_s() - o->since >= GRACE_S)
             settle_orphan(o, dom, info);
     }
     flx_close(dom);

@@ -22,8 +22,6 @@
 static pthread_mutex_t kept_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct kept { struct ck_arrival *arrival; struct ar_kept *disks; struct flic_uuid guest; uint64_t since; } kept[KEPT_MAX];
 
-static uint64_t now_s(void) { return flic_now_us() / 1000000; }
-
 /* ---- files ---- */
 
 static bool path_of(struct fd_daemon *daemon, const struct flic_uuid *guest, char path[PATH_MAX])
@@ -129,7 +127,7 @@ void fd_kept_put(struct fd_daemon *daemon, const struct flic_uuid *guest, struct
     (void)pthread_mutex_lock(&kept_lock);
     at = place_for(guest);
     gives_way = kept[at];
-    kept[at] = (struct kept){ arrival, disks, *guest, now_s() };
+    kept[at] = (struct kept){ arrival, disks, *guest, flic_now_s() };
     (void)pthread_mutex_unlock(&kept_lock);
     if (gives_way.arrival && !flic_uuid_equal(&gives_way.guest, guest))
         remove_note(daemon, &gives_way.guest);
@@ -150,7 +148,7 @@ void fd_kept_expire(struct fd_daemon *daemon)
         struct kept old = { 0 };
 
         (void)pthread_mutex_lock(&kept_lock);
-        if (kept[i].arrival && now_s() - kept[i].since > KEPT_S) {
+        if (kept[i].arrival && flic_now_s() - kept[i].since > KEPT_S) {
             old = kept[i];
             kept[i] = (struct kept){ 0 };
         }

@@ -307,7 +307,8 @@ static json_t *figures_of(const struct run *r)
     const struct ls_figures *p = &f->pages;
     const struct fd_figure rows[] = {
         { "ram_pages", p->ram_pages }, { "zero_pages", p->zero_pages }, { "there_pages", p->there_pages }, { "sent_pages", p->sent_pages },
-        { "resent_pages", f->resent_pages }, { "race_steps", f->race_steps }, { "race_pages", f->race_pages }, { "last_pages", f->last_pages }, { "last_zero_pages", f->last_zero_pages },
+        { "resent_pages", f->resent_pages }, { "race_steps", f->race_steps }, { "race_pages", f->race_pages },
+        { "last_pages", f->last_pages }, { "last_zero_pages", f->last_zero_pages },
         { "page_bytes", p->page_bytes }, { "sent_bytes", p->sent_bytes }, { "received_bytes", p->received_bytes }, { "rounds", f->rounds },
         { "bytes_per_s", f->bytes_per_s }, { "expected_downtime_us", f->expected_downtime_us }, { "live_us", f->live_us },
         { "last_us", f->last_us }, { "last_link_us", f->last_link_us }, { "await_us", f->await_us }, { "downtime_us", r->gone ? r->pause_us : 0 },

@@ -94,7 +94,7 @@ void fd_run_give(struct fd_op *op);
 void fd_run_get(struct fd_op *op);
 /* "save", "push" ...: as people call it. */
 const char *fd_op_kind_name(const struct fd_op *op);
-/* The suspend of save and migrate: ck_save_params.suspend, whose argument is the operation. It is the next two, one after the other. */
+/* The suspend of a save: ck_save_params.suspend, whose argument is the operation. It is the next two, one after the other. */
 int fd_op_suspend(void *op, struct flic_err *err);
 void fd_op_ask_suspend(struct fd_op *op);
 int fd_op_await_suspend(struct fd_op *op, struct flic_err *err);

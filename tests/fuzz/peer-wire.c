@@ -49,11 +49,15 @@ void fuzz_say(int peer, const uint8_t *data, size_t len)
     (void)shutdown(peer, SHUT_WR);
 }
 
-void fuzz_meet(const uint8_t *data, size_t len, void (*begin_well)(int peer, unsigned how_far), void (*meet)(struct mw_wire *wire))
+void fuzz_meet(const uint8_t *data, size_t len, void (*start)(void), void (*begin_well)(int peer, unsigned how_far),
+               void (*meet)(struct mw_wire *wire))
 {
     struct mw_wire *wire;
     int peer;
 
+    if (!len || len > FUZZ_SAYS_MAX)
+        return;
+    start();
     wire = fuzz_connect(&peer);
     begin_well(peer, data[0] % 4);
     fuzz_say(peer, data + 1, len - 1);

@@ -21,7 +21,9 @@ void fuzz_greet(struct mw_wire *good);
 /* At most FUZZ_SAYS_MAX bytes, then the end. */
 void fuzz_say(int peer, const uint8_t *data, size_t len);
 
-/* One input: its first byte, 0 to 3, says how far the good beginning goes; the others are said then, and `meet` hears all of it. */
-void fuzz_meet(const uint8_t *data, size_t len, void (*begin_well)(int peer, unsigned how_far), void (*meet)(struct mw_wire *wire));
+/* One input, unless it is empty or too long: its first byte, 0 to 3, says how far the good beginning goes; the others are said then, and `meet` hears all
+ * of it. `start` runs before, each time. */
+void fuzz_meet(const uint8_t *data, size_t len, void (*start)(void), void (*begin_well)(int peer, unsigned how_far),
+               void (*meet)(struct mw_wire *wire));
 
 #endif

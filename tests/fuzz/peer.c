@@ -94,9 +94,6 @@ static void receive(struct mw_wire *wire)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    if (!len || len > FUZZ_SAYS_MAX)
-        return 0;
-    start_once();
-    fuzz_meet(data, len, begin_well, receive);
+    fuzz_meet(data, len, start_once, begin_well, receive);
     return 0;
 }

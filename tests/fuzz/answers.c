@@ -9,23 +9,12 @@
 
 #include "daemon/migrate/give.h"
 #include "daemon/migrate/hello.h"
+#include "tests/fuzz/kept.h"
 #include "tests/fuzz/peer-wire.h"
-#include "tests/unit/checkpoint-scene.h"
 
 #define PAGES 120u      /* all of them fit the socket */
 
-static struct nv_name saved;
-
-static void start_once(void)
-{
-    if (store)
-        return;
-    scene_threads = 1;
-    scene_begin(8 * MIB);
-    FUZZ_ASSERT(!atexit(scene_end));
-    scene_guest(GUEST, "web", 1, PAGES);
-    saved = scene_save(GUEST, NULL, NULL);
-}
+static void start_once(void) { (void)fuzz_keep_once(PAGES); }
 
 static void begin_well(int peer, unsigned how_far)
 {
@@ -45,12 +34,11 @@ static void give(struct mw_wire *wire)
     struct ck_loaded loaded;
     struct mg_params params = { .wire = wire, .key = &key, .store = store, .loaded = &loaded, .push = &push, .from = "phone", .owner_group = "ours",
                                 .handed = true, .progress = scene_no_progress };
-    struct ck_entry entry;
     struct mg_giver *giver;
     uint64_t seq;
     bool sent;
 
-    FUZZ_ASSERT(!ck_find_exact(store, &saved.guest, saved.seq, &entry, NULL) && !ck_load(store, &entry, &loaded, NULL));
+    fuzz_load_kept(&loaded);
     if (!mh_greet(wire, true, &key, NULL) && !mg_new(&params, &giver, NULL)) {
         if (!mg_send(giver, &seq, NULL))
             (void)mg_hand_over(giver, true, &sent, NULL);

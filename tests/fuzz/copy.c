@@ -8,23 +8,12 @@
 
 #include "daemon/migrate/hello.h"
 #include "daemon/migrate/take.h"
+#include "tests/fuzz/kept.h"
 #include "tests/fuzz/peer-wire.h"
-#include "tests/unit/checkpoint-scene.h"
 
 #define GFNS_MAX 4096u
 
-static struct nv_name base;
-
-static void start_once(void)
-{
-    if (store)
-        return;
-    scene_threads = 1;
-    scene_begin(8 * MIB);
-    FUZZ_ASSERT(!atexit(scene_end));
-    scene_guest(GUEST, "web", 1, 600);
-    base = scene_save(GUEST, NULL, NULL);
-}
+static void start_once(void) { (void)fuzz_keep_once(600); }
 
 static void begin_well(int peer, unsigned how_far)
 {
@@ -54,10 +43,9 @@ static void take(struct mt_taker *t)
 static void take_offered(struct mt_taker *t)
 {
     struct ck_loaded loaded;
-    struct ck_entry entry;
-    bool known = flic_uuid_equal(&mt_offer(t)->guest, &base.guest);
+    bool known = flic_uuid_equal(&mt_offer(t)->guest, &fuzz_kept.guest);
 
-    FUZZ_ASSERT(!ck_find_exact(store, &base.guest, base.seq, &entry, NULL) && !ck_load(store, &entry, &loaded, NULL));
+    fuzz_load_kept(&loaded);
     if (!mt_begin(t, known ? &loaded : NULL, NULL, NULL))
         take(t);
     mt_free(t);

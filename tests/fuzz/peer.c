@@ -7,13 +7,12 @@
 #include "tests/fuzz/fuzz.h"
 
 #include "daemon/migrate/receive.h"
+#include "tests/fuzz/kept.h"
 #include "tests/fuzz/peer-wire.h"
-#include "tests/unit/checkpoint-scene.h"
 
 #define GFNS_MAX 4096u
 #define THERE 40u
 
-static struct nv_name base;
 static void *sketch;
 static size_t sketch_len;
 
@@ -21,15 +20,10 @@ static void start_once(void)
 {
     struct flx_dom *dom;
 
-    if (store)
+    if (!fuzz_keep_once(600))
         return;
-    scene_threads = 1;
-    scene_begin(8 * MIB);
-    FUZZ_ASSERT(!atexit(scene_end));
-    scene_guest(GUEST, "web", 1, 600);
     FUZZ_ASSERT(!flx_open(GUEST, &dom, NULL) && !flx_state_sketch(dom, &sketch, &sketch_len, NULL));
     flx_close(dom);
-    base = scene_save(GUEST, NULL, NULL);
 }
 
 /* ---- the good beginning ---- */
@@ -64,11 +58,10 @@ static void take(struct mr_receiver *r, struct flx_dom *dom)
 static void receive_offered(struct mr_receiver *r)
 {
     struct ck_loaded loaded;
-    struct ck_entry entry;
     struct flx_dom *dom;
-    bool known = flic_uuid_equal(&mr_offer(r)->guest, &base.guest);
+    bool known = flic_uuid_equal(&mr_offer(r)->guest, &fuzz_kept.guest);
 
-    FUZZ_ASSERT(!ck_find_exact(store, &base.guest, base.seq, &entry, NULL) && !ck_load(store, &entry, &loaded, NULL));
+    fuzz_load_kept(&loaded);
     flx_fake_add(THERE, "web", &mr_offer(r)->guest, mr_offer(r)->gfn_end, 0);
     FUZZ_ASSERT(!flx_open(THERE, &dom, NULL));
     if (!mr_begin(r, "fake", known ? &loaded : NULL, NULL, NULL))

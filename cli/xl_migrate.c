@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_FLIC = 0x100, KEY_DOWNTIME, KEY_DISKS };
+enum { KEY_FLIC = 0x100, KEY_DOWNTIME, KEY_DISKS, KEY_CONVERGE };
 
 struct migrate_request {
     struct progress progress;   /* first: it is libflicxl's `user` */
@@ -29,6 +29,7 @@ static const struct argp_option options[] = {
     { "flic", KEY_FLIC, NULL, 0, "Migrate through FLIC (else this is the stock xl migrate)", 0 },
     { NULL, 's', "COMMAND", 0, "What reaches the host, instead of ssh: it gets the host and a command behind it", 0 },
     { "max-downtime", KEY_DOWNTIME, "MS", 0, "How long the rest of the memory may take in the pause (10 to 3600000)", 0 },
+    { "auto-converge", KEY_CONVERGE, NULL, 0, "Slow the guest down, as far as needed, if it writes too much for that", 0 },
     { "disks", KEY_DISKS, "WAY", 0, "Of a guest with disks: copy takes them along, shared says that the host reaches the same ones", 0 },
     { 0 },
 };
@@ -59,6 +60,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
             argp_error(state, "--disks takes copy or shared, not '%s'", arg);
         req->params.disks = arg;
         return 0;
+    case KEY_CONVERGE: req->params.auto_converge = true; return 0;
     case KEY_DOWNTIME:
         if (!parse_downtime(arg, &req->params.max_downtime_ms))
             argp_error(state, "--max-downtime takes whole milliseconds from 10 to 3600000, not '%s'", arg);
@@ -100,6 +102,9 @@ static void print_summary(const struct migrate_request *req, const struct flicxl
     (void)printf("migrated %s to %s: downtime %s, %s sent for %s of memory, %s was there already\n", req->domain, req->host,
                  human_us(member_u64(figures, "downtime_us"), down), human_bytes(member_u64(figures, "sent_bytes"), sent),
                  human_bytes(member_u64(figures, "ram_pages") * 4096, ram), human_bytes(member_u64(figures, "there_pages") * 4096, there));
+    if (member_u64(figures, "slowed_us"))
+        (void)printf("it was slowed down for %s, to %" PRIu64 " %% of its speed in the end\n", human_us(member_u64(figures, "slowed_us"), down),
+                     member_u64(figures, "slowed_percent"));
     if (member_u64(figures, "disk_bytes"))
         (void)printf("disks: %s sent for %s, %s was there already, %s in the pause\n", human_bytes(member_u64(figures, "disk_wire_bytes"), sent),
                      human_bytes(member_u64(figures, "disk_bytes"), ram), human_bytes(member_u64(figures, "disk_there_bytes"), there),

@@ -189,6 +189,7 @@ static int offer(struct run *r, struct flic_err *err)
     struct ms_params params = {
         .dom = r->dom, .migration = &r->move.migration, .config = r->config, .disks = lv_offer(r->disks), .owner_group = conf->owner_group,
         .max_downtime_ms = max_downtime_ms(r), .rounds_max = (unsigned)conf->migrate_rounds_max, .cool_ms = COOL_MS, .race_us = RACE_US,
+        .auto_converge = json_is_true(json_object_get(r->op->request, "auto_converge")),
         .progress = progress, .arg = r,
     };
     int rc = fd_op_wire(r->op, TUNNEL_TIMEOUT_S, is_cancelled, r, &r->wire, err);
@@ -307,7 +308,8 @@ static json_t *figures_of(const struct run *r)
     const struct ls_figures *p = &f->pages;
     const struct fd_figure rows[] = {
         { "ram_pages", p->ram_pages }, { "zero_pages", p->zero_pages }, { "there_pages", p->there_pages }, { "sent_pages", p->sent_pages },
-        { "resent_pages", f->resent_pages }, { "race_steps", f->race_steps }, { "race_pages", f->race_pages },
+        { "resent_pages", f->resent_pages }, { "slowed_percent", f->slowed_percent },
+        { "slowed_us", f->slowed_us }, { "race_steps", f->race_steps }, { "race_pages", f->race_pages },
         { "last_pages", f->last_pages }, { "last_zero_pages", f->last_zero_pages },
         { "page_bytes", p->page_bytes }, { "sent_bytes", p->sent_bytes }, { "received_bytes", p->received_bytes }, { "rounds", f->rounds },
         { "bytes_per_s", f->bytes_per_s }, { "expected_downtime_us", f->expected_downtime_us }, { "live_us", f->live_us },

@@ -522,10 +522,12 @@ int ft_set(struct fd_daemon *daemon, const char *domain, bool track, struct ft_v
 
 /* ---- start and stop ---- */
 
-/* Before anything else of ours uses log-dirty: it costs a guest that is not tracked any more a fault for each page it writes. */
+/* Before anything else of ours uses log-dirty: it costs a guest that is not tracked any more a fault for each page it writes. And a guest
+ * that was slowed down for a migration runs as fast as ever again. */
 static void end_leftovers(const struct fd_daemon *daemon)
 {
     struct guests all = { .n = 0 };
+    struct flic_err err = { 0 };
     struct flx_dom *dom;
 
     if (!(daemon->host.caps & FLX_CAP_XEN) || flx_each_domain(see_guest, &all, NULL))
@@ -534,6 +536,9 @@ static void end_leftovers(const struct fd_daemon *daemon)
         if (flx_open(all.info[i].domid, &dom, NULL))
             continue;
         flx_track_end_leftover(dom);
+        if (flx_throttle_end(dom, &err))
+            flic_warn("'%s' was slowed down for a migration, and stays so: %s; 'xl sched-credit2 -d %u -c 0' ends it", all.info[i].name, err.text,
+                      all.info[i].domid);
         flx_close(dom);
     }
 }

@@ -83,6 +83,7 @@ struct flicxl_migrate_params {
     const char *command;        /* what reaches it, as flicd would run it ("ssh -p 2222"); NULL: ssh */
     const char *disks;          /* "copy": taken along; "shared": the peer reaches them too; NULL: a guest with disks is refused */
     uint32_t max_downtime_ms;   /* 0: as flicd is configured */
+    bool auto_converge;         /* slow the guest down if what is left would take longer */
     uint32_t timeout_s;
     const char *socket;
     const volatile int *cancel;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Copyright (C) 2026 The FLIC authors */
 /*
- * flx - the face of Xen that flicd's engine sees: domains, guest memory, log-dirty, machine state.
+ * flx - the face of Xen that flicd's engine sees: domains, guest memory, log-dirty, how much a guest runs, machine state.
  *
  * Implemented over libxc, libxenforeignmemory, libxencall and libxenstore in libxl-ext/flx_*.c, never over libxl. The unit
  * tests link tests/fake/flx_fake.c in its place; nothing that ships knows that. No Xen type appears here.
@@ -78,6 +78,14 @@ enum flx_clean { FLX_EXACT, FLX_SPARE_HOT };
  * `bitmap`; *ret_bits what Xen filled: gfns beyond it count as dirty. */
 int flx_track_clean(struct flx_dom *dom, enum flx_clean how, uint64_t *bitmap, uint64_t bits, uint64_t *ret_bits, struct flic_err *err);
 int flx_track_peek(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits, uint64_t *ret_bits, struct flic_err *err);
+
+/* ---- how much it runs ---- */
+
+/* Lets it run `percent` (1 to 99) of what it may otherwise, until flx_throttle_end(); again: of that same. FLIC_E_REFUSED where its scheduler
+ * cannot do that. It outlives this process, whose next life ends it. */
+int flx_throttle(struct flx_dom *dom, unsigned percent, struct flic_err *err);
+/* Also what a process of ours that is gone left so; fine when it is not slowed. */
+int flx_throttle_end(struct flx_dom *dom, struct flic_err *err);
 
 /* ---- memory ---- */
 

@@ -5,7 +5,7 @@
 _xl_flic_options() {
     case $1 in
         save) echo '--flic --timeout --ram-only --quiet --json --socket --help -c -p' ;;
-        migrate) echo '--flic --disks --max-downtime --timeout --quiet --json --socket --help -s' ;;
+        migrate) echo '--flic --auto-converge --disks --max-downtime --timeout --quiet --json --socket --help -s' ;;
         migrate-receive) echo '--flic --settle --socket --help' ;;
         restore) echo '--flic --clone --timeout --ram-only --quiet --json --socket --help -p -F -e' ;;
     esac

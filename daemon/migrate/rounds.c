@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The FLIC authors */
 /* rounds - which pages go while the guest runs, and whether what is left then fits the pause that is allowed. */
 #include "common/clock.h"
+#include "common/log.h"
 #include "daemon/migrate/send_priv.h"
 
 #include <string.h>
@@ -11,6 +12,7 @@
 #define REST_MIN 64u            /* pages: with no more to send the pause is as short as it gets */
 #define CATCH_UP 3u             /* rounds after both sides prepared */
 #define RACE_STEPS 24u
+#define SLOWEST 3u              /* percent: 50, halved four times */
 #define SLOW_LINK (4u << 20)    /* bytes a second, until then: Wi-Fi with a wall in between */
 
 /* ---- what was written ---- */
@@ -105,14 +107,53 @@ static bool is_too_long(const struct ms_sender *s)
 /* The next round cannot make it much shorter. */
 static int give_up(const struct ms_sender *s, struct flic_err *err)
 {
-    return flic_err_set(err, FLIC_E_GUEST, "migrate '%s': it writes memory as fast as the link carries it: %llu MiB are left after %llu rounds, a "
-                        "pause of about %llu ms; it runs on here. Allow that with --max-downtime, or migrate it when it is calmer",
-                        s->info.name, (unsigned long long)(ms_left(s) >> 8), (unsigned long long)s->figures.rounds,
-                        (unsigned long long)s->figures.expected_downtime_us / 1000);
+    bool slowed = s->params.auto_converge;
+
+    return flic_err_set(err, FLIC_E_GUEST, "migrate '%s': it writes memory as fast as the link carries it%s: %llu MiB are left after %llu rounds, a "
+                        "pause of about %llu ms; it runs on here. Allow that with --max-downtime, %smigrate it when it is calmer",
+                        s->info.name, slowed ? ", however slow it was made" : "", (unsigned long long)(ms_left(s) >> 8),
+                        (unsigned long long)s->figures.rounds, (unsigned long long)s->figures.expected_downtime_us / 1000,
+                        slowed ? "or " : "slow it down with --auto-converge, or ");
 }
 
+/* ---- a slower guest ---- */
+
+static bool can_slow(const struct ms_sender *s)
+{
+    return s->params.auto_converge && s->figures.slowed_percent != SLOWEST;
+}
+
+/* To half of its speed, and half of that. */
+static int slow(struct ms_sender *s, struct flic_err *err)
+{
+    unsigned percent = s->figures.slowed_percent ? (unsigned)s->figures.slowed_percent / 2 : 50;
+    int rc = flx_throttle(s->params.dom, percent, err);
+
+    if (rc)
+        return flic_err_wrap(err, rc, "migrate '%s' --auto-converge", s->info.name);
+    s->figures.slowed_percent = percent;
+    if (!s->slowed_at_us)
+        s->slowed_at_us = flic_now_us();
+    return 0;
+}
+
+void ms_full_speed(struct ms_sender *s)
+{
+    struct flic_err err = { 0 };
+
+    if (!s->slowed_at_us)
+        return;
+    if (flx_throttle_end(s->params.dom, &err))
+        flic_warn("'%s' was slowed down for its migration, and stays so: %s; 'xl sched-credit2 -d %u -c 0' ends it", s->info.name, err.text,
+                  s->info.domid);
+    s->figures.slowed_us += flic_now_us() - s->slowed_at_us;
+    s->slowed_at_us = 0;
+}
+
+/* ---- all of it ---- */
+
 /* As long as they help, however long a pause is allowed: a page that has cooled down is sent once, now or in the pause. */
-static int all_rounds(struct ms_sender *s, struct ck_save *save, struct flic_err *err)
+static int rounds_that_help(struct ms_sender *s, struct ck_save *save, struct flic_err *err)
 {
     uint64_t before, left = UINT64_MAX;
     int rc;
@@ -124,7 +165,19 @@ static int all_rounds(struct ms_sender *s, struct ck_save *save, struct flic_err
             return rc;
         left = ms_left(s);
     } while (left > REST_MIN && s->figures.rounds < s->params.rounds_max && left < before - before / 8);
-    return is_too_long(s) ? give_up(s, err) : 0;
+    return 0;
+}
+
+static int all_rounds(struct ms_sender *s, struct ck_save *save, struct flic_err *err)
+{
+    int rc = rounds_that_help(s, save, err);
+
+    while (!rc && is_too_long(s) && can_slow(s)) {
+        rc = slow(s, err);
+        if (!rc)
+            rc = rounds_that_help(s, save, err);
+    }
+    return rc || !is_too_long(s) ? rc : give_up(s, err);
 }
 
 static int prepare(struct ms_sender *s, struct flic_err *err)
@@ -207,6 +260,7 @@ int ms_race_on(struct ms_sender *s, struct ck_save *save, bool (*is_suspended)(v
     uint64_t until = 0;
     int rc = 0;
 
+    ms_full_speed(s);       /* its own part in suspending */
     while (!rc && s->race_helps && !is_suspended(arg, until))
         rc = race_step(s, save, &until, err);
     return rc;
@@ -229,9 +283,12 @@ int ms_once_more(struct ms_sender *s, struct ck_save *save, struct flic_err *err
 {
     int rc = once_more(s, save, err);
 
-    for (unsigned i = 1; !rc && i < CATCH_UP && is_too_long(s); i++) {
+    for (unsigned i = 1; !rc && is_too_long(s) && (i < CATCH_UP || can_slow(s)); i++) {
+        if (can_slow(s))
+            rc = slow(s, err);
         let_cool(s);
-        rc = once_more(s, save, err);
+        if (!rc)
+            rc = once_more(s, save, err);
     }
     if (!rc)
         rc = race(s, save, err);

@@ -92,6 +92,7 @@ void ms_free(struct ms_sender *s)
         return;
     while (s->n_maps)
         flx_unmap(s->maps[--s->n_maps]);
+    ms_full_speed(s);
     ls_fini(&s->link);
     free(s->unsent);
     free(s->sent_once);
@@ -167,5 +168,7 @@ const struct md_key *ms_key(const struct ms_sender *s, uint32_t *ret_peer_disks)
 void ms_get_figures(const struct ms_sender *s, struct ms_figures *ret_figures)
 {
     *ret_figures = s->figures;
+    if (s->slowed_at_us)
+        ret_figures->slowed_us += flic_now_us() - s->slowed_at_us;
     ls_get_figures(&s->link, &ret_figures->pages);
 }

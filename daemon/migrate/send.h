@@ -12,6 +12,8 @@
  *   ms_await   until it is whole and durable there
  *   ms_hand_over   the one message after which the guest is the peer's
  *
+ *
+ * With auto_converge the guest is slower from some round of ms_live() or ms_once_more() on, until ms_race_on(), or ms_free().
  * Every page that goes unsent into ms_last() is one that log-dirty named after it was sent, or that was never sent. One thread.
  */
 #ifndef FLIC_DAEMON_MIGRATE_SEND_H
@@ -36,6 +38,7 @@ struct ms_params {
     unsigned max_downtime_ms;           /* for the rest of the pages: how long the link may take for them */
     unsigned rounds_max;
     unsigned cool_ms;                   /* a page that was not written for so long is worth sending while the guest runs; no round is shorter */
+    bool auto_converge;                 /* slow the guest down before it is said that the rest is too much */
     unsigned race_us;                   /* a step of what is sent right before the pause, if the link needs longer for the rest */
     void (*progress)(void *arg, const char *phase, uint64_t done_bytes, uint64_t total_bytes);
     void *arg;
@@ -44,6 +47,7 @@ struct ms_params {
 struct ms_figures {
     struct ls_figures pages;
     uint64_t resent_pages;              /* of those sent, how many had been sent before */
+    uint64_t slowed_percent, slowed_us; /* to how much of its speed at last, 0: it was not; how long it was slower at all */
     uint64_t race_steps, race_pages;    /* right before the pause */
     uint64_t last_pages, last_zero_pages;       /* sent in the pause */
     uint64_t rounds, live_us, last_us, await_us, expected_downtime_us;

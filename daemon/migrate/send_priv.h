@@ -37,10 +37,14 @@ struct ms_sender {
     uint64_t *newest;           /* it */
     uint64_t *raced;            /* sent by race(), and not written since */
     uint64_t race_sent;         /* pages of its last step */
+    uint64_t slowed_at_us;      /* 0: it runs as fast as ever */
     bool race_helps;            /* fewer of these came back than went out */
 };
 
 static inline uint64_t ms_left(const struct ms_sender *s) { return ck_count_bits(s->unsent, s->info.gfn_end); }
+
+/* The guest runs as fast as ever again; fine when it does. */
+void ms_full_speed(struct ms_sender *s);
 
 /* Every page, leaf by leaf, for the first time. `later` are pages that will be sent again anyway: those that the peer lacks of them wait. */
 int ms_send_all(struct ms_sender *s, const uint64_t *later, struct flic_err *err);

@@ -153,8 +153,8 @@ int flicxl_domain_migrate(libxl_ctx *ctx, uint32_t domid, const struct flicxl_mi
 
     (void)ctx;
     (void)ao_how;
-    (void)snprintf(line, sizeof(line), "migrate domid=%u peer=%s command=%s downtime=%u timeout=%u", domid, params->peer,
-                   params->command ? params->command : "-", params->max_downtime_ms, params->timeout_s);
+    (void)snprintf(line, sizeof(line), "migrate domid=%u peer=%s command=%s downtime=%u timeout=%u%s", domid, params->peer,
+                   params->command ? params->command : "-", params->max_downtime_ms, params->timeout_s, params->auto_converge ? " converge" : "");
     note(line);
     memset(info, 0, sizeof(*info));
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) || params->attach(params->user, ends[0]))

@@ -123,6 +123,10 @@ exits 0
 got 'migrate domid=5 peer=phone2 command=echo >&2 reached downtime=500 timeout=0'
 complains 'reached phone2 xl migrate-receive --flic'
 says 'migrated web to phone2: downtime 41.2 ms'
+forget_log
+run "$xl" migrate --flic -s true --auto-converge web phone2
+exits 0
+got 'migrate domid=5 peer=phone2 command=true downtime=0 timeout=0 converge'
 
 it 'a guest that did not suspend for its migration is watched on, one of which nobody knows is not'
 forget_log

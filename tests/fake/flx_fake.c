@@ -37,7 +37,7 @@ struct domain {
     uint8_t *reported;          /* by how many CLEANs in a row that may spare hot pages, modulo 256 */
     uint64_t short_bits;
     bool tracked, marked, building, built, by_libxc, model;
-    unsigned resumes;
+    unsigned resumes, percent;  /* 0: as fast as ever */
     uint64_t elapsed_ns;
     uint8_t registers[FLX_FAKE_REGISTERS];
     struct told told[MAX_TOLD];
@@ -392,6 +392,14 @@ bool flx_fake_tracked(uint32_t domid)
     return is;
 }
 
+unsigned flx_fake_percent(uint32_t domid)
+{
+    unsigned percent = need(domid)->percent;
+
+    done();
+    return percent ? percent : 100;
+}
+
 bool flx_fake_marked_resume(uint32_t domid)
 {
     bool is = need(domid)->marked;
@@ -611,10 +619,26 @@ int flx_track_off(struct flx_dom *dom, struct flic_err *err)
     return leave("track_off", dom->d, 0);
 }
 
-void flx_track_end_leftover(struct flx_dom *dom)
+void flx_track_end_leftover(struct flx_dom *dom) { dom->d->tracked = false; }
+
+static int set_percent(const char *call, struct flx_dom *dom, unsigned percent, struct flic_err *err)
 {
-    dom->d->tracked = false;
+    int rc = enter(call, dom->d, err);
+
+    if (rc)
+        return rc;
+    dom->d->percent = percent;
+    return leave(call, dom->d, 0);
 }
+
+int flx_throttle(struct flx_dom *dom, unsigned percent, struct flic_err *err)
+{
+    if (!percent || percent > 99)
+        die("a throttle of 0, or of nothing");
+    return set_percent("throttle", dom, percent, err);
+}
+
+int flx_throttle_end(struct flx_dom *dom, struct flic_err *err) { return set_percent("throttle_end", dom, 0, err); }
 
 static int fetch(struct domain *d, uint64_t *bitmap, uint64_t bits, uint64_t *ret_bits, struct flic_err *err)
 {

@@ -72,6 +72,18 @@ on "$THERE" dom0 'xl destroy web'
 check 'a guest with a disk is refused, the disk named' refused DISK 'xvda' xl migrate --flic -q disky "$THERE"
 dom0 'xl destroy disky'
 
+# One row for each guest of a cap: its name, its number, weight and cap.
+cap() { PHONE=$1 dom0 'xl sched-credit2 -d web' | awk '$1 == "web" { print $4 }'; }
+is_slowed() { [ "$(cap "$1")" -gt 0 ]; }
+is_as_fast_as_ever() { [ "$(cap "$1")" = 0 ]; }
+check 'it writes too much for a pause of 50 ms: that is said, and what helps' fails_with '--auto-converge' migrate "$HERE" "$THERE" --max-downtime 50
+stays_here 'too much'
+dom0 "rm -f /tmp/m.*; (setsid xl migrate --flic --auto-converge --max-downtime 10 web $THERE >/tmp/m.out 2>/tmp/m.err; echo \$? >/tmp/m.rc) </dev/null >/dev/null 2>&1 &"
+check 'it is slowed down if that is wished' eventually $((60 * PATIENCE)) is_slowed "$HERE"
+dom0 'kill -9 $(pidof flicd); start-flicd'
+check 'flicd is killed with the guest slowed down: the next one lets it run' eventually 20 is_as_fast_as_ever "$HERE"
+stays_here 'flicd was killed with the guest slowed down'
+
 begin_migration send
 "$LAB/phone" link "$HERE" "$THERE" cut
 check 'the link is cut while it is sent: that is said' eventually 40 ended_badly 'lost\|silent\|peer'
@@ -92,8 +104,10 @@ on "$THERE" dom0 'kill -9 $(pidof flicd); start-flicd'
 check 'flicd there is killed: that is said' eventually 40 ended_badly 'lost\|peer'
 stays_here 'flicd there was killed'
 
-again=$(migrate "$HERE" "$THERE")
+again=$(migrate "$HERE" "$THERE" --auto-converge --max-downtime 500)
 note "after all that: $again"
+check 'a pause of half a second is enough for it, slowed down' holds 'a["slowed_percent"] > 0 and a["last_pages"] < f["last_pages"]' a="$again" f="$first"
+check 'it runs as fast as ever there' is_as_fast_as_ever "$THERE"
 check 'it goes there after all' on "$THERE" runs_on web
 check 'and is not here' is_not_at "$HERE"
 test_end

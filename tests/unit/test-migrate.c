@@ -38,7 +38,7 @@ struct trip {
     uint32_t here, there;       /* domids */
     const char *group_here, *group_there;
     int (*at_suspend)(struct trip *t);
-    bool refuse, cancel_there;
+    bool refuse, cancel_there, auto_converge;
     struct ck_arrival **kept;   /* what a failed one leaves, for the next */
     unsigned max_downtime_ms, race_us;
     unsigned writes_late;       /* so many times 50 pages between the wish to suspend and the suspend */
@@ -221,7 +221,7 @@ static void run(struct trip *t)
     struct flic_uuid migration = scene_uuid(0x77);
     struct ms_params params = { .migration = &migration, .config = CONFIG, .disks = "[]", .rounds_max = 5, .cool_ms = 2, .race_us = t->race_us ? t->race_us : 3600000000,
                                 .owner_group = t->group_here ? t->group_here : "",
-                                .max_downtime_ms = t->max_downtime_ms ? t->max_downtime_ms : 100000, .progress = scene_no_progress };
+                                .max_downtime_ms = t->max_downtime_ms ? t->max_downtime_ms : 100000, .auto_converge = t->auto_converge, .progress = scene_no_progress };
     struct ck_save_params saving = { .config = CONFIG, .config_len = strlen(CONFIG), .live_rounds_max = 4, .live_stop_pages = 16,
                                      .threads = 2, .suspend = suspend, .dirtied = dirtied, .cancelled = scene_never, .progress = scene_no_progress,
                                      .arg = t };
@@ -431,6 +431,93 @@ START_TEST(a_guest_that_writes_faster_than_the_link_is_told_so_and_runs_on)
 }
 END_TEST
 
+static void write_the_same(uint32_t domid, void *arg)
+{
+    (void)arg;
+    if (rounds++ < 100)
+        scene_dirty(domid, 300, 500, rounds);
+}
+
+static void take_long(uint32_t domid, void *arg)
+{
+    (void)arg;
+    if (domid == THERE)
+        (void)usleep(20000);
+}
+
+/* As many of 500 pages as it is let: all of them between two CLEANs as long as it is not slowed down. */
+static void write_as_it_may(uint32_t domid, void *arg)
+{
+    (void)arg;
+    if (domid == GUEST)
+        scene_dirty(domid, 300, 5 * flx_fake_percent(domid), rounds++);
+}
+
+static void run_with_a_slow_link(struct trip *t)
+{
+    rounds = 0;
+    flx_fake_before("track_clean", write_as_it_may, NULL);
+    flx_fake_before("map_pages", take_long, NULL);
+    run(t);
+    flx_fake_before("track_clean", NULL, NULL);
+    flx_fake_before("map_pages", NULL, NULL);
+}
+
+/* A page takes about 0.1 ms in these tests, so that 500 of them are more than is allowed. */
+START_TEST(a_guest_that_writes_too_much_is_slowed_down_if_wished_and_arrives)
+{
+    struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE, .max_downtime_ms = 10, .auto_converge = true };
+
+    run_with_a_slow_link(&t);
+    ck_assert_msg(!t.send_rc, "%s", t.send_err.text);
+    image_compare(&image, THERE);
+    ck_assert_uint_gt(t.sent.slowed_percent, 0);
+    ck_assert_uint_gt(t.sent.slowed_us, 0);
+    ck_assert_uint_eq(flx_fake_percent(GUEST), 100);
+}
+END_TEST
+
+START_TEST(a_guest_that_no_slowing_down_helps_runs_on_as_fast_as_ever)
+{
+    struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE, .max_downtime_ms = 1, .auto_converge = true };
+
+    rounds = 0;
+    flx_fake_before("track_clean", write_the_same, NULL);
+    flx_fake_before("map_pages", take_long, NULL);
+    run(&t);
+    flx_fake_before("track_clean", NULL, NULL);
+    flx_fake_before("map_pages", NULL, NULL);
+    ck_assert_int_eq(t.send_rc, FLIC_E_GUEST);
+    ck_assert_ptr_nonnull(strstr(t.send_err.text, "however slow"));
+    ck_assert_uint_eq(t.sent.slowed_percent, 3);
+    ck_assert_uint_eq(flx_fake_percent(GUEST), 100);
+    ck_assert_int_eq(flx_fake_run(GUEST), FLX_RUNNING);
+}
+END_TEST
+
+START_TEST(a_guest_whose_scheduler_cannot_slow_it_down_runs_on_and_it_is_said)
+{
+    struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE, .max_downtime_ms = 1, .auto_converge = true };
+
+    flx_fake_fail("throttle", 1, FLIC_E_REFUSED);
+    run_with_a_slow_link(&t);
+    ck_assert_int_eq(t.send_rc, FLIC_E_REFUSED);
+    ck_assert_ptr_nonnull(strstr(t.send_err.text, "--auto-converge"));
+    ck_assert_int_eq(flx_fake_run(GUEST), FLX_RUNNING);
+}
+END_TEST
+
+START_TEST(a_guest_is_not_slowed_down_unless_it_is_wished)
+{
+    struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE, .max_downtime_ms = 10 };
+
+    run_with_a_slow_link(&t);
+    ck_assert_int_eq(t.send_rc, FLIC_E_GUEST);
+    ck_assert_ptr_nonnull(strstr(t.send_err.text, "--auto-converge"));
+    ck_assert_uint_eq(flx_fake_calls("throttle"), 0);
+}
+END_TEST
+
 START_TEST(a_guest_that_writes_all_the_time_arrives_with_what_it_wrote_last)
 {
     struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE };
@@ -441,13 +528,6 @@ START_TEST(a_guest_that_writes_all_the_time_arrives_with_what_it_wrote_last)
     flx_fake_after("track_clean", NULL, NULL);
 }
 END_TEST
-
-static void write_the_same(uint32_t domid, void *arg)
-{
-    (void)arg;
-    if (rounds++ < 100)
-        scene_dirty(domid, 300, 500, rounds);
-}
 
 START_TEST(pages_that_are_written_all_the_time_are_sent_once_in_the_pause)
 {
@@ -492,13 +572,6 @@ static void write_in_turn(uint32_t domid, void *arg)
         scene_dirty(domid, 300, 500, turn);
     else
         scene_dirty(domid, 300 + turn % 10 * 50, 50, turn);
-}
-
-static void take_long(uint32_t domid, void *arg)
-{
-    (void)arg;
-    if (domid == THERE)
-        (void)usleep(20000);
 }
 
 START_TEST(of_what_is_written_in_turn_much_is_sent_right_before_the_pause)
@@ -690,6 +763,10 @@ static Suite *suite(void)
     tcase_add_test(t, a_guest_that_does_not_suspend_leaves_nothing_there);
     tcase_add_test(t, what_arrived_before_it_was_broken_off_is_not_sent_again);
     tcase_add_test(t, a_guest_that_writes_faster_than_the_link_is_told_so_and_runs_on);
+    tcase_add_test(t, a_guest_that_writes_too_much_is_slowed_down_if_wished_and_arrives);
+    tcase_add_test(t, a_guest_that_no_slowing_down_helps_runs_on_as_fast_as_ever);
+    tcase_add_test(t, a_guest_whose_scheduler_cannot_slow_it_down_runs_on_and_it_is_said);
+    tcase_add_test(t, a_guest_is_not_slowed_down_unless_it_is_wished);
     tcase_add_test(t, a_guest_that_writes_all_the_time_arrives_with_what_it_wrote_last);
     tcase_add_test(t, pages_that_are_written_all_the_time_are_sent_once_in_the_pause);
     tcase_add_test(t, pages_that_cool_down_are_sent_before_the_pause_however_long_it_may_be);

@@ -392,6 +392,18 @@ START_TEST(log_dirty_that_a_killed_flicd_left_on_is_switched_off_in_guests_that_
 }
 END_TEST
 
+START_TEST(a_guest_that_a_killed_flicd_left_slowed_down_runs_as_fast_as_ever_again)
+{
+    struct flx_dom *dom;
+
+    OK(flx_open(GUEST, &dom, &err));
+    OK(flx_throttle(dom, 6, &err));
+    flx_close(dom);
+    start_tracking("no");
+    ck_assert_uint_eq(flx_fake_percent(GUEST), 100);
+}
+END_TEST
+
 START_TEST(a_guest_that_is_protected_is_tracked_as_long_as_it_is)
 {
     struct pt_setting web = { .name = "web", .every_ms = 3600000, .keep = 3 };
@@ -601,6 +613,7 @@ static Suite *suite(void)
     tcase_add_test(t, a_save_of_a_guest_that_is_not_tracked_copies_everything_and_leaves_log_dirty_off);
     tcase_add_test(t, a_guest_that_cannot_be_lent_is_saved_from_nothing);
     tcase_add_test(t, log_dirty_that_a_killed_flicd_left_on_is_switched_off_in_guests_that_are_not_tracked);
+    tcase_add_test(t, a_guest_that_a_killed_flicd_left_slowed_down_runs_as_fast_as_ever_again);
     tcase_add_test(t, a_guest_that_is_protected_is_tracked_as_long_as_it_is);
     tcase_add_test(t, untracking_a_guest_while_it_is_being_saved_waits_for_the_save);
     tcase_add_test(t, with_track_all_every_guest_that_runs_is_picked_up_and_let_go_of);

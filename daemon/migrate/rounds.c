@@ -3,17 +3,16 @@
 /* rounds - which pages go while the guest runs, and whether what is left then fits the pause that is allowed. */
 #include "common/clock.h"
 #include "common/log.h"
+#include "daemon/migrate/estimate.h"
 #include "daemon/migrate/send_priv.h"
 
 #include <string.h>
 #include <time.h>
 
-#define KNOWS_LINK (2u << 20)   /* bytes of pages after which the link's speed is known */
 #define REST_MIN 64u            /* pages: with no more to send the pause is as short as it gets */
 #define CATCH_UP 3u             /* rounds after both sides prepared */
 #define RACE_STEPS 24u
 #define SLOWEST 3u              /* percent: 50, halved four times */
-#define SLOW_LINK (4u << 20)    /* bytes a second, until then: Wi-Fi with a wall in between */
 
 /* ---- what was written ---- */
 
@@ -39,7 +38,7 @@ static int send_cool(struct ms_sender *s, struct flic_err *err)
 static int sync_round(struct ms_sender *s, struct flic_err *err)
 {
     uint8_t round[4] = { (uint8_t)s->figures.rounds, (uint8_t)(s->figures.rounds >> 8) };
-    uint64_t began = flic_now_us();
+    uint64_t began = flic_now_us(), waited;
     struct mw_message m;
     int rc = mw_send_bytes(s->link.wire, MW_SYNC, round, sizeof(round), err);
 
@@ -48,22 +47,21 @@ static int sync_round(struct ms_sender *s, struct flic_err *err)
     if (!rc && (m.len != sizeof(round) || memcmp(m.data, round, sizeof(round))))
         rc = flic_err_set(err, FLIC_E_PROTOCOL, "the peer acknowledged another round");
     s->figures.rounds++;
-    s->link.busy_us += flic_now_us() - began;
+    waited = flic_now_us() - began;
+    s->link.busy_us += waited;
+    if (waited < s->least_wait_us || s->figures.rounds == 1)
+        s->least_wait_us = waited;
     return rc;
 }
 
-/* How long the link would take for what is left, as fast as it was so far, with the pages as they compressed so far. Little was sent: that says
- * more of the first packets than of the link, which is taken to be a slow one. */
 static void expect_downtime(struct ms_sender *s)
 {
     const struct ls_figures *sent = &s->link.figures;
-    uint64_t page = sent->sent_pages ? sent->page_bytes / sent->sent_pages : FLIC_PAGE_SIZE;
-    uint64_t rate = s->link.busy_us ? sent->page_bytes * 1000000 / s->link.busy_us : 0;
+    const struct me_seen seen = { .pages = sent->sent_pages, .page_bytes = sent->page_bytes, .busy_us = s->link.busy_us, .waits = s->figures.rounds,
+                                  .least_wait_us = s->least_wait_us };
 
-    if (sent->page_bytes < KNOWS_LINK && rate < SLOW_LINK)
-        rate = SLOW_LINK;
-    s->figures.bytes_per_s = rate;
-    s->figures.expected_downtime_us = ms_left(s) * (page + 8) * 1000000 / (rate ? rate : 1);
+    s->figures.bytes_per_s = me_bytes_per_s(&seen);
+    s->figures.expected_downtime_us = me_time_us(&seen, ms_left(s));
 }
 
 static void sleep_until(uint64_t due_us)

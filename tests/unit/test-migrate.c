@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Copyright (C) 2026 The FLIC authors */
 /* A guest goes from one store to another: two stores, two threads, one socket, and Xen's twin on both sides. */
+#include "daemon/migrate/estimate.h"
 #include "daemon/migrate/heat.h"
 #include "daemon/migrate/receive.h"
 #include "daemon/migrate/send.h"
@@ -641,6 +642,27 @@ static int balloon(struct trip *t)
     return 0;
 }
 
+START_TEST(a_peer_that_answers_slowly_is_not_taken_for_a_slow_link)
+{
+    /* 8 MiB at 4 MiB/s, and of twelve rounds each was answered after half a second. */
+    const struct me_seen seen = { .pages = 4096, .page_bytes = 8u << 20, .busy_us = 2000000 + 12 * 500000, .waits = 12, .least_wait_us = 500000 };
+
+    ck_assert_uint_eq(me_bytes_per_s(&seen), 4u << 20);
+    ck_assert_uint_ge(me_time_us(&seen, 512), 750000);
+    ck_assert_uint_le(me_time_us(&seen, 512), 752000);
+}
+END_TEST
+
+START_TEST(a_link_that_carried_little_so_far_is_taken_for_a_slow_one)
+{
+    const struct me_seen nothing = { .pages = 0 }, little = { .pages = 2, .page_bytes = 8192, .busy_us = 1000000, .waits = 1, .least_wait_us = 1000000 };
+
+    ck_assert_uint_eq(me_bytes_per_s(&nothing), 4u << 20);
+    ck_assert_uint_eq(me_bytes_per_s(&little), 4u << 20);
+    ck_assert_uint_eq(me_time_us(&nothing, 0), 0);
+}
+END_TEST
+
 START_TEST(a_guest_that_is_resized_on_its_way_is_not_handed_over)
 {
     struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE, .at_suspend = balloon };
@@ -774,6 +796,8 @@ static Suite *suite(void)
     tcase_add_test(t, of_what_is_written_while_it_suspends_little_is_left_to_the_pause);
     tcase_add_test(t, what_is_written_without_pause_is_sent_once_more_at_most);
     tcase_add_test(t, a_page_is_warm_until_it_was_left_alone_for_a_window);
+    tcase_add_test(t, a_peer_that_answers_slowly_is_not_taken_for_a_slow_link);
+    tcase_add_test(t, a_link_that_carried_little_so_far_is_taken_for_a_slow_one);
     tcase_add_test(t, a_guest_that_is_resized_on_its_way_is_not_handed_over);
     tcase_add_test(t, an_nvram_too_small_for_the_last_pages_spills_to_flash_and_the_guest_arrives);
     tcase_add_test(t, invariant_7_a_leaf_that_comes_out_of_order_is_refused);

@@ -232,6 +232,13 @@ static int race_step(struct ms_sender *s, struct ck_save *save, uint64_t *ret_un
     return rc;
 }
 
+static void begin_race(struct ms_sender *s)
+{
+    memset(s->raced, 0, ck_words(s->info.gfn_end) * 8);
+    s->race_sent = UINT64_MAX;
+    s->race_helps = true;
+}
+
 /*
  * What is written all the time is mostly written in turn: a page that was written this very moment is the one that is left alone longest.
  * So the newest of each short while are sent, until as many of those sent are written again as go out: the guest has come round, and more would
@@ -242,9 +249,7 @@ static int race(struct ms_sender *s, struct ck_save *save, struct flic_err *err)
     uint64_t until;
     int rc = 0;
 
-    memset(s->raced, 0, ck_words(s->info.gfn_end) * 8);
-    s->race_sent = UINT64_MAX;
-    s->race_helps = true;
+    begin_race(s);
     for (unsigned i = 0; !rc && s->race_helps && i < RACE_STEPS && s->figures.expected_downtime_us > s->params.race_us; i++) {
         rc = race_step(s, save, &until, err);
         if (!rc && s->race_helps)
@@ -258,7 +263,10 @@ int ms_race_on(struct ms_sender *s, struct ck_save *save, bool (*is_suspended)(v
     uint64_t until = 0;
     int rc = 0;
 
-    ms_full_speed(s);       /* its own part in suspending */
+    if (s->slowed_at_us) {      /* suspending is its own work, too; what it writes from now on is another matter than before */
+        ms_full_speed(s);
+        begin_race(s);
+    }
     while (!rc && s->race_helps && !is_suspended(arg, until))
         rc = race_step(s, save, &until, err);
     return rc;

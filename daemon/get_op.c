@@ -243,7 +243,7 @@ void fd_run_get(struct fd_op *op)
     struct ix_entry entry = { .code = 0 };
     char uuid[FLIC_UUID_TEXT];
     struct flic_err err = { 0 };
-    int rc = all_steps(&r, &err);
+    int rc = fd_op_reason(op, all_steps(&r, &err), &err);
 
     end_parts(&r, rc, &err);
     (void)snprintf(entry.verb, sizeof(entry.verb), "%s", fd_op_kind_name(op));

@@ -415,6 +415,11 @@ int fd_op_why_cancelled(struct fd_op *op, struct flic_err *err)
     return rc;
 }
 
+int fd_op_reason(struct fd_op *op, int rc, struct flic_err *err)
+{
+    return rc == FLIC_E_CANCELLED && fd_op_cancelled(op) ? fd_op_why_cancelled(op, err) : rc;
+}
+
 static bool happened(const struct fd_op *op, enum fd_wait what)
 {
     switch (what) {
@@ -517,13 +522,16 @@ void fd_op_progress(void *arg, const char *phase, uint64_t done, uint64_t total)
         fd_op_to_helper(op, event, false);
 }
 
+/* Only here is `domid` written, by one thread at a time. It is held first: under `held_lock` others take an operation's lock (gives_way()). */
 void fd_op_describe(struct fd_op *op, uint32_t domid, const char *name)
 {
-    (void)pthread_mutex_lock(&op->lock);
-    if (domid && !op->domid) {
-        op->domid = domid;
+    bool first = domid && !op->domid;
+
+    if (first)
         hold(domid);
-    }
+    (void)pthread_mutex_lock(&op->lock);
+    if (first)
+        op->domid = domid;
     (void)snprintf(op->name, sizeof(op->name), "%s", name);
     (void)pthread_mutex_unlock(&op->lock);
 }

@@ -77,6 +77,8 @@ int fd_op_wire(struct fd_op *op, unsigned timeout_s, bool (*cancelled)(void *arg
 void fd_op_let_tunnel(struct fd_op *op);        /* from now on it takes one, from the helper, who is told no progress any more */
 bool fd_op_cancelled(void *op);
 int fd_op_why_cancelled(struct fd_op *op, struct flic_err *err);
+/* Who waits for a peer knows only that he was cancelled: then err gets the reason, and its code is returned; else rc. */
+int fd_op_reason(struct fd_op *op, int rc, struct flic_err *err);
 void fd_op_progress(void *op, const char *phase, uint64_t done, uint64_t total);
 void fd_op_to_owner(struct fd_op *op, json_t *msg);     /* takes */
 void fd_op_to_helper(struct fd_op *op, json_t *msg, bool is_answer);   /* takes */

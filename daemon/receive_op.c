@@ -349,7 +349,7 @@ void fd_run_receive(struct fd_op *op)
 {
     struct run r = { .op = op };
     struct flic_err err = { 0 };
-    int rc = all_steps(&r, &err);
+    int rc = fd_op_reason(op, all_steps(&r, &err), &err);
 
     end_parts(&r, rc, &err);
     flx_close(r.dom);

@@ -98,7 +98,10 @@ int flx_throttle(struct flx_dom *dom, unsigned percent, struct flic_err *err)
         return rc;
     full = before ? before : (info.max_vcpu_id + 1u) * 100;
     full = full * percent / 100;
-    return set_cap(dom, id, full > UINT16_MAX ? UINT16_MAX : full ? (uint16_t)full : 1, err);
+    rc = set_cap(dom, id, full > UINT16_MAX ? UINT16_MAX : full ? (uint16_t)full : 1, err);
+    if (rc)
+        (void)flx_throttle_end(dom, NULL);
+    return rc;
 }
 
 int flx_throttle_end(struct flx_dom *dom, struct flic_err *err)

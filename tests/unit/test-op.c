@@ -259,13 +259,12 @@ START_TEST(invariant_6_a_guest_is_not_received_where_it_is_alive_and_runs_on_the
 END_TEST
 
 /* The test is a sending phone that offers the guest 9, with the state of that domain, and then says nothing more. */
-static struct flic_talk *offer_one(uint32_t sketch_of, struct mw_wire **ret_wire)
+static struct flic_talk *offer_one(uint32_t sketch_of, char operation[FD_OP_ID], struct mw_wire **ret_wire)
 {
     struct flic_talk *owner = connect_and_say(json_pack("{s:s}", "op", "receive")), *tunnel;
     struct mh_offer offer = { .migration = scene_uuid(0x66), .guest = scene_uuid(9), .name = "nine", .gfn_end = 2048, .pages = 4,
                               .config = (char *)"{\"c_info\": {\"name\": \"nine\", \"uuid\": \"09090909-0909-0909-0909-090909090909\"}}",
                               .disks = (char *)"[]" };
-    char operation[FD_OP_ID];
     struct flx_dom *dom;
     struct md_key key;
     void *sketch;
@@ -288,14 +287,23 @@ static struct flic_talk *offer_one(uint32_t sketch_of, struct mw_wire **ret_wire
 /* Its power was cut: no end of the connection ever came. */
 START_TEST(an_arrival_whose_sender_is_not_heard_any_more_gives_way_to_the_same_guests_next)
 {
+    struct flic_uuid nine = scene_uuid(9);
+    char operation[FD_OP_ID];
     struct mw_wire *silent, *wire;
-    struct flic_talk *first = offer_one(GUEST, &silent), *second;
+    struct flic_talk *first = offer_one(GUEST, operation, &silent), *helper, *second;
 
     hear_event(first, "offered", NULL);
-    second = offer_one(GUEST, &wire);
-    hear_event(second, "offered", NULL);
+    flx_fake_add(50, "nine", &nine, 2048, 0);
+    helper = connect_and_say(json_pack("{s:s, s:s, s:i}", "op", "join", "operation", operation, "domid", 50));
+    for (int i = 0; i < 500 && !fd_op_holds(&flicd, 50); i++)
+        (void)usleep(10000);
+    ck_assert(fd_op_holds(&flicd, 50));
+    second = offer_one(GUEST, operation, &wire);
     hear_refusal(first, FLIC_E_CANCELLED);
-    ck_assert_ptr_nonnull(strstr(err.text, "began anew"));
+    ck_assert_msg(strstr(err.text, "began anew") != NULL, "%s", err.text);
+    flx_fake_kill(50);
+    flic_talk_close(helper);
+    hear_event(second, "offered", NULL);
     mw_free(silent);
     mw_free(wire);
     flic_talk_close(first);
@@ -308,12 +316,13 @@ END_TEST
 START_TEST(what_a_broken_arrival_left_paused_is_waited_for_until_it_is_gone)
 {
     struct flic_uuid nine = scene_uuid(9);
+    char operation[FD_OP_ID];
     struct flic_talk *owner;
     struct mw_wire *wire;
 
     flx_fake_add(12, "nine", &nine, 0, 64);
     flx_fake_set_run(12, FLX_PAUSED);
-    owner = offer_one(GUEST, &wire);
+    owner = offer_one(GUEST, operation, &wire);
     (void)usleep(300000);
     flx_fake_kill(12);
     hear_event(owner, "offered", NULL);
@@ -326,6 +335,7 @@ END_TEST
 START_TEST(invariant_9_a_restore_does_not_give_way_to_an_arrival)
 {
     struct flic_talk *restore, *owner;
+    char operation[FD_OP_ID];
     struct mw_wire *wire;
 
     flx_fake_kill(GUEST);
@@ -335,7 +345,7 @@ START_TEST(invariant_9_a_restore_does_not_give_way_to_an_arrival)
     restore = connect_and_say(json_pack("{s:s, s:s}", "op", "restore", "domain", "nine"));
     hear_event(restore, "ready", NULL);
     scene_guest(8, "other", 3, GUEST_PAGES);
-    owner = offer_one(8, &wire);
+    owner = offer_one(8, operation, &wire);
     hear_refusal(owner, FLIC_E_BUSY);
     mw_free(wire);
     flic_talk_close(owner);

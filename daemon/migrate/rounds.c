@@ -285,7 +285,7 @@ static int once_more(struct ms_sender *s, struct ck_save *save, struct flic_err 
 }
 
 /* Preparing took its time, in which much may have been written. */
-int ms_once_more(struct ms_sender *s, struct ck_save *save, struct flic_err *err)
+static int catch_up(struct ms_sender *s, struct ck_save *save, struct flic_err *err)
 {
     int rc = once_more(s, save, err);
 
@@ -296,7 +296,23 @@ int ms_once_more(struct ms_sender *s, struct ck_save *save, struct flic_err *err
         if (!rc)
             rc = once_more(s, save, err);
     }
-    if (!rc)
-        rc = race(s, save, err);
-    return rc || !is_too_long(s) ? rc : give_up(s, err);
+    return rc;
+}
+
+/* What the race finds written can be too much again. */
+int ms_once_more(struct ms_sender *s, struct ck_save *save, struct flic_err *err)
+{
+    int rc = 0;
+
+    while (!rc) {
+        rc = catch_up(s, save, err);
+        if (!rc)
+            rc = race(s, save, err);
+        if (rc || !is_too_long(s))
+            return rc;
+        rc = can_slow(s) ? slow(s, err) : give_up(s, err);
+        if (!rc)
+            let_cool(s);
+    }
+    return rc;
 }

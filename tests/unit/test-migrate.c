@@ -478,6 +478,28 @@ START_TEST(a_guest_that_writes_too_much_is_slowed_down_if_wished_and_arrives)
 }
 END_TEST
 
+static void write_once_both_prepared(uint32_t domid, void *arg)
+{
+    if (domid == GUEST && ((struct trip *)arg)->prepared)
+        scene_dirty(domid, 300, 10 * flx_fake_percent(domid), rounds++);
+}
+
+/* Calm until then: what the race finds is the first that is too much. */
+START_TEST(a_guest_that_begins_to_write_right_before_the_pause_is_slowed_down_then)
+{
+    struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE, .max_downtime_ms = 25, .auto_converge = true, .race_us = 1 };
+
+    rounds = 0;
+    flx_fake_after("track_clean", write_once_both_prepared, &t);
+    flx_fake_before("map_pages", take_long, NULL);
+    must_arrive(&t);
+    flx_fake_after("track_clean", NULL, NULL);
+    flx_fake_before("map_pages", NULL, NULL);
+    ck_assert_uint_gt(t.sent.slowed_percent, 0);
+    ck_assert_uint_eq(flx_fake_percent(GUEST), 100);
+}
+END_TEST
+
 START_TEST(a_guest_that_no_slowing_down_helps_runs_on_as_fast_as_ever)
 {
     struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE, .max_downtime_ms = 1, .auto_converge = true };
@@ -811,6 +833,7 @@ static Suite *suite(void)
     tcase_add_test(t, what_arrived_before_it_was_broken_off_is_not_sent_again);
     tcase_add_test(t, a_guest_that_writes_faster_than_the_link_is_told_so_and_runs_on);
     tcase_add_test(t, a_guest_that_writes_too_much_is_slowed_down_if_wished_and_arrives);
+    tcase_add_test(t, a_guest_that_begins_to_write_right_before_the_pause_is_slowed_down_then);
     tcase_add_test(t, a_guest_that_no_slowing_down_helps_runs_on_as_fast_as_ever);
     tcase_add_test(t, a_guest_whose_scheduler_cannot_slow_it_down_runs_on_and_it_is_said);
     tcase_add_test(t, a_guest_is_not_slowed_down_unless_it_is_wished);

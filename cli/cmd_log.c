@@ -31,19 +31,56 @@ static int keep_seq(json_t *answer, uint64_t seq)
     return json_object_set_new(answer, "entries", kept) ? -ENOMEM : 0;
 }
 
-int cmd_log(struct cmd_request *req, json_t **ret_answer, struct flic_err *err)
+/* `limit` 0: all; before 0: from the newest on. */
+static int ask_page(struct cmd_request *req, uint64_t limit, uint64_t before, json_t **ret_answer, struct flic_err *err)
 {
-    json_t *question = cmd_question(req, "log"), *answer;
-    uint32_t limit = req->has_limit ? req->limit : req->target.seq ? 0 : LIMIT_DEFAULT;
-    int rc;
+    json_t *question = cmd_question(req, "log");
 
-    if (question && json_object_set_new(question, "limit", json_integer(limit))) {
+    if (question && (json_object_set_new(question, "limit", json_integer((json_int_t)limit)) ||
+                     (before && json_object_set_new(question, "before", json_integer((json_int_t)before))))) {
         json_decref(question);
         question = NULL;
     }
-    rc = cmd_ask(req, question, &answer, err);
-    if (rc)
+    return cmd_ask(req, question, ret_answer, err);
+}
+
+/* flicd tells of so many at a time, and whether there are more. */
+static int ask_all(struct cmd_request *req, uint64_t limit, json_t *entries, struct flic_err *err)
+{
+    uint64_t before = 0, last = 0;
+    bool more = true;
+    int rc = 0;
+
+    while (!rc && more) {
+        size_t had = json_array_size(entries), n;
+        json_t *page, *some;
+
+        rc = ask_page(req, limit ? limit - had : 0, before, &page, err);
+        if (rc)
+            return rc;
+        some = json_object_get(page, "entries");
+        n = json_array_size(some);
+        last = n ? member_u64(json_array_get(some, n - 1), "id") : 0;
+        more = json_is_true(json_object_get(page, "more")) && last && (!before || last < before) && (!limit || had + n < limit);
+        before = last;
+        if (n && json_array_extend(entries, some))
+            rc = flic_err_set(err, -ENOMEM, "read the journal: out of memory");
+        json_decref(page);
+    }
+    return rc;
+}
+
+int cmd_log(struct cmd_request *req, json_t **ret_answer, struct flic_err *err)
+{
+    json_t *entries = json_array(), *answer = json_pack("{s:b, s:O}", "ok", 1, "entries", entries);
+    int rc = answer ? ask_all(req, req->has_limit ? req->limit : req->target.seq ? 0 : LIMIT_DEFAULT, entries, err)
+                    : flic_err_set(err, -ENOMEM, "read the journal: out of memory");
+
+    json_decref(entries);
+    if (rc) {
+        json_decref(answer);
         return rc;
+    }
     if (req->target.seq)
         rc = keep_seq(answer, req->target.seq);
     if (!rc && req->target.seq && !json_array_size(json_object_get(answer, "entries")))

@@ -320,15 +320,18 @@ static json_t *on_show(struct fd_daemon *d, json_t *request)
 
 /* ---- log ---- */
 
+/* In one answer: more of them would keep the loop's thread, which writes and frees it, from everybody else. */
+#define LOG_MAX 1000
+
 struct log_walk {
     json_t *entries;
     const char *domain;
-    json_int_t seq, limit;
+    json_int_t seq, before, limit;
 };
 
 static bool wanted(const struct log_walk *w, const struct ix_entry *e, const char *uuid)
 {
-    if (w->seq && (uint64_t)w->seq != e->seq)
+    if ((w->seq && (uint64_t)w->seq != e->seq) || (w->before > 0 && e->id >= (uint64_t)w->before))
         return false;
     return !w->domain || !strcmp(w->domain, e->guest_name) || !strcmp(w->domain, uuid);
 }
@@ -347,22 +350,28 @@ static int see_entry(const struct ix_entry *e, void *arg)
     (void)json_array_append_new(w->entries, json_pack("{s:I, s:o, s:I, s:s, s:s, s:s, s:I, s:o, s:s, s:o}", "id", (json_int_t)e->id,
         "began_ns", big(e->began_ns), "took_us", (json_int_t)(e->took_ns / 1000), "verb", e->verb, "domain", e->guest_name,
         "uuid", uuid, "seq", (json_int_t)e->seq, "code", code, "message", e->message, "figures", figures ? figures : json_object()));
-    return w->limit && (json_int_t)json_array_size(w->entries) >= w->limit;
+    return (json_int_t)json_array_size(w->entries) >= w->limit;
 }
 
 static json_t *on_log(struct fd_daemon *d, json_t *request)
 {
     struct log_walk w = { .entries = json_array(), .domain = json_string_value(json_object_get(request, "domain")),
                           .seq = json_integer_value(json_object_get(request, "seq")),
+                          .before = json_integer_value(json_object_get(request, "before")),
                           .limit = json_integer_value(json_object_get(request, "limit")) };
+    bool less = w.limit <= 0 || w.limit > LOG_MAX;
     struct flic_err err = { 0 };
-    int rc = ix_journal_each(ck_index(d->store), NULL, 0, see_entry, &w, &err);
+    int rc;
+
+    if (less)
+        w.limit = LOG_MAX;
+    rc = ix_journal_each(ck_index(d->store), NULL, 0, see_entry, &w, &err);
 
     if (rc < 0) {
         json_decref(w.entries);
         return fd_answer_error(err.code, err.text);
     }
-    return json_pack("{s:b, s:o}", "ok", 1, "entries", w.entries);
+    return json_pack("{s:b, s:b, s:o}", "ok", 1, "more", less && rc > 0, "entries", w.entries);
 }
 
 /* ---- forget, hold ---- */

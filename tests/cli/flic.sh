@@ -398,6 +398,12 @@ fake '{"list":[{"_raw":"[1]\n"}]}'
 run "$flic" list
 exits 1
 
+it 'log asks on as long as flicd has more'
+fake '{"status":[{"ok":true}],"log":[{"ok":true,"more":true,"entries":[{"id":9,"verb":"save","domain":"web","seq":1,"code":0,"message":"","figures":{}}]}]}'
+run "$flic" log -n 0
+exits 0
+was_asked '[q.get("before") for q in r if q["op"] == "log"][-2:] == [None, 9]'
+
 it 'what keeps guests from being saved stands at the top of status'
 fake '{"status":[{"ok":true,"version":"0.1.0","host":{"ready":false,"missing":["log-dirty"],"advice":"boot the other Xen"},
   "nvram":{"ready":false,"error":"the arena is of another store"}}]}'

@@ -12,7 +12,7 @@
 #define REST_MIN 64u            /* pages: with no more to send the pause is as short as it gets */
 #define CATCH_UP 3u             /* rounds after both sides prepared */
 #define RACE_STEPS 24u
-#define SLOWEST 3u              /* percent: 50, halved four times */
+#define SLOWEST 1u              /* percent: 50, halved five times */
 
 /* ---- what was written ---- */
 

@@ -103,7 +103,7 @@ static void print_summary(const struct migrate_request *req, const struct flicxl
                  human_us(member_u64(figures, "downtime_us"), down), human_bytes(member_u64(figures, "sent_bytes"), sent),
                  human_bytes(member_u64(figures, "ram_pages") * 4096, ram), human_bytes(member_u64(figures, "there_pages") * 4096, there));
     if (member_u64(figures, "slowed_us"))
-        (void)printf("it was slowed down for %s, to %" PRIu64 " %% of its speed in the end\n", human_us(member_u64(figures, "slowed_us"), down),
+        (void)printf("it was slowed down for %s, to %" PRIu64 " %% of its CPU time in the end\n", human_us(member_u64(figures, "slowed_us"), down),
                      member_u64(figures, "slowed_percent"));
     if (member_u64(figures, "disk_bytes"))
         (void)printf("disks: %s sent for %s, %s was there already, %s in the pause\n", human_bytes(member_u64(figures, "disk_wire_bytes"), sent),

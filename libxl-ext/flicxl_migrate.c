@@ -33,8 +33,8 @@ static int go(struct migrate *m, struct flic_err *err)
     const struct flicxl_migrate_params *p = m->params;
     json_t *ready = NULL;
     int rc = op_open(&m->op, json_pack("{s:s, s:I, s:s, s:I, s:s, s:s, s:s, s:b, s:I}", "op", "migrate", "domid", (json_int_t)m->domid, "config", m->json,
-                                       "timeout_s", (json_int_t)p->timeout_s, "peer", p->peer, "command", p->command ? p->command : "", "disks", p->disks ? p->disks : "", "auto_converge", p->auto_converge,
-                                       "max_downtime_ms", (json_int_t)p->max_downtime_ms), &ready, err);
+                                       "timeout_s", (json_int_t)p->timeout_s, "peer", p->peer, "command", p->command ? p->command : "", "disks", p->disks ? p->disks : "",
+                                       "auto_converge", p->auto_converge, "max_downtime_ms", (json_int_t)p->max_downtime_ms), &ready, err);
 
     if (rc)
         return rc;

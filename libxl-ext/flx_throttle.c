@@ -32,12 +32,18 @@ static uint16_t *cap_of(uint32_t id, union sched *sched)
 }
 
 /* Of the pool of CPUs that it is in: pools may have schedulers of their own. */
-static int find_scheduler(struct flx_dom *dom, const xc_domaininfo_t *info, uint32_t *ret_id, struct flic_err *err)
+static int find_scheduler(struct flx_dom *dom, xc_domaininfo_t *ret_info, uint32_t *ret_id, struct flic_err *err)
 {
-    xc_cpupoolinfo_t *pool = xc_cpupool_getinfo(dom->xch, info->cpupool);
-    bool found = pool && pool->cpupool_id == info->cpupool;
-    uint32_t id = found ? pool->sched_id : 0;
+    xc_cpupoolinfo_t *pool;
+    uint32_t id;
+    bool found;
+    int rc = flx_read_info(dom, ret_info, err);
 
+    if (rc)
+        return rc;
+    pool = xc_cpupool_getinfo(dom->xch, ret_info->cpupool);
+    found = pool && pool->cpupool_id == ret_info->cpupool;
+    id = found ? pool->sched_id : 0;
     if (pool)
         xc_cpupool_infofree(dom->xch, pool);
     if (!found)
@@ -88,10 +94,8 @@ int flx_throttle(struct flx_dom *dom, unsigned percent, struct flic_err *err)
     xc_domaininfo_t info;
     uint32_t id, full;
     uint16_t before;
-    int rc = flx_read_info(dom, &info, err);
+    int rc = find_scheduler(dom, &info, &id, err);
 
-    if (!rc)
-        rc = find_scheduler(dom, &info, &id, err);
     if (!rc && !is_throttled(dom, &before))
         rc = remember_cap(dom, id, &before, err);
     if (rc)
@@ -113,9 +117,7 @@ int flx_throttle_end(struct flx_dom *dom, struct flic_err *err)
 
     if (!is_throttled(dom, &before))
         return 0;
-    rc = flx_read_info(dom, &info, err);
-    if (!rc)
-        rc = find_scheduler(dom, &info, &id, err);
+    rc = find_scheduler(dom, &info, &id, err);
     if (!rc)
         rc = set_cap(dom, id, before, err);
     return rc ? rc : flx_tell_guest(dom, cap_key, "", err);

@@ -9,7 +9,7 @@
 struct me_seen {
     uint64_t pages, page_bytes;     /* sent; bytes as compressed */
     uint64_t busy_us;               /* spent in sending them, and in waiting until the peer had them */
-    uint64_t waits, least_wait_us;  /* how many of the latter, and the shortest: with next to nothing on its way, so that it is the peer's and not the link's */
+    uint64_t waits, least_wait_us;  /* of the latter how many, and the shortest: with next to nothing on its way it is the peer's, not the link's */
 };
 
 uint64_t me_bytes_per_s(const struct me_seen *seen);

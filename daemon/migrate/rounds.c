@@ -290,11 +290,11 @@ static int catch_up(struct ms_sender *s, struct ck_save *save, struct flic_err *
     int rc = once_more(s, save, err);
 
     for (unsigned i = 1; !rc && is_too_long(s) && (i < CATCH_UP || can_slow(s)); i++) {
-        if (can_slow(s))
-            rc = slow(s, err);
+        rc = can_slow(s) ? slow(s, err) : 0;
+        if (rc)
+            return rc;
         let_cool(s);
-        if (!rc)
-            rc = once_more(s, save, err);
+        rc = once_more(s, save, err);
     }
     return rc;
 }

@@ -12,8 +12,8 @@
  *   ms_await   until it is whole and durable there
  *   ms_hand_over   the one message after which the guest is the peer's
  *
- *
  * With auto_converge the guest is slower from some round of ms_live() or ms_once_more() on, until ms_race_on(), or ms_free().
+ *
  * Every page that goes unsent into ms_last() is one that log-dirty named after it was sent, or that was never sent. One thread.
  */
 #ifndef FLIC_DAEMON_MIGRATE_SEND_H

@@ -254,14 +254,19 @@ static void run(struct trip *t)
     ck_assert_int_eq(pthread_join(t->receiver, NULL), 0);
 }
 
-static void must_arrive(struct trip *t)
+static void must_have_arrived(const struct trip *t)
 {
-    run(t);
     ck_assert_msg(!t->send_rc, "the sender failed: %d, %s", t->send_rc, t->send_err.text);
     ck_assert_msg(!t->receive_rc, "the receiver failed: %d, %s", t->receive_rc, t->receive_err.text);
     ck_assert(t->runs_there);
     ck_assert(flx_fake_built(t->there));
     image_compare(&image, t->there);
+}
+
+static void must_arrive(struct trip *t)
+{
+    run(t);
+    must_have_arrived(t);
 }
 
 /* The one that arrived runs on there; the one here is gone, as its toolstack would see to. */
@@ -454,10 +459,11 @@ static void write_as_it_may(uint32_t domid, void *arg)
         scene_dirty(domid, 300, 5 * flx_fake_percent(domid), rounds++);
 }
 
-static void run_with_a_slow_link(struct trip *t)
+/* `writes` is what the guest does before each CLEAN. */
+static void run_with_a_slow_link(struct trip *t, flx_fake_fn *writes)
 {
     rounds = 0;
-    flx_fake_before("track_clean", write_as_it_may, NULL);
+    flx_fake_before("track_clean", writes, t);
     flx_fake_before("map_pages", take_long, NULL);
     run(t);
     flx_fake_before("track_clean", NULL, NULL);
@@ -469,7 +475,7 @@ START_TEST(a_guest_that_writes_too_much_is_slowed_down_if_wished_and_arrives)
 {
     struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE, .max_downtime_ms = 25, .auto_converge = true };
 
-    run_with_a_slow_link(&t);
+    run_with_a_slow_link(&t, write_as_it_may);
     ck_assert_msg(!t.send_rc, "%s", t.send_err.text);
     image_compare(&image, THERE);
     ck_assert_uint_gt(t.sent.slowed_percent, 0);
@@ -504,12 +510,7 @@ START_TEST(a_guest_that_no_slowing_down_helps_runs_on_as_fast_as_ever)
 {
     struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE, .max_downtime_ms = 1, .auto_converge = true };
 
-    rounds = 0;
-    flx_fake_before("track_clean", write_the_same, NULL);
-    flx_fake_before("map_pages", take_long, NULL);
-    run(&t);
-    flx_fake_before("track_clean", NULL, NULL);
-    flx_fake_before("map_pages", NULL, NULL);
+    run_with_a_slow_link(&t, write_the_same);
     ck_assert_int_eq(t.send_rc, FLIC_E_GUEST);
     ck_assert_ptr_nonnull(strstr(t.send_err.text, "however slow"));
     ck_assert_uint_eq(t.sent.slowed_percent, 1);
@@ -523,7 +524,7 @@ START_TEST(a_guest_whose_scheduler_cannot_slow_it_down_runs_on_and_it_is_said)
     struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE, .max_downtime_ms = 1, .auto_converge = true };
 
     flx_fake_fail("throttle", 1, FLIC_E_REFUSED);
-    run_with_a_slow_link(&t);
+    run_with_a_slow_link(&t, write_as_it_may);
     ck_assert_int_eq(t.send_rc, FLIC_E_REFUSED);
     ck_assert_ptr_nonnull(strstr(t.send_err.text, "--auto-converge"));
     ck_assert_int_eq(flx_fake_run(GUEST), FLX_RUNNING);
@@ -534,7 +535,7 @@ START_TEST(a_guest_is_not_slowed_down_unless_it_is_wished)
 {
     struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE, .max_downtime_ms = 25 };
 
-    run_with_a_slow_link(&t);
+    run_with_a_slow_link(&t, write_as_it_may);
     ck_assert_int_eq(t.send_rc, FLIC_E_GUEST);
     ck_assert_ptr_nonnull(strstr(t.send_err.text, "--auto-converge"));
     ck_assert_uint_eq(flx_fake_calls("throttle"), 0);
@@ -601,12 +602,8 @@ START_TEST(of_what_is_written_in_turn_much_is_sent_right_before_the_pause)
 {
     struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE, .max_downtime_ms = 3600000, .race_us = 1000 };
 
-    rounds = 0;
-    flx_fake_before("track_clean", write_in_turn, &t);
-    flx_fake_before("map_pages", take_long, NULL);
-    must_arrive(&t);
-    flx_fake_before("track_clean", NULL, NULL);
-    flx_fake_before("map_pages", NULL, NULL);
+    run_with_a_slow_link(&t, write_in_turn);
+    must_have_arrived(&t);
     ck_assert_uint_lt(t.sent.last_pages, 250);
 }
 END_TEST
@@ -635,12 +632,8 @@ START_TEST(of_what_a_slowed_guest_writes_while_it_suspends_little_is_left_to_the
     struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE, .max_downtime_ms = 25, .auto_converge = true, .race_us = 1,
                       .writes_late = 10 };
 
-    rounds = 0;
-    flx_fake_before("track_clean", write_the_same_until_it_suspends, &t);
-    flx_fake_before("map_pages", take_long, NULL);
-    must_arrive(&t);
-    flx_fake_before("track_clean", NULL, NULL);
-    flx_fake_before("map_pages", NULL, NULL);
+    run_with_a_slow_link(&t, write_the_same_until_it_suspends);
+    must_have_arrived(&t);
     ck_assert_uint_gt(t.sent.slowed_percent, 0);
     ck_assert_uint_ge(t.sent.race_pages, 200);
 }
@@ -650,12 +643,8 @@ START_TEST(what_is_written_without_pause_is_sent_once_more_at_most)
 {
     struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE, .max_downtime_ms = 3600000, .race_us = 1000 };
 
-    rounds = 0;
-    flx_fake_before("track_clean", write_the_same, NULL);
-    flx_fake_before("map_pages", take_long, NULL);
-    must_arrive(&t);
-    flx_fake_before("track_clean", NULL, NULL);
-    flx_fake_before("map_pages", NULL, NULL);
+    run_with_a_slow_link(&t, write_the_same);
+    must_have_arrived(&t);
     ck_assert_uint_gt(t.sent.resent_pages, 0);
     ck_assert_uint_le(t.sent.resent_pages, 500);
     ck_assert_uint_ge(t.sent.last_pages, 500);

@@ -15,22 +15,6 @@
 
 /* ---- asking ---- */
 
-/* flicd filters by guest; the sequence number is ours to filter by, so then all of the guest's entries are asked for. */
-static int keep_seq(json_t *answer, uint64_t seq)
-{
-    json_t *kept = json_array(), *entry;
-    size_t i;
-
-    if (!kept)
-        return -ENOMEM;
-    json_array_foreach(json_object_get(answer, "entries"), i, entry)
-        if (member_u64(entry, "seq") == seq && json_array_append(kept, entry)) {
-            json_decref(kept);
-            return -ENOMEM;
-        }
-    return json_object_set_new(answer, "entries", kept) ? -ENOMEM : 0;
-}
-
 /* `limit` 0: all; before 0: from the newest on. */
 static int ask_page(struct cmd_request *req, uint64_t limit, uint64_t before, json_t **ret_answer, struct flic_err *err)
 {
@@ -81,9 +65,7 @@ int cmd_log(struct cmd_request *req, json_t **ret_answer, struct flic_err *err)
         json_decref(answer);
         return rc;
     }
-    if (req->target.seq)
-        rc = keep_seq(answer, req->target.seq);
-    if (!rc && req->target.seq && !json_array_size(json_object_get(answer, "entries")))
+    if (req->target.seq && !json_array_size(json_object_get(answer, "entries")))
         rc = flic_err_set(err, FLIC_E_NOCHECKPOINT, "the journal has no entry about %s; 'flic log %s' lists what it has",
                           req->what, req->target.domain);
     if (rc)

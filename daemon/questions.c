@@ -326,12 +326,12 @@ static json_t *on_show(struct fd_daemon *d, json_t *request)
 struct log_walk {
     json_t *entries;
     const char *domain;
-    json_int_t seq, before, limit;
+    json_int_t seq, limit;
 };
 
 static bool wanted(const struct log_walk *w, const struct ix_entry *e, const char *uuid)
 {
-    if ((w->seq && (uint64_t)w->seq != e->seq) || (w->before > 0 && e->id >= (uint64_t)w->before))
+    if (w->seq && (uint64_t)w->seq != e->seq)
         return false;
     return !w->domain || !strcmp(w->domain, e->guest_name) || !strcmp(w->domain, uuid);
 }
@@ -357,16 +357,15 @@ static json_t *on_log(struct fd_daemon *d, json_t *request)
 {
     struct log_walk w = { .entries = json_array(), .domain = json_string_value(json_object_get(request, "domain")),
                           .seq = json_integer_value(json_object_get(request, "seq")),
-                          .before = json_integer_value(json_object_get(request, "before")),
                           .limit = json_integer_value(json_object_get(request, "limit")) };
+    json_int_t before = json_integer_value(json_object_get(request, "before"));
     bool less = w.limit <= 0 || w.limit > LOG_MAX;
     struct flic_err err = { 0 };
     int rc;
 
     if (less)
         w.limit = LOG_MAX;
-    rc = ix_journal_each(ck_index(d->store), NULL, 0, see_entry, &w, &err);
-
+    rc = ix_journal_each(ck_index(d->store), NULL, before > 0 ? (uint64_t)before : 0, see_entry, &w, &err);
     if (rc < 0) {
         json_decref(w.entries);
         return fd_answer_error(err.code, err.text);

@@ -91,8 +91,9 @@ struct ix_entry {
 };
 /* message and figures may be NULL for "" and "{}". */
 int ix_journal_add(struct ix_index *ix, const struct ix_entry *entry, struct flic_err *err);
-/* Newest first, at most `limit` (0: all), only this guest unless NULL. */
-int ix_journal_each(struct ix_index *ix, const struct flic_uuid *guest, uint32_t limit,
+/* Newest first, only this guest unless NULL, only ids below `before` unless 0. Nobody waits for the index while `see` is called, which may take
+ * its time; what is written meanwhile is not seen. A value other than 0 of `see` ends the walk and is returned. */
+int ix_journal_each(struct ix_index *ix, const struct flic_uuid *guest, uint64_t before,
                     int (*see)(const struct ix_entry *entry, void *arg), void *arg, struct flic_err *err);
 
 #endif

@@ -71,8 +71,8 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9);
 
 -- name: journal_all
 SELECT id, began_ns, took_ns, verb, guest, guest_name, seq, code, message, figures
-FROM journal ORDER BY id DESC LIMIT ?1;
+FROM journal WHERE id < ?2 ORDER BY id DESC LIMIT ?1;
 
 -- name: journal_of_guest
 SELECT id, began_ns, took_ns, verb, guest, guest_name, seq, code, message, figures
-FROM journal WHERE guest = ?2 ORDER BY id DESC LIMIT ?1;
+FROM journal WHERE id < ?2 AND guest = ?3 ORDER BY id DESC LIMIT ?1;

@@ -156,13 +156,26 @@ static int note_verb(const struct ix_entry *entry, void *arg)
     return 0;
 }
 
-static const char *journal(const struct flic_uuid *guest, uint32_t limit)
+static const char *journal(const struct flic_uuid *guest, uint64_t before)
 {
     static struct verbs verbs;
 
     verbs = (struct verbs){ .text = "" };
-    ck_assert_msg(ix_journal_each(ix, guest, limit, note_verb, &verbs, &err) == 0, "%s", err.text);
+    ck_assert_msg(ix_journal_each(ix, guest, before, note_verb, &verbs, &err) == 0, "%s", err.text);
     return verbs.text;
+}
+
+struct tally {
+    uint64_t n, last_id;
+};
+
+static int in_turn(const struct ix_entry *entry, void *arg)
+{
+    struct tally *tally = arg;
+
+    ck_assert(!tally->n++ || entry->id == tally->last_id - 1);
+    tally->last_id = entry->id;
+    return 0;
 }
 
 /* ---- checkpoints ---- */
@@ -416,6 +429,7 @@ END_TEST
 START_TEST(a_killed_process_loses_no_number_and_no_journal_entry_it_was_told_of)
 {
     int fds[2], status;
+    struct tally tally = { 0 };
     uint64_t told = 0;
     pid_t child;
 
@@ -445,7 +459,8 @@ START_TEST(a_killed_process_loses_no_number_and_no_journal_entry_it_was_told_of)
     close(fds[0]);
     open_index();
     ck_assert_uint_gt(next(&web, 0), told);
-    ck_assert_uint_ge(strlen(journal(&web, 20)), 20 * strlen("save "));
+    ck_assert_int_eq(ix_journal_each(ix, &web, 0, in_turn, &tally, &err), 0);
+    ck_assert_uint_ge(tally.n, 20);
 }
 END_TEST
 
@@ -469,16 +484,73 @@ END_TEST
 
 /* ---- the journal ---- */
 
-START_TEST(the_journal_comes_newest_first_limited_and_by_guest)
+static int stop_at_once(const struct ix_entry *entry, void *arg)
 {
+    *(uint64_t *)arg = entry->id;
+    return 77;
+}
+
+START_TEST(the_journal_comes_newest_first_from_an_entry_on_and_by_guest)
+{
+    uint64_t newest = 0;
+
     add_entry(&web, "save", 0, "");
     add_entry(&db, "restore", 0, "");
     add_entry(&web, "forget", 0, "");
     reopen();
     ck_assert_str_eq(journal(NULL, 0), "forget restore save ");
-    ck_assert_str_eq(journal(NULL, 2), "forget restore ");
     ck_assert_str_eq(journal(&web, 0), "forget save ");
-    ck_assert_str_eq(journal(&web, 1), "forget ");
+    ck_assert_int_eq(ix_journal_each(ix, NULL, 0, stop_at_once, &newest, &err), 77);
+    ck_assert_str_eq(journal(NULL, newest), "restore save ");
+    ck_assert_str_eq(journal(&web, newest), "save ");
+    ck_assert_str_eq(journal(NULL, newest - 2), "");
+}
+END_TEST
+
+START_TEST(of_a_long_journal_each_entry_comes_once)
+{
+    static const unsigned sizes[] = { 64, 128, 200 };
+    unsigned had = 0;
+
+    for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct tally tally = { 0 };
+
+        for (; had < sizes[i]; had++)
+            add_entry(&web, "save", 0, "");
+        ck_assert_int_eq(ix_journal_each(ix, &web, 0, in_turn, &tally, &err), 0);
+        ck_assert_uint_eq(tally.n, sizes[i]);
+    }
+}
+END_TEST
+
+static void *write_entry(void *arg)
+{
+    (void)arg;
+    add_entry(&db, "gc", 0, "");
+    return NULL;
+}
+
+/* Waits for another thread that writes: for ever, if that waits for this one. */
+static int wait_for_a_writer(const struct ix_entry *entry, void *arg)
+{
+    pthread_t thread;
+
+    ck_assert_str_eq(entry->verb, "save");
+    *(int *)arg += 1;
+    ck_assert(!pthread_create(&thread, NULL, write_entry, NULL));
+    ck_assert(!pthread_join(thread, NULL));
+    return 0;
+}
+
+START_TEST(the_journal_is_written_while_somebody_looks_at_it)
+{
+    int n = 0;
+
+    add_entry(&web, "save", 0, "");
+    add_entry(&web, "save", 0, "");
+    ck_assert_int_eq(ix_journal_each(ix, NULL, 0, wait_for_a_writer, &n, &err), 0);
+    ck_assert_int_eq(n, 2);
+    ck_assert_str_eq(journal(NULL, 0), "gc gc save save ");
 }
 END_TEST
 
@@ -709,7 +781,9 @@ static Suite *index_suite(void)
     tcase_add_test(tc, after_the_file_was_lost_numbers_go_on_from_what_roots_and_tombstones_say);
     tcase_add_test(tc, a_killed_process_loses_no_number_and_no_journal_entry_it_was_told_of);
     tcase_add_test(tc, numbers_and_journal_entries_are_synced_when_their_call_returns_and_derived_rows_need_not_be);
-    tcase_add_test(tc, the_journal_comes_newest_first_limited_and_by_guest);
+    tcase_add_test(tc, the_journal_comes_newest_first_from_an_entry_on_and_by_guest);
+    tcase_add_test(tc, of_a_long_journal_each_entry_comes_once);
+    tcase_add_test(tc, the_journal_is_written_while_somebody_looks_at_it);
     tcase_add_test(tc, a_journal_entry_comes_back_with_every_field);
     tcase_add_test(tc, a_synchronisation_leaves_the_journal_alone);
     tcase_add_test(tc, an_older_flic_refuses_the_file_of_a_newer_one_naming_both_versions);

@@ -258,34 +258,6 @@ START_TEST(invariant_6_a_guest_is_not_received_where_it_is_alive_and_runs_on_the
 }
 END_TEST
 
-static json_t *ask_log(json_int_t before)
-{
-    struct flic_talk *asks = connect_and_say(json_pack("{s:s, s:i, s:I}", "op", "log", "limit", 0, "before", before));
-    json_t *answer = hear(asks);
-
-    flic_talk_close(asks);
-    return answer;
-}
-
-START_TEST(a_journal_is_told_a_thousand_entries_at_a_time)
-{
-    struct ix_entry entry = { .verb = "save", .guest_name = "web", .figures = "{}", .message = "" };
-    json_t *first, *second, *entries;
-
-    for (int i = 0; i < 1100; i++)
-        OK(ix_journal_add(ck_index(store), &entry, &err));
-    first = ask_log(0);
-    entries = json_object_get(first, "entries");
-    ck_assert_uint_eq(json_array_size(entries), 1000);
-    ck_assert(json_is_true(json_object_get(first, "more")));
-    second = ask_log(json_integer_value(json_object_get(json_array_get(entries, 999), "id")));
-    ck_assert_uint_eq(json_array_size(json_object_get(second, "entries")), 100);
-    ck_assert(json_is_false(json_object_get(second, "more")));
-    json_decref(first);
-    json_decref(second);
-}
-END_TEST
-
 /* The test is a sending phone that offers the guest 9, with the state of that domain, and then says nothing more. */
 static struct flic_talk *offer_one(uint32_t sketch_of, char operation[FD_OP_ID], struct mw_wire **ret_wire)
 {
@@ -963,7 +935,6 @@ static Suite *suite(void)
     tcase_add_test(t, a_save_called_off_before_the_suspend_leaves_no_mark_on_the_guest);
     tcase_add_test(t, a_reference_of_another_store_or_of_another_checkpoint_is_refused);
     tcase_add_test(t, invariant_6_a_guest_is_not_received_where_it_is_alive_and_runs_on_there);
-    tcase_add_test(t, a_journal_is_told_a_thousand_entries_at_a_time);
     tcase_add_test(t, an_arrival_whose_sender_is_not_heard_any_more_gives_way_to_the_same_guests_next);
     tcase_add_test(t, what_a_broken_arrival_left_paused_is_waited_for_until_it_is_gone);
     tcase_add_test(t, invariant_9_a_restore_does_not_give_way_to_an_arrival);

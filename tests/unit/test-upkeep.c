@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Copyright (C) 2026 The FLIC authors */
-/* What flicd does for its store, by itself and when asked: rules, pins, gc. The engine is the real one, Xen its twin. */
+/* What flicd does for its store, by itself and when asked: rules, pins, gc, the journal. The engine is the real one, Xen its twin. */
 #include "tests/unit/checkpoint-scene.h"
 
 #include "daemon/pins.h"
@@ -316,6 +316,57 @@ START_TEST(a_drained_store_takes_a_new_arena_of_another_size)
 }
 END_TEST
 
+/* ---- the journal ---- */
+
+static void did(const char *guest, uint64_t seq)
+{
+    struct ix_entry entry = { .verb = "save", .seq = seq, .figures = "{\"pause_us\":7}", .message = "" };
+
+    (void)snprintf(entry.guest_name, sizeof(entry.guest_name), "%s", guest);
+    OK(ix_journal_add(ck_index(store), &entry, &err));
+}
+
+static json_t *ask_log(json_int_t before)
+{
+    return ask(json_pack("{s:s, s:i, s:I}", "op", "log", "limit", 0, "before", before));
+}
+
+START_TEST(a_journal_is_told_a_thousand_entries_at_a_time)
+{
+    json_t *first, *second, *entries;
+
+    for (int i = 0; i < 1100; i++)
+        did("web", 1);
+    first = ask_log(0);
+    entries = json_object_get(first, "entries");
+    ck_assert_uint_eq(json_array_size(entries), 1000);
+    ck_assert(json_is_true(json_object_get(first, "more")));
+    second = ask_log(json_integer_value(json_object_get(json_array_get(entries, 999), "id")));
+    ck_assert_uint_eq(json_array_size(json_object_get(second, "entries")), 100);
+    ck_assert(json_is_false(json_object_get(second, "more")));
+    json_decref(first);
+    json_decref(second);
+}
+END_TEST
+
+START_TEST(the_journal_of_one_checkpoint_is_only_what_was_done_with_it)
+{
+    json_t *answer, *entries, *entry;
+
+    for (uint64_t seq = 1; seq < 4; seq++)
+        did("web", seq);
+    did("db", 2);
+    answer = ask(json_pack("{s:s, s:s, s:i}", "op", "log", "domain", "web", "seq", 2));
+    entries = json_object_get(answer, "entries");
+    ck_assert_uint_eq(json_array_size(entries), 1);
+    entry = json_array_get(entries, 0);
+    ck_assert_str_eq(json_string_value(json_object_get(entry, "domain")), "web");
+    ck_assert_int_eq(json_integer_value(json_object_get(entry, "seq")), 2);
+    ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(entry, "figures"), "pause_us")), 7);
+    json_decref(answer);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("upkeep");
@@ -332,6 +383,8 @@ static Suite *suite(void)
     tcase_add_test(t, verify_and_fsck_answer_with_what_they_found);
     tcase_add_test(t, gc_runs_by_itself_when_something_was_forgotten_and_nothing_else_goes_on);
     tcase_add_test(t, a_drained_store_takes_a_new_arena_of_another_size);
+    tcase_add_test(t, a_journal_is_told_a_thousand_entries_at_a_time);
+    tcase_add_test(t, the_journal_of_one_checkpoint_is_only_what_was_done_with_it);
     suite_add_tcase(s, t);
     return s;
 }

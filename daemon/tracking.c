@@ -537,8 +537,7 @@ static void end_leftovers(const struct fd_daemon *daemon)
             continue;
         flx_track_end_leftover(dom);
         if (flx_throttle_end(dom, &err))
-            flic_warn("'%s' was slowed down for a migration, and stays so: %s; 'xl sched-credit2 -d %u -c 0' ends it", all.info[i].name, err.text,
-                      all.info[i].domid);
+            flic_warn("'%s', from a migration: %s", all.info[i].name, err.text);
         flx_close(dom);
     }
 }

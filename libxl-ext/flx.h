@@ -45,6 +45,7 @@ struct flx_info {
     char name[256];             /* from xenstore; "" while it has none */
     enum flx_run run;
     uint32_t vcpus;             /* max vcpu id + 1 */
+    uint64_t cpu_ns;            /* that its vCPUs have run */
     uint64_t pages;             /* owned now */
     uint64_t max_pages;
     uint64_t gfn_end;           /* highest gfn + 1: the length of log-dirty bitmaps in bits */
@@ -81,10 +82,10 @@ int flx_track_peek(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits, uint64_
 
 /* ---- how much it runs ---- */
 
-/* Lets it run `percent` (1 to 99) of what it may otherwise, until flx_throttle_end(); again: of that same. FLIC_E_REFUSED where its scheduler
- * cannot do that. It outlives this process, whose next life ends it. */
+/* Lets it run `percent` (1 or more) of the time of one CPU, until flx_throttle_end(), and not longer than it may otherwise. FLIC_E_REFUSED where
+ * its scheduler cannot do that. It outlives this process, whose next life ends it. */
 int flx_throttle(struct flx_dom *dom, unsigned percent, struct flic_err *err);
-/* Also what a process of ours that is gone left so; fine when it is not slowed. */
+/* Also what a process of ours that is gone left so; fine when it is not slowed. The error says which command does it. */
 int flx_throttle_end(struct flx_dom *dom, struct flic_err *err);
 
 /* ---- memory ---- */

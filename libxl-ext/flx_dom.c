@@ -139,6 +139,7 @@ static void fill_info(const xc_domaininfo_t *from, struct flx_info *info)
     memcpy(info->uuid.b, from->handle, sizeof(info->uuid.b));
     info->run = run_of(from);
     info->vcpus = from->max_vcpu_id == XEN_INVALID_MAX_VCPU_ID ? 0 : from->max_vcpu_id + 1;
+    info->cpu_ns = from->cpu_time;
     info->pages = from->tot_pages;
     info->max_pages = from->max_pages;
 }

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* In xenstore, from before the cap is changed until it is what it was: that, in percent of one CPU, 0 for none. */
 static const char cap_key[] = "flic/cap";
@@ -32,17 +33,18 @@ static uint16_t *cap_of(uint32_t id, union sched *sched)
 }
 
 /* Of the pool of CPUs that it is in: pools may have schedulers of their own. */
-static int find_scheduler(struct flx_dom *dom, xc_domaininfo_t *ret_info, uint32_t *ret_id, struct flic_err *err)
+static int find_scheduler(struct flx_dom *dom, uint32_t *ret_id, struct flic_err *err)
 {
+    xc_domaininfo_t info;
     xc_cpupoolinfo_t *pool;
     uint32_t id;
     bool found;
-    int rc = flx_read_info(dom, ret_info, err);
+    int rc = flx_read_info(dom, &info, err);
 
     if (rc)
         return rc;
-    pool = xc_cpupool_getinfo(dom->xch, ret_info->cpupool);
-    found = pool && pool->cpupool_id == ret_info->cpupool;
+    pool = xc_cpupool_getinfo(dom->xch, info.cpupool);
+    found = pool && pool->cpupool_id == info.cpupool;
     id = found ? pool->sched_id : 0;
     if (pool)
         xc_cpupool_infofree(dom->xch, pool);
@@ -54,14 +56,10 @@ static int find_scheduler(struct flx_dom *dom, xc_domaininfo_t *ret_info, uint32
                               "credit2 do)", dom->domid);
 }
 
-static int set_cap(struct flx_dom *dom, uint32_t id, uint16_t cap, struct flic_err *err)
+static int set_cap(struct flx_dom *dom, uint32_t id, union sched *sched, unsigned cap, struct flic_err *err)
 {
-    union sched sched = { .credit2 = { 0 } };
-
-    if (read_sched(dom, id, &sched))
-        return flx_fail(err, dom->domid, "read its scheduling");
-    *cap_of(id, &sched) = cap;
-    return write_sched(dom, id, &sched) ? flx_fail(err, dom->domid, "set its scheduling") : 0;
+    *cap_of(id, sched) = cap > UINT16_MAX ? UINT16_MAX : (uint16_t)cap;
+    return write_sched(dom, id, sched) ? flx_fail(err, dom->domid, "set its scheduling") : 0;
 }
 
 /* *ret_cap: what it had before we changed it; false: we did not. */
@@ -77,32 +75,39 @@ static bool is_throttled(struct flx_dom *dom, uint16_t *ret_cap)
     return true;
 }
 
-static int remember_cap(struct flx_dom *dom, uint32_t id, uint16_t *ret_cap, struct flic_err *err)
+static int remember_cap(struct flx_dom *dom, uint16_t cap, struct flic_err *err)
 {
-    union sched sched = { .credit2 = { 0 } };
     char text[16];
 
-    if (read_sched(dom, id, &sched))
-        return flx_fail(err, dom->domid, "read its scheduling");
-    *ret_cap = *cap_of(id, &sched);
-    (void)snprintf(text, sizeof(text), "%u", (unsigned)*ret_cap);
+    (void)snprintf(text, sizeof(text), "%u", (unsigned)cap);
     return flx_tell_guest(dom, cap_key, text, err);
+}
+
+/* *ret_sched: as it is now. */
+static int look_at_scheduling(struct flx_dom *dom, uint32_t *ret_id, union sched *ret_sched, struct flic_err *err)
+{
+    int rc = find_scheduler(dom, ret_id, err);
+
+    if (rc)
+        return rc;
+    memset(ret_sched, 0, sizeof(*ret_sched));
+    return read_sched(dom, *ret_id, ret_sched) ? flx_fail(err, dom->domid, "read its scheduling") : 0;
 }
 
 int flx_throttle(struct flx_dom *dom, unsigned percent, struct flic_err *err)
 {
-    xc_domaininfo_t info;
-    uint32_t id, full;
+    union sched sched;
     uint16_t before;
-    int rc = find_scheduler(dom, &info, &id, err);
+    uint32_t id;
+    int rc = look_at_scheduling(dom, &id, &sched, err);
 
-    if (!rc && !is_throttled(dom, &before))
-        rc = remember_cap(dom, id, &before, err);
+    if (!rc && !is_throttled(dom, &before)) {
+        before = *cap_of(id, &sched);
+        rc = remember_cap(dom, before, err);
+    }
     if (rc)
         return rc;
-    full = before ? before : (info.max_vcpu_id + 1u) * 100;
-    full = full * percent / 100;
-    rc = set_cap(dom, id, full > UINT16_MAX ? UINT16_MAX : full ? (uint16_t)full : 1, err);
+    rc = set_cap(dom, id, &sched, before && before < percent ? before : percent, err);
     if (rc)
         (void)flx_throttle_end(dom, NULL);
     return rc;
@@ -110,15 +115,18 @@ int flx_throttle(struct flx_dom *dom, unsigned percent, struct flic_err *err)
 
 int flx_throttle_end(struct flx_dom *dom, struct flic_err *err)
 {
-    xc_domaininfo_t info;
+    union sched sched;
     uint16_t before;
-    uint32_t id;
+    uint32_t id = 0;
     int rc;
 
     if (!is_throttled(dom, &before))
         return 0;
-    rc = find_scheduler(dom, &info, &id, err);
+    rc = look_at_scheduling(dom, &id, &sched, err);
     if (!rc)
-        rc = set_cap(dom, id, before, err);
-    return rc ? rc : flx_tell_guest(dom, cap_key, "", err);
+        rc = set_cap(dom, id, &sched, before, err);
+    if (rc)
+        return flic_err_wrap(err, rc, "domain %u stays slowed down, which 'xl sched-credit%s -d %u -c %u' ends", dom->domid,
+                             id == XEN_SCHEDULER_CREDIT ? "" : "2", dom->domid, (unsigned)before);
+    return flx_tell_guest(dom, cap_key, "", err);
 }

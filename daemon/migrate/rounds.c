@@ -12,7 +12,7 @@
 #define REST_MIN 64u            /* pages: with no more to send the pause is as short as it gets */
 #define CATCH_UP 3u             /* rounds after both sides prepared */
 #define RACE_STEPS 24u
-#define SLOWEST 1u              /* percent: 50, halved five times */
+#define SLOWEST 1u              /* percent of one CPU */
 
 /* ---- what was written ---- */
 
@@ -78,13 +78,26 @@ static void let_cool(const struct ms_sender *s)
     sleep_until(s->cleaned_us + s->heat.window_us);
 }
 
+/* What it uses from now on tells what it is slowed down to. */
+static void look_at_use(struct ms_sender *s)
+{
+    struct flx_info now;
+
+    if (s->slowed_at_us || flx_info(s->params.dom, &now, NULL))
+        return;
+    s->used_from_us = flic_now_us();
+    s->used_from_ns = now.cpu_ns;
+}
+
 /* The first round takes long: of all that was written since log-dirty is on it leaves to the later ones what the peer lacks. */
 static int one_round(struct ms_sender *s, struct ck_save *save, struct flic_err *err)
 {
     bool first = !s->figures.rounds;
     uint64_t ignored;
-    int rc = first ? ms_send_all(s, mt_heat_warm(&s->heat), err) : send_cool(s, err);
+    int rc;
 
+    look_at_use(s);
+    rc = first ? ms_send_all(s, mt_heat_warm(&s->heat), err) : send_cool(s, err);
     if (first)
         mt_heat_window(&s->heat, s->params.cool_ms * 1000ull, flic_now_us());
     if (!rc)
@@ -116,17 +129,40 @@ static int give_up(const struct ms_sender *s, struct flic_err *err)
 
 /* ---- a slower guest ---- */
 
-static bool can_slow(const struct ms_sender *s)
+static unsigned cap_for(const struct ms_sender *s, unsigned percent)
 {
-    return s->params.auto_converge && s->figures.slowed_percent != SLOWEST;
+    unsigned cap = s->used_percent * percent / 100;
+
+    return cap > SLOWEST ? cap : SLOWEST;
 }
 
-/* To half of its speed, and half of that. */
+static bool can_slow(const struct ms_sender *s)
+{
+    unsigned percent = (unsigned)s->figures.slowed_percent;
+
+    return s->params.auto_converge && (!percent || (percent > 1 && cap_for(s, percent) > SLOWEST));
+}
+
+static int learn_use(struct ms_sender *s, struct flic_err *err)
+{
+    uint64_t us = flic_now_us() - s->used_from_us;
+    struct flx_info now;
+    int rc = flx_info(s->params.dom, &now, err);
+
+    if (!rc && us)
+        s->used_percent = (unsigned)((now.cpu_ns - s->used_from_ns) / 10 / us);
+    return rc;
+}
+
+/* To half of what it uses, and half of that. */
 static int slow(struct ms_sender *s, struct flic_err *err)
 {
-    unsigned percent = s->figures.slowed_percent ? (unsigned)s->figures.slowed_percent / 2 : 50;
-    int rc = flx_throttle(s->params.dom, percent, err);
+    bool first = !s->figures.slowed_percent;
+    unsigned percent = first ? 50 : (unsigned)s->figures.slowed_percent / 2;
+    int rc = first ? learn_use(s, err) : 0;
 
+    if (!rc)
+        rc = flx_throttle(s->params.dom, cap_for(s, percent), err);
     if (rc)
         return flic_err_wrap(err, rc, "migrate '%s' --auto-converge", s->info.name);
     s->figures.slowed_percent = percent;
@@ -142,8 +178,7 @@ void ms_full_speed(struct ms_sender *s)
     if (!s->slowed_at_us)
         return;
     if (flx_throttle_end(s->params.dom, &err))
-        flic_warn("'%s' was slowed down for its migration, and stays so: %s; 'xl sched-credit2 -d %u -c 0' ends it", s->info.name, err.text,
-                  s->info.domid);
+        flic_warn("'%s', from its migration: %s", s->info.name, err.text);
     s->figures.slowed_us += flic_now_us() - s->slowed_at_us;
     s->slowed_at_us = 0;
 }

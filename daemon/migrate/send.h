@@ -47,7 +47,7 @@ struct ms_params {
 struct ms_figures {
     struct ls_figures pages;
     uint64_t resent_pages;              /* of those sent, how many had been sent before */
-    uint64_t slowed_percent, slowed_us; /* to how much of its speed at last, 0: it was not; how long it was slower at all */
+    uint64_t slowed_percent, slowed_us; /* to how much of the CPU time that it used, at last; 0: it was not; how long it was slower at all */
     uint64_t race_steps, race_pages;    /* right before the pause */
     uint64_t last_pages, last_zero_pages;       /* sent in the pause */
     uint64_t rounds, live_us, last_us, await_us, expected_downtime_us;

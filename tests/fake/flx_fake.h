@@ -56,7 +56,7 @@ uint8_t *flx_fake_registers(uint32_t domid);    /* FLX_FAKE_REGISTERS bytes, par
 /* ---- what the engine did ---- */
 
 bool flx_fake_tracked(uint32_t domid);
-unsigned flx_fake_percent(uint32_t domid);      /* of its speed; 100: it is not slowed down */
+unsigned flx_fake_percent(uint32_t domid);      /* of one CPU, of which it uses half; 100: it is not slowed down */
 bool flx_fake_marked_resume(uint32_t domid);    /* the next resume is an in-place one */
 unsigned flx_fake_resumes(uint32_t domid);      /* flx_resume() of a suspended domain */
 bool flx_fake_built(uint32_t domid);            /* flx_build_finish() went through */

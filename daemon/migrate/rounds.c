@@ -35,29 +35,36 @@ static int send_cool(struct ms_sender *s, struct flic_err *err)
 
 /* ---- rounds ---- */
 
-static int sync_round(struct ms_sender *s, struct flic_err *err)
+/* Until the peer has all that was sent. */
+static int sync_peer(struct ms_sender *s, struct flic_err *err)
 {
-    uint8_t round[4] = { (uint8_t)s->figures.rounds, (uint8_t)(s->figures.rounds >> 8) };
+    uint8_t number[4] = { (uint8_t)s->syncs, (uint8_t)(s->syncs >> 8) };
     uint64_t began = flic_now_us(), waited;
     struct mw_message m;
-    int rc = mw_send_bytes(s->link.wire, MW_SYNC, round, sizeof(round), err);
+    int rc = mw_send_bytes(s->link.wire, MW_SYNC, number, sizeof(number), err);
 
     if (!rc)
         rc = mw_expect(s->link.wire, MW_SYNCED, 0, &m, err);
-    if (!rc && (m.len != sizeof(round) || memcmp(m.data, round, sizeof(round))))
+    if (!rc && (m.len != sizeof(number) || memcmp(m.data, number, sizeof(number))))
         rc = flic_err_set(err, FLIC_E_PROTOCOL, "the peer acknowledged another round");
-    s->figures.rounds++;
     waited = flic_now_us() - began;
     s->link.busy_us += waited;
-    if (waited < s->least_wait_us || s->figures.rounds == 1)
+    if (!s->syncs || waited < s->least_wait_us)
         s->least_wait_us = waited;
+    s->syncs++;
     return rc;
+}
+
+static int sync_round(struct ms_sender *s, struct flic_err *err)
+{
+    s->figures.rounds++;
+    return sync_peer(s, err);
 }
 
 static void expect_downtime(struct ms_sender *s)
 {
     const struct ls_figures *sent = &s->link.figures;
-    const struct me_seen seen = { .pages = sent->sent_pages, .page_bytes = sent->page_bytes, .busy_us = s->link.busy_us, .waits = s->figures.rounds,
+    const struct me_seen seen = { .pages = sent->sent_pages, .page_bytes = sent->page_bytes, .busy_us = s->link.busy_us, .waits = s->syncs,
                                   .least_wait_us = s->least_wait_us };
 
     s->figures.bytes_per_s = me_bytes_per_s(&seen);
@@ -260,6 +267,8 @@ static int race_step(struct ms_sender *s, struct ck_save *save, uint64_t *ret_un
     if (!s->race_helps)
         return 0;
     rc = ms_send_chosen(s, &(struct ms_choice){ .only = s->newest, .until_us = *ret_until_us }, err);
+    if (!rc)
+        rc = sync_peer(s, err);     /* what is on its way would be ahead of the pause's own pages, and make the link look fast */
     s->race_sent = s->link.figures.sent_pages - before;
     s->figures.race_pages += s->race_sent;
     s->figures.race_steps++;

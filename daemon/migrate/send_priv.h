@@ -37,7 +37,7 @@ struct ms_sender {
     uint64_t *newest;           /* it */
     uint64_t *raced;            /* sent by race(), and not written since */
     uint64_t race_sent;         /* pages of its last step */
-    uint64_t least_wait_us;     /* for the peer's word that it has a round */
+    uint64_t syncs, least_wait_us;      /* how often the peer said that it has all that was sent, and the shortest wait for that */
     uint64_t used_from_us, used_from_ns;        /* since when its use of CPUs is looked at, and how much it had used then */
     unsigned used_percent;      /* of one CPU, before it was slowed down; may be 0 */
     uint64_t slowed_at_us;      /* 0: it runs as fast as ever */

@@ -43,6 +43,8 @@ struct trip {
     struct ck_arrival **kept;   /* what a failed one leaves, for the next */
     unsigned max_downtime_ms, race_us;
     unsigned writes_late;       /* so many times 50 pages between the wish to suspend and the suspend */
+    bool raced;
+    unsigned lags;              /* how often the 50 before had not all arrived by then */
     atomic_bool prepared;
 
     int sockets[2];
@@ -160,11 +162,25 @@ static void *receive(void *arg)
     return NULL;
 }
 
+static bool is_there(const struct trip *t, uint64_t first, uint64_t n)
+{
+    for (uint64_t gfn = first; gfn < first + n; gfn++) {
+        const uint8_t *there = flx_fake_page(t->there, gfn);
+
+        if (!there || memcmp(there, flx_fake_page(t->here, gfn), FLIC_PAGE_SIZE))
+            return false;
+    }
+    return true;
+}
+
 static bool suspends_late(void *arg, uint64_t until_us)
 {
     struct trip *t = arg;
 
     (void)until_us;
+    if (t->raced && !is_there(t, 300 + t->writes_late * 50, 50))
+        t->lags++;
+    t->raced = true;
     if (!t->writes_late)
         return true;
     t->writes_late--;
@@ -641,6 +657,18 @@ START_TEST(of_what_is_written_while_it_suspends_little_is_left_to_the_pause)
 }
 END_TEST
 
+/* What is on its way still would be ahead of the pause's own pages. */
+START_TEST(what_the_race_sent_has_arrived_when_the_pause_begins)
+{
+    struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE, .writes_late = 10 };
+
+    flx_fake_before("map_pages", take_long, NULL);
+    must_arrive(&t);
+    flx_fake_before("map_pages", NULL, NULL);
+    ck_assert_uint_eq(t.lags, 0);
+}
+END_TEST
+
 static void write_the_same_until_it_suspends(uint32_t domid, void *arg)
 {
     const struct trip *t = arg;
@@ -855,6 +883,7 @@ static Suite *suite(void)
     tcase_add_test(t, pages_that_cool_down_are_sent_before_the_pause_however_long_it_may_be);
     tcase_add_test(t, of_what_is_written_in_turn_much_is_sent_right_before_the_pause);
     tcase_add_test(t, of_what_is_written_while_it_suspends_little_is_left_to_the_pause);
+    tcase_add_test(t, what_the_race_sent_has_arrived_when_the_pause_begins);
     tcase_add_test(t, of_what_a_slowed_guest_writes_while_it_suspends_little_is_left_to_the_pause);
     tcase_add_test(t, what_is_written_without_pause_is_sent_once_more_at_most);
     tcase_add_test(t, a_page_is_warm_until_it_was_left_alone_for_a_window);

@@ -9,12 +9,14 @@
 
 static uint64_t rate(uint64_t bytes, uint64_t us) { return us ? bytes * 1000000 / us : 0; }
 
+bool me_is_enough(const struct me_seen *seen) { return seen->page_bytes >= KNOWS_LINK; }
+
 /* Little was sent: that says more of the first packets than of the link, which is taken to be a slow one. */
 uint64_t me_bytes_per_s(const struct me_seen *seen)
 {
     uint64_t all = rate(seen->page_bytes, seen->busy_us), waits_us = seen->waits * seen->least_wait_us;
 
-    if (seen->page_bytes < KNOWS_LINK)
+    if (!me_is_enough(seen))
         return all < SLOW_LINK ? SLOW_LINK : all;
     return waits_us < seen->busy_us ? rate(seen->page_bytes, seen->busy_us - waits_us) : all;
 }

@@ -12,6 +12,7 @@
 #define REST_MIN 64u            /* pages: with no more to send the pause is as short as it gets */
 #define CATCH_UP 3u             /* rounds after both sides prepared */
 #define RACE_STEPS 24u
+#define TRY_US 250000u
 #define SLOWEST 1u              /* percent of one CPU */
 
 /* ---- what was written ---- */
@@ -61,14 +62,28 @@ static int sync_round(struct ms_sender *s, struct flic_err *err)
     return sync_peer(s, err);
 }
 
-static void expect_downtime(struct ms_sender *s)
+static struct me_seen seen_so_far(const struct ms_sender *s)
 {
     const struct ls_figures *sent = &s->link.figures;
-    const struct me_seen seen = { .pages = sent->sent_pages, .page_bytes = sent->page_bytes, .busy_us = s->link.busy_us, .waits = s->syncs,
-                                  .least_wait_us = s->least_wait_us };
+
+    return (struct me_seen){ .pages = sent->sent_pages, .page_bytes = sent->page_bytes, .busy_us = s->link.busy_us, .waits = s->syncs,
+                             .least_wait_us = s->least_wait_us };
+}
+
+static void expect_downtime(struct ms_sender *s)
+{
+    const struct me_seen seen = seen_so_far(s);
 
     s->figures.bytes_per_s = me_bytes_per_s(&seen);
     s->figures.expected_downtime_us = me_time_us(&seen, ms_left(s));
+}
+
+/* To a peer that has nearly everything too little went to tell how long the pause will be: some of what it is for go now, which tells. */
+static int send_to_know(struct ms_sender *s, struct flic_err *err)
+{
+    const struct me_seen seen = seen_so_far(s);
+
+    return me_is_enough(&seen) ? 0 : ms_send_chosen(s, &(struct ms_choice){ .until_us = flic_now_us() + TRY_US }, err);
 }
 
 static void sleep_until(uint64_t due_us)
@@ -107,6 +122,8 @@ static int one_round(struct ms_sender *s, struct ck_save *save, struct flic_err 
     rc = first ? ms_send_all(s, mt_heat_warm(&s->heat), err) : send_cool(s, err);
     if (first)
         mt_heat_window(&s->heat, s->params.cool_ms * 1000ull, flic_now_us());
+    if (!rc && s->figures.rounds == 1)
+        rc = send_to_know(s, err);
     if (!rc)
         rc = sync_round(s, err);
     if (rc)

@@ -592,16 +592,47 @@ START_TEST(a_guest_that_writes_all_the_time_arrives_with_what_it_wrote_last)
 }
 END_TEST
 
+/* Enough for the link to be known by them. */
+static void fill_with_noise(uint32_t domid)
+{
+    uint8_t page[PAGE];
+
+    for (uint64_t gfn = 900; gfn < 1500; gfn++) {
+        for (size_t i = 0; i < sizeof(page); i++)
+            page[i] = (uint8_t)random();
+        flx_fake_write(domid, gfn, 0, page, PAGE);
+    }
+}
+
 START_TEST(pages_that_are_written_all_the_time_are_sent_once_in_the_pause)
 {
     struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE };
 
+    fill_with_noise(GUEST);
     rounds = 0;
     flx_fake_before("track_clean", write_the_same, NULL);
     must_arrive(&t);
     flx_fake_before("track_clean", NULL, NULL);
     ck_assert_uint_eq(t.sent.resent_pages, 0);
     ck_assert_uint_ge(t.sent.last_pages, 500);
+}
+END_TEST
+
+/* Nothing else would tell how long the pause will be: next to nothing goes before it. */
+START_TEST(to_a_peer_that_has_all_but_what_is_written_all_the_time_some_of_that_goes_once_to_know_the_link)
+{
+    struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE };
+    struct trip back = { .from = other, .to = store, .here = THERE, .there = 50 };
+
+    must_arrive(&t);
+    move_on(&t);
+    rounds = 0;
+    flx_fake_before("track_clean", write_the_same, NULL);
+    must_arrive(&back);
+    flx_fake_before("track_clean", NULL, NULL);
+    ck_assert_uint_gt(back.sent.resent_pages, 0);
+    ck_assert_uint_le(back.sent.resent_pages, 500);
+    ck_assert_uint_ge(back.sent.last_pages, 500);
 }
 END_TEST
 
@@ -694,6 +725,7 @@ START_TEST(what_is_written_without_pause_is_sent_once_more_at_most)
 {
     struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE, .max_downtime_ms = 3600000, .race_us = 1000 };
 
+    fill_with_noise(GUEST);
     run_with_a_slow_link(&t, write_the_same);
     must_have_arrived(&t);
     ck_assert_uint_gt(t.sent.resent_pages, 0);
@@ -880,6 +912,7 @@ static Suite *suite(void)
     tcase_add_test(t, a_guest_is_not_slowed_down_unless_it_is_wished);
     tcase_add_test(t, a_guest_that_writes_all_the_time_arrives_with_what_it_wrote_last);
     tcase_add_test(t, pages_that_are_written_all_the_time_are_sent_once_in_the_pause);
+    tcase_add_test(t, to_a_peer_that_has_all_but_what_is_written_all_the_time_some_of_that_goes_once_to_know_the_link);
     tcase_add_test(t, pages_that_cool_down_are_sent_before_the_pause_however_long_it_may_be);
     tcase_add_test(t, of_what_is_written_in_turn_much_is_sent_right_before_the_pause);
     tcase_add_test(t, of_what_is_written_while_it_suspends_little_is_left_to_the_pause);

@@ -59,6 +59,7 @@ static const struct key keys[] = {
     INT_KEY(migrate_rounds_max, 1, 1000, 30),
     INT_KEY(migrate_downtime_ms, 10, 3600000, 1000),
     TEXT_KEY(owner_group, TEXT, "", NULL),
+    INT_KEY(journal_entries, 0, 1 << 24, 50000),
     TEXT_KEY(log_level, TEXT, "info", "|error|warning|info|debug|"),
 };
 #define N_KEYS (sizeof(keys) / sizeof(keys[0]))

@@ -33,6 +33,7 @@ struct fd_conf {
     int track_epoch_min_ms, track_epoch_max_ms;
     int track_clean_epochs;
     int track_kib_per_s, track_cpu_percent;
+    int journal_entries;        /* 0: all */
 };
 
 void fd_conf_defaults(struct fd_conf *conf);

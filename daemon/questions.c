@@ -114,8 +114,9 @@ static json_t *conf_status(const struct fd_conf *c)
                      c->track_epoch_max_ms, "track_clean_epochs", c->track_clean_epochs, "track_kib_per_s", c->track_kib_per_s,
                      "track_cpu_percent", c->track_cpu_percent, "migrate_rounds_max", c->migrate_rounds_max, "migrate_downtime_ms",
                      c->migrate_downtime_ms);       /* owner_group is a secret */
-    (void)json_object_update_new(o, json_pack("{s:s, s:i, s:i, s:i, s:i}", "gc", c->gc, "verify_kib_per_s", c->verify_kib_per_s, "gc_live_percent", c->gc_live_percent, "gc_kib_per_s",
-                                              c->gc_kib_per_s, "gc_interval_s", c->gc_interval_s));
+    (void)json_object_update_new(o, json_pack("{s:s, s:i, s:i, s:i, s:i, s:i}", "gc", c->gc, "verify_kib_per_s", c->verify_kib_per_s,
+                                              "gc_live_percent", c->gc_live_percent, "gc_kib_per_s", c->gc_kib_per_s, "gc_interval_s",
+                                              c->gc_interval_s, "journal_entries", c->journal_entries));
     (void)json_object_update_new(o, json_pack("{s:i, s:i, s:i, s:i, s:i}", "keep_last", c->keep_last, "keep_hourly", c->keep_hourly,
                                               "keep_daily", c->keep_daily, "guest_quota_mib", c->guest_quota_mib, "total_quota_mib",
                                               c->total_quota_mib));

@@ -41,6 +41,13 @@ int ix_journal_add(struct ix_index *ix, const struct ix_entry *entry, struct fli
     return rc;
 }
 
+int ix_journal_trim(struct ix_index *ix, uint32_t keep, struct flic_err *err)
+{
+    sqlite3_stmt *stmt = ix_take(ix, IX_journal_trim);
+
+    return stmt ? ix_run(ix, stmt, sqlite3_bind_int64(stmt, 1, keep), "shorten the journal", err) : ix_in_use("shorten the journal", err);
+}
+
 static bool read_entry(sqlite3_stmt *stmt, struct ix_entry *ret)
 {
     const unsigned char *message = sqlite3_column_text(stmt, 8), *figures = sqlite3_column_text(stmt, 9);

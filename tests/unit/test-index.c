@@ -523,6 +523,26 @@ START_TEST(of_a_long_journal_each_entry_comes_once)
 }
 END_TEST
 
+START_TEST(a_journal_that_is_shortened_keeps_its_newest_entries)
+{
+    struct tally tally = { 0 };
+    uint64_t newest = 0;
+
+    for (unsigned i = 0; i < 100; i++) {
+        add_entry(&web, "save", 0, "");
+        ck_assert_int_eq(ix_journal_trim(ix, 32, &err), 0);
+    }
+    ck_assert_int_eq(ix_journal_each(ix, NULL, 0, stop_at_once, &newest, &err), 77);
+    ck_assert_uint_eq(newest, 100);
+    ck_assert_int_eq(ix_journal_each(ix, NULL, 0, in_turn, &tally, &err), 0);
+    ck_assert_uint_ge(tally.n, 32);
+    ck_assert_uint_le(tally.n, 35);
+    add_entry(&db, "gc", 0, "");
+    ck_assert_int_eq(ix_journal_each(ix, NULL, 0, stop_at_once, &newest, &err), 77);
+    ck_assert_uint_eq(newest, 101);     /* no number comes twice */
+}
+END_TEST
+
 static void *write_entry(void *arg)
 {
     (void)arg;
@@ -783,6 +803,7 @@ static Suite *index_suite(void)
     tcase_add_test(tc, numbers_and_journal_entries_are_synced_when_their_call_returns_and_derived_rows_need_not_be);
     tcase_add_test(tc, the_journal_comes_newest_first_from_an_entry_on_and_by_guest);
     tcase_add_test(tc, of_a_long_journal_each_entry_comes_once);
+    tcase_add_test(tc, a_journal_that_is_shortened_keeps_its_newest_entries);
     tcase_add_test(tc, the_journal_is_written_while_somebody_looks_at_it);
     tcase_add_test(tc, a_journal_entry_comes_back_with_every_field);
     tcase_add_test(tc, a_synchronisation_leaves_the_journal_alone);

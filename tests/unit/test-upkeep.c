@@ -367,6 +367,21 @@ START_TEST(the_journal_of_one_checkpoint_is_only_what_was_done_with_it)
 }
 END_TEST
 
+START_TEST(the_journal_is_as_long_as_the_configuration_lets_it)
+{
+    struct ix_entry entry = { .verb = "destage", .guest_name = "web" };
+    json_t *answer;
+
+    flicd.conf.journal_entries = 16;
+    for (unsigned i = 0; i < 50; i++)
+        fd_journal(&flicd, &entry, NULL);
+    answer = ask_log(0);
+    ck_assert_uint_ge(json_array_size(json_object_get(answer, "entries")), 16);
+    ck_assert_uint_le(json_array_size(json_object_get(answer, "entries")), 18);
+    json_decref(answer);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("upkeep");
@@ -384,6 +399,7 @@ static Suite *suite(void)
     tcase_add_test(t, gc_runs_by_itself_when_something_was_forgotten_and_nothing_else_goes_on);
     tcase_add_test(t, a_drained_store_takes_a_new_arena_of_another_size);
     tcase_add_test(t, a_journal_is_told_a_thousand_entries_at_a_time);
+    tcase_add_test(t, the_journal_is_as_long_as_the_configuration_lets_it);
     tcase_add_test(t, the_journal_of_one_checkpoint_is_only_what_was_done_with_it);
     suite_add_tcase(s, t);
     return s;

@@ -19,8 +19,8 @@ static int check_store(const struct nv_arena *a, const char *path, const struct 
         return 0;
     flic_uuid_text(&found, theirs);
     flic_uuid_text(store, ours);
-    return flic_err_set(err, FLIC_E_FOREIGN, "arena '%s' belongs to store %s, not to this store %s: in flicd.conf "
-                        "give 'store' that one's folder, or 'nvram' another path", path, theirs, ours);
+    return flic_err_set(err, FLIC_E_FOREIGN, "arena '%s' belongs to store %s, not to this store %s: mount that one's file "
+                        "system, or give its folder as 'store' in flicd.conf, or another path as 'nvram'", path, theirs, ours);
 }
 
 static int load(struct nv_arena *a, const char *path, const struct flic_uuid *store, struct flic_err *err)

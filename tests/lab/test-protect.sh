@@ -13,7 +13,7 @@ test_begin "$@"
 # How many cuts (2; scripts/prove protect makes 20), and where the figures go, one JSON object a line.
 CUTS=${FLIC_LAB_CUTS:-2} JSON=${FLIC_LAB_JSON:-/dev/null} EVERY_S=5
 RANDOM=${FLIC_LAB_SEED:-11}
-lost=0 ages='' bounds=''
+lost=0 mended=0 ages='' bounds=''
 
 protection() { dom0 'flic status --json' | python3 -c 'import json,sys; print(json.dumps(json.load(sys.stdin)["protection"][0]))'; }
 past() { holds 'p["last_seq"] > n' p="$(protection)" n="$1"; }
@@ -59,6 +59,7 @@ one_cut() {
     before=$(dom0 'date +%s%N; flic status --json') || return 1
     "$LAB/phone" cut "$PHONE" --lose-unflushed --seed "$1" >/dev/null
     phone_again || return 1
+    mended=$((mended + $(dom0 'cat /run/lab-mended 2>/dev/null | wc -l')))
     at=${before%%$'\n'*}
     after=$(newest) || return 1
     holds 'a["seq"] >= b["protection"][0]["last_seq"]' a="$after" b="${before#*$'\n'}" || return 1
@@ -105,10 +106,11 @@ note "the rhythm: $(rhythm)"
 dom0 'flic unprotect d >/dev/null'
 check 'unprotected, it is left alone' eval '[ "$(dom0 "flic status --json" | grep -c "\"protection\":\[\]")" = 1 ]'
 check 'the guest runs on' runs_on d
-python3 - "$lost" "$ages" "$bounds" <<'P' | tee -a "$JSON"
+python3 - "$lost" "$ages" "$bounds" "$mended" <<'P' | tee -a "$JSON"
 import json, statistics, sys
 ages, bounds = ([int(x) for x in s.split()] for s in sys.argv[2:4])
 print(json.dumps({"name": "protect_cuts_lost", "unit": "restores", "value": int(sys.argv[1]), "runs": [int(sys.argv[1])]}))
+print(json.dumps({"name": "protect_file_systems_mended", "unit": "by e2fsck -y", "value": int(sys.argv[4]), "runs": [int(sys.argv[4])]}))
 print(json.dumps({"name": "protect_age", "unit": "ms", "value": statistics.median(ages) if ages else None, "runs": ages}))
 print(json.dumps({"name": "protect_age_bound", "unit": "ms", "value": max(bounds) if bounds else None, "runs": bounds}))
 P

@@ -74,14 +74,44 @@ static void start_once(void)
     FUZZ_ASSERT(!pthread_create(&thread, NULL, run, NULL));
 }
 
-/* By the second: of a machine that stood still for minutes, as virtual ones do, only one counts. */
+/* libFuzzer's alarm, every half a minute, interrupts whatever waits. */
+static bool is_interrupted(ssize_t n) { return n < 0 && errno == EINTR; }
+
+static int connect_to_flicd(void)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), rc;
+
+    FUZZ_ASSERT(fd >= 0);
+    do
+        rc = connect(fd, (struct sockaddr *)&addr, sizeof(addr));
+    while (is_interrupted(rc));
+    FUZZ_ASSERT(!rc);
+    return fd;
+}
+
+static void say(int fd, const uint8_t *data, size_t len)
+{
+    while (len) {
+        ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
+
+        if (is_interrupted(n))
+            continue;
+        FUZZ_ASSERT(n > 0);
+        data += n;
+        len -= (size_t)n;
+    }
+}
+
+/* An interruption counts as a second, of which there is one in half a minute. */
 static bool is_heard(int fd)
 {
     struct pollfd p = { .fd = fd, .events = POLLIN };
     int ready = 0;
 
-    for (unsigned i = 0; !ready && i < HANGS_S; i++)
+    for (unsigned i = 0; ready <= 0 && i < HANGS_S; i++) {
         ready = poll(&p, 1, 1000);
+        FUZZ_ASSERT(ready >= 0 || is_interrupted(ready));
+    }
     return ready > 0;
 }
 
@@ -94,9 +124,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (len > LEN_MAX)
         return 0;
     start_once();
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    FUZZ_ASSERT(fd >= 0 && !connect(fd, (struct sockaddr *)&addr, sizeof(addr)));
-    FUZZ_ASSERT(send(fd, data, len, MSG_NOSIGNAL) == (ssize_t)len || !len);
+    fd = connect_to_flicd();
+    say(fd, data, len);
     (void)shutdown(fd, SHUT_WR);
     for (;;) {
         FUZZ_ASSERT(is_heard(fd));

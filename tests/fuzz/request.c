@@ -3,8 +3,10 @@
 /* Lines on flicd's socket: what any program of a user who may talk to it could send, to all of flicd but its main(). */
 #include "tests/fuzz/fuzz.h"
 
+#include "daemon/moves.h"
 #include "daemon/op.h"
 #include "daemon/protect.h"
+#include "daemon/upkeep.h"
 #include "tests/unit/checkpoint-scene.h"
 
 #include <errno.h>
@@ -71,6 +73,7 @@ static void start_once(void)
     (void)snprintf(flicd.conf.socket, sizeof(flicd.conf.socket), "%s", addr.sun_path);
     flx_host_probe(&flicd.host);
     FUZZ_ASSERT(!ev_new(&flicd.loop, NULL) && !ev_listen(flicd.loop, fd, fd_session_handlers(&flicd), NULL));
+    FUZZ_ASSERT(!fd_protect_start(&flicd, NULL) && !fd_upkeep_start(&flicd, NULL) && !fd_moves_start(&flicd, NULL));
     FUZZ_ASSERT(!pthread_create(&thread, NULL, run, NULL));
 }
 

@@ -91,7 +91,7 @@ struct ix_entry {
 };
 /* message and figures may be NULL for "" and "{}". */
 int ix_journal_add(struct ix_index *ix, const struct ix_entry *entry, struct flic_err *err);
-/* Leaves the newest `keep` (> 0), as soon as there are a sixteenth more of them. */
+/* As soon as there are a sixteenth more than `keep` (> 0): the oldest go until `keep` are left, 256 of them a call at most. */
 int ix_journal_trim(struct ix_index *ix, uint32_t keep, struct flic_err *err);
 /* Newest first, only this guest unless NULL, only ids below `before` unless 0. Nobody waits for the index while `see` is called, which may take
  * its time; what is written meanwhile is not seen. A value other than 0 of `see` ends the walk and is returned. */

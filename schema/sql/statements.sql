@@ -69,10 +69,11 @@ DELETE FROM pack WHERE number NOT IN (SELECT number FROM seen_pack);
 INSERT INTO journal (began_ns, took_ns, verb, guest, guest_name, seq, code, message, figures)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9);
 
--- a sixteenth at a time: min() and max() cost less than deleting a row for each that is added
+-- a range of ids, of few rows however many there are: others wait meanwhile
 -- name: journal_trim
-DELETE FROM journal WHERE id <= (SELECT max(id) FROM journal) - ?1
-AND (SELECT min(id) FROM journal) < (SELECT max(id) FROM journal) - ?1 - ?1 / 16;
+DELETE FROM journal WHERE id <= CASE
+WHEN (SELECT min(id) FROM journal) < (SELECT max(id) FROM journal) - ?1 - ?1 / 16
+THEN min((SELECT max(id) FROM journal) - ?1, (SELECT min(id) FROM journal) + 255) END;
 
 -- name: journal_all
 SELECT id, began_ns, took_ns, verb, guest, guest_name, seq, code, message, figures

@@ -66,6 +66,7 @@ START_TEST(an_empty_file_gives_the_defaults)
     ck_assert_int_eq(conf.destage_delay_ms, 2000);
     ck_assert_str_eq(conf.gc, "idle");
     ck_assert_int_eq(conf.gc_live_percent, 50);
+    ck_assert_int_eq(conf.journal_entries, 50000);
 }
 END_TEST
 
@@ -73,7 +74,8 @@ START_TEST(every_key_is_read)
 {
     ck_assert_msg(!load("nvram = \"/dev/dax0.0\";\nnvram_size_mib = 64;\nstore = \"/flash/flic\";\nsocket = \"/tmp/s\";\n"
                         "socket_group = \"flic\";\nworkers = 16;\nlive_rounds_max = 30;\nlive_stop_pages = 0;\n"
-                        "suspend_timeout_s = 5;\ndestage = \"held\";\ndestage_delay_ms = 0;\nlog_level = \"warning\";\n"), "%s", err.text);
+                        "suspend_timeout_s = 5;\ndestage = \"held\";\ndestage_delay_ms = 0;\njournal_entries = 0;\n"
+                        "log_level = \"warning\";\n"), "%s", err.text);
     ck_assert_str_eq(conf.nvram, "/dev/dax0.0");
     ck_assert_str_eq(conf.store, "/flash/flic");
     ck_assert_str_eq(conf.socket, "/tmp/s");
@@ -86,6 +88,7 @@ START_TEST(every_key_is_read)
     ck_assert_int_eq(conf.live_stop_pages, 0);
     ck_assert_int_eq(conf.suspend_timeout_s, 5);
     ck_assert_int_eq(conf.destage_delay_ms, 0);
+    ck_assert_int_eq(conf.journal_entries, 0);
 }
 END_TEST
 

@@ -128,5 +128,6 @@ int flx_throttle_end(struct flx_dom *dom, struct flic_err *err)
     if (rc)
         return flic_err_wrap(err, rc, "domain %u stays slowed down, which 'xl sched-credit%s -d %u -c %u' ends", dom->domid,
                              id == XEN_SCHEDULER_CREDIT ? "" : "2", dom->domid, (unsigned)before);
-    return flx_tell_guest(dom, cap_key, "", err);
+    rc = flx_tell_guest(dom, cap_key, "", err);
+    return rc ? flic_err_wrap(err, rc, "domain %u runs as fast as ever, but is still noted in xenstore as slowed down, at %s", dom->domid, cap_key) : 0;
 }

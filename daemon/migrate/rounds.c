@@ -12,7 +12,9 @@
 #define REST_MIN 64u            /* pages: with no more to send the pause is as short as it gets */
 #define CATCH_UP 3u             /* rounds after both sides prepared */
 #define RACE_STEPS 24u
-#define TRY_US 250000u
+#define TRY_STEP_US 250000u
+#define TRY_US 2000000u         /* of a link that is slower than a MiB a second less is known */
+#define USE_US 100000u          /* for so long its use of CPUs is looked at */
 #define SLOWEST 1u              /* percent of one CPU */
 
 /* ---- what was written ---- */
@@ -78,12 +80,25 @@ static void expect_downtime(struct ms_sender *s)
     s->figures.expected_downtime_us = me_time_us(&seen, ms_left(s));
 }
 
-/* To a peer that has nearly everything too little went to tell how long the pause will be: some of what it is for go now, which tells. */
-static int send_to_know(struct ms_sender *s, struct flic_err *err)
+static bool knows_link(const struct ms_sender *s)
 {
     const struct me_seen seen = seen_so_far(s);
 
-    return me_is_enough(&seen) ? 0 : ms_send_chosen(s, &(struct ms_choice){ .until_us = flic_now_us() + TRY_US }, err);
+    return me_is_enough(&seen);
+}
+
+/* To a peer that has nearly everything too little went to tell how long the pause will be: some of what it is for go now, which tells. */
+static int send_to_know(struct ms_sender *s, struct flic_err *err)
+{
+    uint64_t until = flic_now_us() + TRY_US;
+    int rc = 0;
+
+    while (!rc && !knows_link(s) && ms_left(s) && flic_now_us() < until) {
+        rc = ms_send_chosen(s, &(struct ms_choice){ .until_us = flic_now_us() + TRY_STEP_US }, err);
+        if (!rc)
+            rc = sync_peer(s, err);
+    }
+    return rc;
 }
 
 static void sleep_until(uint64_t due_us)
@@ -162,34 +177,41 @@ static unsigned cap_for(const struct ms_sender *s, unsigned percent)
 
 static bool can_slow(const struct ms_sender *s)
 {
-    unsigned percent = (unsigned)s->figures.slowed_percent;
-
-    return s->params.auto_converge && (!percent || (percent > 1 && cap_for(s, percent) > SLOWEST));
+    return s->params.auto_converge && (!s->slowed_to || (s->slowed_to > 1 && cap_for(s, s->slowed_to) > SLOWEST));
 }
 
 static int learn_use(struct ms_sender *s, struct flic_err *err)
 {
-    uint64_t us = flic_now_us() - s->used_from_us;
     struct flx_info now;
-    int rc = flx_info(s->params.dom, &now, err);
+    uint64_t us;
+    int rc;
 
+    sleep_until(s->used_from_us + USE_US);
+    rc = flx_info(s->params.dom, &now, err);
+    us = flic_now_us() - s->used_from_us;
     if (!rc && us)
         s->used_percent = (unsigned)((now.cpu_ns - s->used_from_ns) / 10 / us);
     return rc;
 }
 
+/* To how much of what it used; of next to nothing the least that a cap can be is all. */
+static uint64_t percent_left(const struct ms_sender *s, unsigned cap)
+{
+    return s->used_percent > cap ? cap * 100 / s->used_percent : 100;
+}
+
 /* To half of what it uses, and half of that. */
 static int slow(struct ms_sender *s, struct flic_err *err)
 {
-    bool first = !s->figures.slowed_percent;
-    unsigned percent = first ? 50 : (unsigned)s->figures.slowed_percent / 2;
-    int rc = first ? learn_use(s, err) : 0;
+    unsigned percent = s->slowed_to ? s->slowed_to / 2 : 50;
+    int rc = s->slowed_to ? 0 : learn_use(s, err);
 
     if (!rc)
         rc = flx_throttle(s->params.dom, cap_for(s, percent), err);
     if (rc)
         return flic_err_wrap(err, rc, "migrate '%s' --auto-converge", s->info.name);
-    s->figures.slowed_percent = percent;
+    s->slowed_to = percent;
+    s->figures.slowed_percent = percent_left(s, cap_for(s, percent));
     if (!s->slowed_at_us)
         s->slowed_at_us = flic_now_us();
     return 0;
@@ -281,8 +303,10 @@ static int race_step(struct ms_sender *s, struct ck_save *save, uint64_t *ret_un
     if (rc)
         return rc;
     s->race_helps = take_back(s) < s->race_sent;
-    if (!s->race_helps)
+    if (!s->race_helps) {
+        expect_downtime(s);     /* with what this bitmap brought */
         return 0;
+    }
     rc = ms_send_chosen(s, &(struct ms_choice){ .only = s->newest, .until_us = *ret_until_us }, err);
     if (!rc)
         rc = sync_peer(s, err);     /* what is on its way would be ahead of the pause's own pages, and make the link look fast */
@@ -365,6 +389,7 @@ int ms_once_more(struct ms_sender *s, struct ck_save *save, struct flic_err *err
 {
     int rc = 0;
 
+    look_at_use(s);
     while (!rc) {
         rc = catch_up(s, save, err);
         if (!rc)

@@ -40,6 +40,7 @@ struct ms_sender {
     uint64_t syncs, least_wait_us;      /* how often the peer said that it has all that was sent, and the shortest wait for that */
     uint64_t used_from_us, used_from_ns;        /* since when its use of CPUs is looked at, and how much it had used then */
     unsigned used_percent;      /* of one CPU, before it was slowed down; may be 0 */
+    unsigned slowed_to;         /* percent of that as it was asked for; 0: it was not */
     uint64_t slowed_at_us;      /* 0: it runs as fast as ever */
     bool race_helps;            /* fewer of these came back than went out */
 };

@@ -31,8 +31,8 @@ enum mw_type {
     MW_NEED,            /* receiver: bitmap of those that are to be sent */
     MW_PAGES,           /* sender */
     MW_ZEROS,           /* sender */
-    MW_SYNC,            /* sender: u32 round; everything up to here is to be kept */
-    MW_SYNCED,          /* receiver: u32 round */
+    MW_SYNC,            /* sender: u32 number; everything up to here is to be kept, in the pause's part to have arrived */
+    MW_SYNCED,          /* receiver: that number */
     MW_PREPARE,         /* sender: u64 pages expected in the pause */
     MW_PREPARED,        /* receiver */
     MW_STATE,           /* sender: u64 ns since the suspend, then the machine state */

@@ -53,13 +53,14 @@ print(json.dumps(min(saves, key=lambda e: e["seq"])["figures"] if saves else {})
 
 # one_cut K: the battery is pulled at a random moment; sets age and what it may be at most
 one_cut() {
-    local before at after r
+    local before at after r hands
     r=$(rhythm)
     sleep $((RANDOM % 20)).$((RANDOM % 10))
     before=$(dom0 'date +%s%N; flic status --json') || return 1
     "$LAB/phone" cut "$PHONE" --lose-unflushed --seed "$1" >/dev/null
     phone_again || return 1
-    mended=$((mended + $(dom0 'cat /run/lab-mended 2>/dev/null | wc -l')))
+    hands=$(dom0 'cat /run/lab-mended 2>/dev/null | wc -l') || return 1
+    mended=$((mended + hands))
     at=${before%%$'\n'*}
     after=$(newest) || return 1
     holds 'a["seq"] >= b["protection"][0]["last_seq"]' a="$after" b="${before#*$'\n'}" || return 1

@@ -522,6 +522,47 @@ START_TEST(a_guest_is_slowed_down_to_half_of_what_it_uses_at_first)
 }
 END_TEST
 
+/* Enough for the link to be known by them. */
+static void fill_with_noise(uint32_t domid)
+{
+    uint8_t page[PAGE];
+
+    for (uint64_t gfn = 900; gfn < 1500; gfn++) {
+        for (size_t i = 0; i < sizeof(page); i++)
+            page[i] = (uint8_t)random();
+        flx_fake_write(domid, gfn, 0, page, PAGE);
+    }
+}
+
+/* 80 other pages before each CLEAN, most of which the race sends, and then all of 600. */
+static void write_all_in_the_race(uint32_t domid, void *arg)
+{
+    static unsigned turn;
+
+    if (domid != GUEST || !((struct trip *)arg)->prepared)
+        turn = 0;
+    else if (turn < 5)
+        scene_dirty(domid, 300 + turn++ * 80, 80, rounds++);
+    else
+        scene_dirty(domid, 300, 600, rounds++);
+}
+
+/* Without the last bitmap it would be taken for one of which little is left. */
+START_TEST(a_guest_that_writes_all_in_the_race_is_judged_by_all_of_it)
+{
+    struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE, .max_downtime_ms = 30, .race_us = 1 };
+
+    fill_with_noise(GUEST);
+    rounds = 0;
+    flx_fake_before("track_clean", write_all_in_the_race, &t);
+    flx_fake_before("map_pages", take_long, NULL);
+    run(&t);
+    flx_fake_before("track_clean", NULL, NULL);
+    flx_fake_before("map_pages", NULL, NULL);
+    ck_assert_int_eq(t.send_rc, FLIC_E_GUEST);
+}
+END_TEST
+
 static void write_once_both_prepared(uint32_t domid, void *arg)
 {
     if (domid == GUEST && ((struct trip *)arg)->prepared)
@@ -591,18 +632,6 @@ START_TEST(a_guest_that_writes_all_the_time_arrives_with_what_it_wrote_last)
     flx_fake_after("track_clean", NULL, NULL);
 }
 END_TEST
-
-/* Enough for the link to be known by them. */
-static void fill_with_noise(uint32_t domid)
-{
-    uint8_t page[PAGE];
-
-    for (uint64_t gfn = 900; gfn < 1500; gfn++) {
-        for (size_t i = 0; i < sizeof(page); i++)
-            page[i] = (uint8_t)random();
-        flx_fake_write(domid, gfn, 0, page, PAGE);
-    }
-}
 
 START_TEST(pages_that_are_written_all_the_time_are_sent_once_in_the_pause)
 {
@@ -696,6 +725,8 @@ START_TEST(what_the_race_sent_has_arrived_when_the_pause_begins)
     flx_fake_before("map_pages", take_long, NULL);
     must_arrive(&t);
     flx_fake_before("map_pages", NULL, NULL);
+    ck_assert_uint_eq(t.writes_late, 0);
+    ck_assert_uint_ge(t.sent.race_steps, 10);
     ck_assert_uint_eq(t.lags, 0);
 }
 END_TEST
@@ -905,6 +936,7 @@ static Suite *suite(void)
     tcase_add_test(t, what_arrived_before_it_was_broken_off_is_not_sent_again);
     tcase_add_test(t, a_guest_that_writes_faster_than_the_link_is_told_so_and_runs_on);
     tcase_add_test(t, a_guest_that_writes_too_much_is_slowed_down_if_wished_and_arrives);
+    tcase_add_test(t, a_guest_that_writes_all_in_the_race_is_judged_by_all_of_it);
     tcase_add_test(t, a_guest_is_slowed_down_to_half_of_what_it_uses_at_first);
     tcase_add_test(t, a_guest_that_begins_to_write_right_before_the_pause_is_slowed_down_then);
     tcase_add_test(t, a_guest_that_no_slowing_down_helps_runs_on_as_fast_as_ever);

@@ -118,6 +118,47 @@ static bool is_heard(int fd)
     return ready > 0;
 }
 
+struct look {
+    pthread_mutex_t lock;
+    pthread_cond_t done;
+    bool looked, rests;
+};
+
+static void look(void *arg)
+{
+    struct look *l = arg;
+
+    (void)pthread_mutex_lock(&l->lock);
+    l->rests = !flicd.tasks && !flicd.ops;
+    l->looked = true;
+    (void)pthread_cond_signal(&l->done);
+    (void)pthread_mutex_unlock(&l->lock);
+}
+
+/* What is under way belongs to the loop's thread. */
+static bool is_at_rest(void)
+{
+    struct look l = { .lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER };
+
+    (void)pthread_mutex_lock(&l.lock);
+    FUZZ_ASSERT(!ev_defer(flicd.loop, look, &l));
+    while (!l.looked)
+        (void)pthread_cond_wait(&l.done, &l.lock);
+    (void)pthread_mutex_unlock(&l.lock);
+    return l.rests;
+}
+
+/* An input ends with all that it began: LeakSanitizer does not know a thread that is just beginning, and takes what it has for lost. */
+static void await_rest(void)
+{
+    unsigned ms = 0;
+
+    while (!is_at_rest()) {
+        FUZZ_ASSERT(ms++ < HANGS_S * 1000);
+        (void)usleep(1000);
+    }
+}
+
 /* Until flicd has said what it says: it closes when it is done with a client that has said its last. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
@@ -136,5 +177,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
             break;
     }
     (void)close(fd);
+    await_rest();
     return 0;
 }

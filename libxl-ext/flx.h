@@ -85,7 +85,8 @@ int flx_track_peek(struct flx_dom *dom, uint64_t *bitmap, uint64_t bits, uint64_
 /* Lets it run `percent` (1 or more) of the time of one CPU, until flx_throttle_end(), and not longer than it may otherwise. FLIC_E_REFUSED where
  * its scheduler cannot do that. It outlives this process, whose next life ends it. */
 int flx_throttle(struct flx_dom *dom, unsigned percent, struct flic_err *err);
-/* Also what a process of ours that is gone left so; fine when it is not slowed. The error says which command does it, or that it is done but for the note of it. */
+/* Also what a process of ours that is gone left so; fine when it is not slowed. The error says which command does it, or that it is done but for
+ * the note of it. */
 int flx_throttle_end(struct flx_dom *dom, struct flic_err *err);
 
 /* ---- memory ---- */

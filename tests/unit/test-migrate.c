@@ -553,12 +553,7 @@ START_TEST(a_guest_that_writes_all_in_the_race_is_judged_by_all_of_it)
     struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE, .max_downtime_ms = 30, .race_us = 1 };
 
     fill_with_noise(GUEST);
-    rounds = 0;
-    flx_fake_before("track_clean", write_all_in_the_race, &t);
-    flx_fake_before("map_pages", take_long, NULL);
-    run(&t);
-    flx_fake_before("track_clean", NULL, NULL);
-    flx_fake_before("map_pages", NULL, NULL);
+    run_with_a_slow_link(&t, write_all_in_the_race);
     ck_assert_int_eq(t.send_rc, FLIC_E_GUEST);
 }
 END_TEST

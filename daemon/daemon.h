@@ -2,7 +2,7 @@
 /* Copyright (C) 2026 The FLIC authors */
 /*
  * daemon - what flicd's parts share. The loop's thread owns sessions and the list of operations; operations, questions that
- * read the store, and the keeper run in threads of their own and reach the loop only through fd_post() and ev_defer().
+ * read the store, and the keeper run in threads of their own and reach the loop only through fd_post(), ev_defer() and ev_ask().
  */
 #ifndef FLIC_DAEMON_DAEMON_H
 #define FLIC_DAEMON_DAEMON_H

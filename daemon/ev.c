@@ -21,18 +21,13 @@
 #define SEND_MAX (4u << 20)
 #define SIGNALS_MAX 4
 
-struct deferred {
-    struct deferred *next;
-    void (*call)(void *arg);
-    void *arg;
-};
-
 struct ev_conn {
     struct ev_loop *loop;
     struct ev_conn *prev, *next;
     struct bufferevent *bev;
     void *user;
-    bool cut;                   /* it will be closed; nothing more is sent */
+    bool cut;                   /* it will be closed, by the call below; nothing more is sent */
+    struct ev_call close;
 };
 
 struct on_signal {
@@ -51,7 +46,7 @@ struct ev_loop {
     unsigned n_signals;
     struct event *wake;
     pthread_mutex_t lock;                   /* the queue below */
-    struct deferred *first, **last;
+    struct ev_call *first, **last;
 };
 
 static void log_libevent(int severity, const char *message)
@@ -64,7 +59,7 @@ static void log_libevent(int severity, const char *message)
 static void run_deferred(evutil_socket_t fd, short what, void *arg)
 {
     struct ev_loop *loop = arg;
-    struct deferred *list, *next;
+    struct ev_call *list, *next;
 
     (void)fd;
     (void)what;
@@ -76,23 +71,48 @@ static void run_deferred(evutil_socket_t fd, short what, void *arg)
     for (; list; list = next) {
         next = list->next;
         list->call(list->arg);
-        free(list);
     }
 }
 
-int ev_defer(struct ev_loop *loop, void (*call)(void *arg), void *arg)
+void ev_defer(struct ev_loop *loop, struct ev_call *slot, void (*call)(void *arg), void *arg)
 {
-    struct deferred *d = malloc(sizeof(*d));
-
-    if (!d)
-        return -ENOMEM;
-    *d = (struct deferred){ .call = call, .arg = arg };
+    *slot = (struct ev_call){ .call = call, .arg = arg };
     (void)pthread_mutex_lock(&loop->lock);
-    *loop->last = d;
-    loop->last = &d->next;
+    *loop->last = slot;
+    loop->last = &slot->next;
     (void)pthread_mutex_unlock(&loop->lock);
     event_active(loop->wake, EV_READ, 1);
-    return 0;
+}
+
+struct question {
+    void (*call)(void *arg);
+    void *arg;
+    pthread_mutex_t lock;
+    pthread_cond_t answered;
+    bool is_answered;
+};
+
+static void answer(void *arg)
+{
+    struct question *q = arg;
+
+    q->call(q->arg);
+    (void)pthread_mutex_lock(&q->lock);
+    q->is_answered = true;
+    (void)pthread_cond_signal(&q->answered);
+    (void)pthread_mutex_unlock(&q->lock);
+}
+
+void ev_ask(struct ev_loop *loop, void (*call)(void *arg), void *arg)
+{
+    struct question q = { .call = call, .arg = arg, .lock = PTHREAD_MUTEX_INITIALIZER, .answered = PTHREAD_COND_INITIALIZER };
+    struct ev_call slot;
+
+    ev_defer(loop, &slot, answer, &q);
+    (void)pthread_mutex_lock(&q.lock);
+    while (!q.is_answered)
+        (void)pthread_cond_wait(&q.answered, &q.lock);
+    (void)pthread_mutex_unlock(&q.lock);
 }
 
 /* ---- the loop ---- */
@@ -276,7 +296,7 @@ void ev_send(struct ev_conn *conn, const void *data, size_t len)
         /* Not now: the caller still holds the connection. Reading stops, so nothing else can close it first. */
         (void)bufferevent_disable(conn->bev, EV_READ | EV_WRITE);
         bufferevent_setcb(conn->bev, NULL, NULL, NULL, NULL);
-        (void)ev_defer(conn->loop, close_later, conn);
+        ev_defer(conn->loop, &conn->close, close_later, conn);
     }
 }
 

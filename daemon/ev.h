@@ -3,8 +3,8 @@
 /*
  * ev - flicd's event loop: sockets that carry lines, signals, timers, and calls from other threads.
  *
- * The only file that includes libevent. Everything here is called from the loop's thread but ev_defer(), which any
- * thread may call. Connections are closed by ev_close() or by the peer; on_close is called once for each, last.
+ * The only file that includes libevent. Everything here is called from the loop's thread but ev_defer() and ev_ask(), which are for
+ * other threads. Connections are closed by ev_close() or by the peer; on_close is called once for each, last.
  */
 #ifndef FLIC_DAEMON_EV_H
 #define FLIC_DAEMON_EV_H
@@ -34,8 +34,17 @@ int ev_on_signal(struct ev_loop *loop, int signo, void (*call)(int signo, void *
 int ev_run(struct ev_loop *loop, struct flic_err *err);
 void ev_stop(struct ev_loop *loop);
 
-/* Has call(arg) run in the loop's thread; any thread. -ENOMEM when it cannot be queued. Order is kept. */
-int ev_defer(struct ev_loop *loop, void (*call)(void *arg), void *arg);
+/* A call on its way to the loop's thread: the caller's storage until it begins, and then free to be reused or to go. */
+struct ev_call {
+    struct ev_call *next;
+    void (*call)(void *arg);
+    void *arg;
+};
+
+/* Has call(arg) run in the loop's thread; any thread. Order is kept. Nothing is allocated: what ended can always say so. */
+void ev_defer(struct ev_loop *loop, struct ev_call *slot, void (*call)(void *arg), void *arg);
+/* The same, and returns when call(arg) has. Not from the loop's thread, and only while the loop runs. */
+void ev_ask(struct ev_loop *loop, void (*call)(void *arg), void *arg);
 
 /* Queues bytes for sending. A peer that does not read is cut off when 4 MiB wait for it. */
 void ev_send(struct ev_conn *conn, const void *data, size_t len);

@@ -201,8 +201,7 @@ static void *run(void *arg)
     struct fd_op *op = arg;
 
     runs[op->kind](op);
-    if (ev_defer(op->daemon->loop, ended, op))
-        flic_error("operation %s ended but could not be removed: out of memory", op->id);
+    ev_defer(op->daemon->loop, &op->end, ended, op);
     return NULL;
 }
 

@@ -33,6 +33,7 @@ struct fd_op {
     uint64_t began_ns;              /* CLOCK_REALTIME */
     uint64_t deadline_us;           /* CLOCK_MONOTONIC; 0: none */
     pthread_t thread;
+    struct ev_call end;
 
     pthread_mutex_t lock;           /* all below */
     pthread_cond_t changed;

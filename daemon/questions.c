@@ -137,36 +137,25 @@ static json_t *one_operation(struct fd_op *op)
     return o;
 }
 
-/* The list of operations belongs to the loop's thread: the question goes there and waits. */
 struct ops_question {
-    struct fd_daemon *daemon;
+    const struct fd_daemon *daemon;
     json_t *list;
-    pthread_mutex_t lock;
-    pthread_cond_t done;
-    bool answered;
 };
 
-static void answer_ops(void *arg)
+static void list_operations(void *arg)
 {
     struct ops_question *q = arg;
 
-    (void)pthread_mutex_lock(&q->lock);
     for (struct fd_op *op = q->daemon->ops; op; op = op->next)
         (void)json_array_append_new(q->list, one_operation(op));
-    q->answered = true;
-    (void)pthread_cond_signal(&q->done);
-    (void)pthread_mutex_unlock(&q->lock);
 }
 
+/* They belong to the loop's thread. */
 static json_t *operations(struct fd_daemon *d)
 {
-    struct ops_question q = { .daemon = d, .list = json_array(), .lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER };
+    struct ops_question q = { .daemon = d, .list = json_array() };
 
-    (void)pthread_mutex_lock(&q.lock);
-    if (!ev_defer(d->loop, answer_ops, &q))
-        while (!q.answered)
-            (void)pthread_cond_wait(&q.done, &q.lock);
-    (void)pthread_mutex_unlock(&q.lock);
+    ev_ask(d->loop, list_operations, &q);
     return q.list;
 }
 

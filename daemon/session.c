@@ -64,6 +64,7 @@ struct post {
     struct fd_daemon *daemon;
     uint64_t serial;
     json_t *msg;
+    struct ev_call deliver;
 };
 
 static void deliver(void *arg)
@@ -84,13 +85,13 @@ void fd_post(struct fd_daemon *daemon, uint64_t serial, json_t *msg)
 {
     struct post *post = malloc(sizeof(*post));
 
-    if (post)
-        *post = (struct post){ .daemon = daemon, .serial = serial, .msg = msg };
-    if (!post || ev_defer(daemon->loop, deliver, post)) {
+    if (!post) {
         flic_error("a message to a client was lost: out of memory");
         json_decref(msg);
-        free(post);
+        return;
     }
+    *post = (struct post){ .daemon = daemon, .serial = serial, .msg = msg };
+    ev_defer(daemon->loop, &post->deliver, deliver, post);
 }
 
 /* ---- questions, each in a thread: they may read flash ---- */
@@ -100,6 +101,7 @@ struct task {
     uint64_t serial;
     json_t *request;
     pthread_t thread;
+    struct ev_call end;
 };
 
 static void task_ended(void *arg)
@@ -121,8 +123,7 @@ static void *run_task(void *arg)
     const char *op = json_string_value(json_object_get(task->request, "op"));
 
     fd_post(task->daemon, task->serial, fd_question(task->daemon, op, task->request));
-    if (ev_defer(task->daemon->loop, task_ended, task))
-        flic_error("a question ended but could not be removed: out of memory");
+    ev_defer(task->daemon->loop, &task->end, task_ended, task);
     return NULL;
 }
 

@@ -118,34 +118,18 @@ static bool is_heard(int fd)
     return ready > 0;
 }
 
-struct look {
-    pthread_mutex_t lock;
-    pthread_cond_t done;
-    bool looked, rests;
-};
-
 static void look(void *arg)
 {
-    struct look *l = arg;
-
-    (void)pthread_mutex_lock(&l->lock);
-    l->rests = !flicd.tasks && !flicd.ops;
-    l->looked = true;
-    (void)pthread_cond_signal(&l->done);
-    (void)pthread_mutex_unlock(&l->lock);
+    *(bool *)arg = !flicd.tasks && !flicd.ops;
 }
 
 /* What is under way belongs to the loop's thread. */
 static bool is_at_rest(void)
 {
-    struct look l = { .lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER };
+    bool rests;
 
-    (void)pthread_mutex_lock(&l.lock);
-    FUZZ_ASSERT(!ev_defer(flicd.loop, look, &l));
-    while (!l.looked)
-        (void)pthread_cond_wait(&l.done, &l.lock);
-    (void)pthread_mutex_unlock(&l.lock);
-    return l.rests;
+    ev_ask(flicd.loop, look, &rests);
+    return rests;
 }
 
 /* An input ends with all that it began: LeakSanitizer does not know a thread that is just beginning, and takes what it has for lost. */

@@ -136,7 +136,8 @@ static inline void stop(void *arg)
 
 static inline void tear_down(void)
 {
-    ck_assert_int_eq(ev_defer(flicd.loop, stop, NULL), 0);
+    if (!atomic_load(&loop_ended))
+        ev_ask(flicd.loop, stop, NULL);
     ck_assert(!pthread_join(thread, NULL));
     fd_protect_stop(&flicd);
     ev_free(flicd.loop);
@@ -215,22 +216,18 @@ static inline void await_idle(void)
     ck_assert(!fd_op_holds(&flicd, GUEST));
 }
 
-/* The list is the loop's thread's own: it is asked. */
-static atomic_int ops_seen = -1;  /* -1: not looked yet */
-
 static inline void look_at_operations(void *arg)
 {
-    (void)arg;
-    atomic_store(&ops_seen, flicd.ops != NULL);
+    *(bool *)arg = flicd.ops != NULL;
 }
 
+/* The list is the loop's thread's own: it is asked. */
 static inline bool has_operations(void)
 {
-    atomic_store(&ops_seen, -1);
-    ck_assert_int_eq(ev_defer(flicd.loop, look_at_operations, NULL), 0);
-    while (atomic_load(&ops_seen) < 0)
-        (void)usleep(1000);
-    return atomic_load(&ops_seen);
+    bool has;
+
+    ev_ask(flicd.loop, look_at_operations, &has);
+    return has;
 }
 
 static inline void await_no_operation(void)

@@ -229,11 +229,12 @@ static void count_up(void *arg)
 
 START_TEST(calls_from_other_threads_run_in_order_in_the_loop)
 {
+    struct ev_call calls[1000];
     unsigned n = 0;
     int fd = client();
 
     for (int i = 0; i < 1000; i++)
-        ck_assert_int_eq(ev_defer(loop, count_up, &n), 0);
+        ev_defer(loop, &calls[i], count_up, &n);
     say(fd, "end\n");
     ck_assert(!pthread_join(thread, NULL));
     ev_free(loop);              /* runs what had not run */
@@ -242,6 +243,29 @@ START_TEST(calls_from_other_threads_run_in_order_in_the_loop)
     (void)unlink(path);
     set_up();
     closed = opened = 0;
+}
+END_TEST
+
+struct turn { unsigned *n, mine; };
+
+static void take_turn(void *arg)
+{
+    struct turn *turn = arg;
+
+    turn->mine = (*turn->n)++;
+}
+
+START_TEST(who_asks_the_loop_has_its_answer_and_those_of_before)
+{
+    struct ev_call calls[100];
+    unsigned n = 0;
+    struct turn turn = { .n = &n };
+
+    for (int i = 0; i < 100; i++)
+        ev_defer(loop, &calls[i], count_up, &n);
+    ev_ask(loop, take_turn, &turn);
+    ck_assert_uint_eq(turn.mine, 100);
+    ck_assert_uint_eq(n, 101);
 }
 END_TEST
 
@@ -275,6 +299,7 @@ int main(void)
     tcase_add_test(t, a_client_that_does_not_read_is_cut_off_once);
     tcase_add_test(t, more_connections_than_allowed_are_closed_at_once);
     tcase_add_test(t, calls_from_other_threads_run_in_order_in_the_loop);
+    tcase_add_test(t, who_asks_the_loop_has_its_answer_and_those_of_before);
     tcase_add_test(t, a_detached_connection_loses_nothing_and_is_the_loops_no_more);
     suite_add_tcase(s, t);
     srunner_run_all(r, CK_NORMAL);

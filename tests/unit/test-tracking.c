@@ -77,7 +77,7 @@ static void stop(void *arg)
 
 static void tear_down(void)
 {
-    ck_assert_int_eq(ev_defer(flicd.loop, stop, NULL), 0);
+    ev_ask(flicd.loop, stop, NULL);
     ck_assert(!pthread_join(thread, NULL));
     fd_tracking_stop(&flicd);
     ev_free(flicd.loop);

@@ -264,6 +264,7 @@ static void note_gone(struct run *r)
 
 static int all_steps(struct run *r, struct flic_err *err)
 {
+    char mark[FLIC_UUID_TEXT];
     int rc = open_domain(r, err);
 
     if (!rc)
@@ -274,7 +275,8 @@ static int all_steps(struct run *r, struct flic_err *err)
         rc = mv_mark(r->dom, "flic/operation", &r->move.migration, err);
     if (rc)
         return rc;
-    fd_op_to_owner(r->op, json_pack("{s:s, s:s}", "event", "ready", "operation", r->op->id));
+    flic_uuid_text(&r->move.migration, mark);
+    fd_op_to_owner(r->op, json_pack("{s:s, s:s, s:s}", "event", "ready", "operation", r->op->id, "mark", mark));
     rc = offer(r, err);
     if (!rc)
         rc = fd_op_wait(r->op, FD_WAIT_JOIN, JOIN_TIMEOUT_S, err);

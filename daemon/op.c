@@ -605,7 +605,10 @@ void fd_op_undo(struct fd_op *op, struct flx_dom *dom, bool is_over, bool by_us)
     (void)pthread_mutex_unlock(&op->lock);
     if (info.run != FLX_SUSPENDED)
         return;
-    rc = owner_gone || by_us ? fd_resume(dom, &err) : flx_mark_resume(dom, &err);
+    by_us |= owner_gone;
+    rc = by_us ? fd_resume(dom, &err) : flx_mark_resume(dom, &err);
+    if (!rc && by_us)       /* who suspends it later is somebody else; where libflicxl lets it go on, it is that that clears it */
+        (void)flx_tell_guest(dom, "flic/operation", "", NULL);
     if (rc)
         flic_error("resume '%s' after a failed %s: %s", info.name, op->kind == FD_OP_MIGRATE ? "migration" : "save", err.text);
 }

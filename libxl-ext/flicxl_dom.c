@@ -5,6 +5,10 @@
 
 #include "libxl-ext/inplace.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <xenstore.h>
+
 int op_read_config(const struct op *op, uint32_t domid, char **ret_json, struct flic_err *err)
 {
     libxl_domain_config config;
@@ -19,6 +23,23 @@ int op_read_config(const struct op *op, uint32_t domid, char **ret_json, struct 
     if (rc || !*ret_json)
         return flic_err_set(err, FLIC_E_XEN, "domain %u: libxl does not give its configuration (error %d)", domid, rc);
     return 0;
+}
+
+/* As long as it is there flicd lets a guest go on that it finds suspended for some seconds, whoever did that. */
+static void take_mark(const struct op *op, uint32_t domid)
+{
+    struct xs_handle *store = *op->mark ? xs_open(0) : NULL;
+    char path[64], *value = NULL;
+    unsigned len = 0;
+
+    (void)snprintf(path, sizeof(path), "/local/domain/%u/flic/operation", domid);
+    if (store)
+        value = xs_read(store, XBT_NULL, path, &len);
+    if (value && len == strlen(op->mark) && !memcmp(value, op->mark, len))
+        (void)xs_write(store, XBT_NULL, path, "", 0);
+    free(value);
+    if (store)
+        xs_close(store);
 }
 
 int op_go_on(const struct op *op, uint32_t domid, struct flic_err *err)
@@ -38,5 +59,6 @@ int op_go_on(const struct op *op, uint32_t domid, struct flic_err *err)
         (void)xc_interface_close(xch);
     if (rc)
         return flic_err_wrap(err, FLIC_E_XEN, "domain %u could not be made to go on ('flic status' and 'xl list' show it)", domid);
+    take_mark(op, domid);
     return 0;
 }

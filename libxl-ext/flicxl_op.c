@@ -111,11 +111,12 @@ static int await_answer(struct op *op, int64_t limit, struct flic_err *err)
 
 static int take_operation(struct op *op, const json_t *ready, struct flic_err *err)
 {
-    const char *id = json_string_value(json_object_get(ready, "operation"));
+    const char *id = json_string_value(json_object_get(ready, "operation")), *mark = json_string_value(json_object_get(ready, "mark"));
 
-    if (!id || !*id || strlen(id) >= sizeof(op->operation))
+    if (!id || !*id || strlen(id) >= sizeof(op->operation) || (mark && strlen(mark) >= sizeof(op->mark)))
         return flic_err_set(err, FLIC_E_PROTOCOL, "flicd named no operation");
     memcpy(op->operation, id, strlen(id) + 1);
+    (void)snprintf(op->mark, sizeof(op->mark), "%s", mark ? mark : id);
     return 0;
 }
 

@@ -28,6 +28,7 @@ struct op {
 
     struct flic_talk *talk;             /* NULL once flicd is lost */
     char operation[64];                 /* from "ready" */
+    char mark[64];                      /* likewise: what the guest carries in xenstore as long as flicd may have to let it go on */
     json_t *answer;                     /* flicd's to our request, when it has come */
     bool libxl_done, aborting;
     bool resumed;                       /* flicd has let the guest go on */
@@ -50,8 +51,8 @@ int op_tunnel(struct op *op, flicxl_attach *attach, void *user, struct flic_err 
 
 /* The domain's libxl JSON: gives *ret_json. */
 int op_read_config(const struct op *op, uint32_t domid, char **ret_json, struct flic_err *err);
-/* Makes a suspended domain go on in place; one that is not suspended is left alone. flicd does the same: this also works when it is
- * dead. */
+/* Makes a suspended domain go on in place, and takes the operation's mark from it: who suspends it later is somebody else. flicd does
+ * the same: this also works when it is dead. */
 int op_go_on(const struct op *op, uint32_t domid, struct flic_err *err);
 
 /* Runs a libxl operation: `start` begins it with &op->how and returns libxl's code. LIBXL_SAVE_HELPER, FLIC_OPERATION

@@ -31,7 +31,7 @@ static const struct key keys[] = {
     TEXT_KEY(store, PATH, "/var/lib/flic", NULL),
     TEXT_KEY(socket, PATH, "/run/flic/flicd.sock", NULL),
     TEXT_KEY(socket_group, TEXT, "", NULL),
-    INT_KEY(workers, 1, 16, 4),
+    INT_KEY(workers, 1, FD_WORKERS_MAX, 4),
     INT_KEY(live_rounds_max, 1, 30, 5),
     INT_KEY(live_stop_pages, 0, 1 << 20, 256),
     INT_KEY(suspend_timeout_s, 5, 600, 60),

@@ -9,6 +9,8 @@
 
 #include "common/err.h"
 
+#define FD_WORKERS_MAX 16
+
 struct fd_conf {
     char nvram[PATH_MAX];
     char store[PATH_MAX];

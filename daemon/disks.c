@@ -150,10 +150,16 @@ static unsigned long pending(const struct stat *st)
     return sum;
 }
 
-void fd_disks_drain(const struct stat *st)
+int fd_disks_drain(const char *vdev, const struct stat *st, struct flic_err *err)
 {
-    for (int waited = 0; pending(st) && waited < DRAIN_MS; waited += 2)
+    int waited = 0;
+
+    for (; pending(st) && waited < DRAIN_MS; waited += 2)
         (void)usleep(2000);
+    if (waited < DRAIN_MS)
+        return 0;
+    return flic_err_set(err, FLIC_E_DISK, "disk %s: what the guest has written of it is still under way after %d s: its medium is slow or stuck "
+                        "('dmesg' may say why); try again", vdev, DRAIN_MS / 1000);
 }
 
 json_t *fd_disks_identity(const struct fd_disk *disk, const struct stat *st)
@@ -174,7 +180,9 @@ int fd_disks_settle_one(const struct fd_disk *disk, json_t *list, struct flic_er
 
     if (rc)
         return rc;
-    fd_disks_drain(&st);
+    rc = disk->writable ? fd_disks_drain(disk->vdev, &st, err) : 0;
+    if (rc)
+        return rc;
     fd = open(disk->path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fsync(fd) || fstat(fd, &st))
         return flic_err_errno(err, "flush disk %s, '%s'", disk->vdev, disk->path);

@@ -42,10 +42,11 @@ int fd_disks_settle(const char *config, char **ret_list, struct flic_err *err);
 /* The list of disks that another phone writes to as well. */
 int fd_disks_list_shared(const char *config, char **ret_list, struct flic_err *err);
 
-/* The same for one disk, appended to a JSON array; its entry alone, of a file whose state is `st`; and only the wait. */
+/* The same for one disk, appended to a JSON array; its entry alone, of a file whose state is `st`; and only the wait: FLIC_E_DISK when
+ * what the guest's backend has under way does not end. */
 int fd_disks_settle_one(const struct fd_disk *disk, struct json_t *list, struct flic_err *err);
 struct json_t *fd_disks_identity(const struct fd_disk *disk, const struct stat *st);
-void fd_disks_drain(const struct stat *st);
+int fd_disks_drain(const char *vdev, const struct stat *st, struct flic_err *err);
 
 /* The list of a checkpoint whose disks stayed on the phone `where` that it was copied from: no restore takes others for them. gives *ret_list. */
 int fd_disks_leave(const char *config, const char *where, char **ret_list, struct flic_err *err);

@@ -39,10 +39,9 @@ static int spawn(const struct hk_disk *disk, const char *verb, int said, pid_t *
     return r;
 }
 
-/* Its words until it ends; the newest when there are many. False when the time is over. */
-static bool listen_to(int said, int limit_s, char *text, size_t room)
+/* Its words until it says no more; the newest when there are many. False when the time is over. */
+static bool listen_to(int said, int64_t until, char *text, size_t room)
 {
-    int64_t until = now_ms() + limit_s * 1000;
     struct pollfd p = { .fd = said, .events = POLLIN };
     size_t len = 0;
 
@@ -67,6 +66,16 @@ static bool listen_to(int said, int limit_s, char *text, size_t room)
     return true;
 }
 
+/* It may have closed what it says its words to, and go on. */
+static bool ends_by(pid_t pid, int64_t until, int *ret_status)
+{
+    pid_t got;
+
+    while ((got = waitpid(pid, ret_status, WNOHANG)) == 0 && now_ms() < until)
+        (void)usleep(2000);
+    return got != 0;
+}
+
 /* Without the spaces that LVM and others begin theirs with. */
 static const char *last_line(char *text)
 {
@@ -84,16 +93,17 @@ static int finish(const struct hk_disk *disk, const char *verb, pid_t pid, int s
 {
     char text[1024] = "";
     int limit_s = strcmp(verb, "take") ? HK_LIMIT_S : HK_PAUSE_LIMIT_S;
-    bool ended = listen_to(said, limit_s, text, sizeof(text));
-    const char *why = last_line(text);
+    int64_t until = now_ms() + limit_s * 1000;
     int status = -1;
+    bool ended = listen_to(said, until, text, sizeof(text)) && ends_by(pid, until, &status);
+    const char *why = last_line(text);
 
-    if (!ended)
+    if (!ended) {
         (void)kill(pid, SIGKILL);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    if (!ended)
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+            ;
         return flic_err_set(err, FLIC_E_TIMEOUT, "disk %s: '%s %s %s' did not end within %d s", disk->vdev, disk->program, verb, disk->path, limit_s);
+    }
     if (WIFEXITED(status) && !WEXITSTATUS(status))
         return 0;
     return flic_err_set(err, FLIC_E_DISK, "disk %s: '%s %s %s' failed: %s", disk->vdev, disk->program, verb, disk->path,

@@ -289,6 +289,7 @@ static int flush_shared(const struct fd_disk *disk, void *arg, struct flic_err *
 {
     FLIC_AUTO_CLOSE int fd = -1;
     struct stat st;
+    int rc = 0;
 
     (void)arg;
     if (!disk->writable)
@@ -297,7 +298,9 @@ static int flush_shared(const struct fd_disk *disk, void *arg, struct flic_err *
     if (fd < 0 || fstat(fd, &st))
         return flic_err_errno(err, "flush disk %s, '%s'", disk->vdev, disk->path);
     if (S_ISREG(st.st_mode))
-        fd_disks_drain(&st);
+        rc = fd_disks_drain(disk->vdev, &st, err);
+    if (rc)
+        return rc;
     return fsync(fd) ? flic_err_errno(err, "flush disk %s, '%s'", disk->vdev, disk->path) : 0;
 }
 

@@ -60,9 +60,9 @@ static void on_stop(int signo, void *arg)
     flic_info("stopping on signal %d; operations under way: %s", signo, daemon->ops ? "cancelled" : "none");
     fd_notify("STOPPING=1");
     daemon->stopping = true;
+    fd_op_abort_all(daemon);        /* first: what a guest's pause makes wait holds up the others */
     fd_protect_close(daemon);
     fd_upkeep_close(daemon);
-    fd_op_abort_all(daemon);
     if (!daemon->ops && !daemon->tasks)
         ev_stop(daemon->loop);
 }

@@ -8,6 +8,7 @@
 #include "daemon/cond.h"
 #include "daemon/migrate/wire.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,11 +16,13 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-/* Domains with an operation, for the keeper's thread. Small: at most `workers` at a time. */
+#define HANDED_MAX 64u
+
+/* Domains with an operation, for the keeper's thread: at most `workers` at a time, and those that were handed over. */
 static pthread_mutex_t held_lock = PTHREAD_MUTEX_INITIALIZER;
-static uint32_t held_domids[16];
+static uint32_t held_domids[FD_WORKERS_MAX + HANDED_MAX];
 static unsigned n_held;
-static struct { struct fd_op *op; struct flic_uuid guest; } claims[16];
+static struct { struct fd_op *op; struct flic_uuid guest; } claims[FD_WORKERS_MAX];
 static unsigned n_claims;
 
 static int draw_id(char id[FD_OP_ID])
@@ -35,8 +38,8 @@ static int draw_id(char id[FD_OP_ID])
 static void hold(uint32_t domid)
 {
     (void)pthread_mutex_lock(&held_lock);
-    if (n_held < sizeof(held_domids) / sizeof(held_domids[0]))
-        held_domids[n_held++] = domid;
+    assert(n_held < sizeof(held_domids) / sizeof(held_domids[0]));
+    held_domids[n_held++] = domid;
     (void)pthread_mutex_unlock(&held_lock);
 }
 
@@ -130,8 +133,6 @@ static void drop_claim(const struct fd_op *op)
 }
 
 /* ---- loop thread ---- */
-
-#define HANDED_MAX 64u
 
 static struct { uint64_t owner; uint32_t domid; } handed[HANDED_MAX];    /* all these are held; the loop thread's */
 static unsigned n_handed;

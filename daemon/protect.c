@@ -29,6 +29,7 @@ struct guest {
     int code;
     char message[FLIC_ERR_TEXT];
     uint64_t ended;             /* tries that came to an end */
+    unsigned awaited;           /* by so many who asked for its protection */
     bool present, was_late, fresh;
 };
 
@@ -51,18 +52,26 @@ static struct guest *find(struct fd_protect *p, const struct flic_uuid *uuid)
     return NULL;
 }
 
-/* With the lock held. */
+/* What ends in write_down() begins so: in a guest's pause it waits, and nobody shall then wait for the lock, least of all the loop's thread. */
+static void begin_change(struct fd_protect *p)
+{
+    ck_work_begin(p->daemon->store);
+    (void)pthread_mutex_lock(&p->lock);
+}
+
+static void end_change(struct fd_protect *p)
+{
+    (void)pthread_mutex_unlock(&p->lock);
+    ck_work_end(p->daemon->store);
+}
+
 static int write_down(struct fd_protect *p, struct flic_err *err)
 {
     const struct pt_setting *all[PT_GUESTS_MAX];
-    int rc;
 
     for (size_t i = 0; i < p->n; i++)
         all[i] = &p->guests[i].set;
-    ck_work_begin(p->daemon->store);
-    rc = pt_file_save(p->daemon->conf.store, all, p->n, err);
-    ck_work_end(p->daemon->store);
-    return rc;
+    return pt_file_save(p->daemon->conf.store, all, p->n, err);
 }
 
 /* ---- what to keep ---- */
@@ -93,7 +102,7 @@ int fd_protect_note(struct fd_daemon *daemon, const struct flic_uuid *guest, uin
 
     if (!p)
         return flic_err_set(err, FLIC_E_REFUSED, "this flicd protects nothing");
-    (void)pthread_mutex_lock(&p->lock);
+    begin_change(p);
     g = find(p, guest);
     if (g) {
         prune(p, &g->set);
@@ -104,7 +113,7 @@ int fd_protect_note(struct fd_daemon *daemon, const struct flic_uuid *guest, uin
     } else {
         rc = flic_err_set(err, FLIC_E_REFUSED, "this guest is not protected (any more)");
     }
-    (void)pthread_mutex_unlock(&p->lock);
+    end_change(p);
     return rc;
 }
 
@@ -307,24 +316,34 @@ static int spawn_worker(const struct fd_daemon *daemon, uint32_t domid, bool ram
     return -r;
 }
 
+/* Nobody waits for a guest that may be away, or paused, for as long as its user likes. */
+static void answer_waiting(struct fd_protect *p, struct guest *g, const struct flx_info *found)
+{
+    if (!g->awaited)
+        return;
+    g->code = found ? FLIC_E_GUEST : FLIC_E_NODOMAIN;
+    (void)snprintf(g->message, sizeof(g->message), found ? "guest '%.200s' does not run: 'xl list' shows its state, 'xl unpause' lets a paused one run" :
+                   "guest '%.200s' is not there any more", g->set.name);
+    g->ended++;
+    (void)pthread_cond_broadcast(&p->changed);
+}
+
 static void try_one(struct fd_protect *p, struct guest *g, const struct domains *all)
 {
     uint64_t now = flic_now_us();
     const struct flx_info *found = NULL;
+    bool held;
     int rc;
 
     for (size_t i = 0; i < all->n; i++)
         if (flic_uuid_equal(&all->info[i].uuid, &g->set.guest))
             found = &all->info[i];
     g->present = found != NULL;
-    if (!found || found->run != FLX_RUNNING || fd_op_holds(p->daemon, found->domid)) {
+    held = found && fd_op_holds(p->daemon, found->domid);
+    if (!found || found->run != FLX_RUNNING || held) {
         sc_postpone(&g->plan, now);
-        if (!found && g->fresh) {       /* it went away before its first */
-            g->code = FLIC_E_NODOMAIN;
-            (void)snprintf(g->message, sizeof(g->message), "guest '%.200s' is not there any more", g->set.name);
-            g->ended++;
-            (void)pthread_cond_broadcast(&p->changed);
-        }
+        if (!held)      /* else it is another operation's, which ends */
+            answer_waiting(p, g, found);
         return;
     }
     (void)snprintf(g->set.name, sizeof(g->set.name), "%s", found->name);
@@ -542,8 +561,13 @@ static int await_try(struct fd_protect *p, const struct flic_uuid *uuid, uint64_
 {
     struct guest *g;
 
-    while ((g = find(p, uuid)) && g->ended <= after && !p->closing)
+    while ((g = find(p, uuid)) && g->ended <= after && !p->closing) {
+        g->awaited++;
         (void)pthread_cond_wait(&p->changed, &p->lock);
+        g = find(p, uuid);      /* the table may have moved */
+        if (g)
+            g->awaited--;
+    }
     if (!g)
         return flic_err_set(err, FLIC_E_CANCELLED, "its protection was ended meanwhile");
     if (g->ended <= after)
@@ -554,7 +578,7 @@ static int await_try(struct fd_protect *p, const struct flic_uuid *uuid, uint64_
 static int protect(struct fd_protect *p, const struct flx_info *info, const struct pt_setting *set, struct flic_err *err)
 {
     struct guest *g;
-    bool fresh;
+    bool fresh = false;
     int rc = FLIC_E_FULL_TABLE;
 
     (void)pthread_mutex_lock(&p->lock);
@@ -565,15 +589,19 @@ static int protect(struct fd_protect *p, const struct flx_info *info, const stru
         fresh = g->fresh;
         (void)pthread_cond_broadcast(&p->changed);
         rc = await_try(p, &info->uuid, after, err);
-        g = find(p, &info->uuid);
-        if (g && rc && fresh)
-            remove_guest(p, g);
-        else if (g)
-            g->fresh = false;
-        if (write_down(p, rc ? NULL : err) && !rc)
-            rc = err->code;
     }
     (void)pthread_mutex_unlock(&p->lock);
+    if (!g)
+        return rc;
+    begin_change(p);
+    g = find(p, &info->uuid);
+    if (g && rc && fresh)
+        remove_guest(p, g);
+    else if (g)
+        g->fresh = false;
+    if (write_down(p, rc ? NULL : err) && !rc)
+        rc = err->code;
+    end_change(p);
     return rc;
 }
 
@@ -608,7 +636,7 @@ json_t *fd_protect_off(struct fd_daemon *daemon, json_t *request)
     size_t kept = 0;
     int rc = 0;
 
-    (void)pthread_mutex_lock(&p->lock);
+    begin_change(p);
     for (size_t i = 0; what && i < p->n && !name[0]; i++) {
         struct guest *g = &p->guests[i];
 
@@ -622,7 +650,7 @@ json_t *fd_protect_off(struct fd_daemon *daemon, json_t *request)
         rc = write_down(p, &err);
         (void)pthread_cond_broadcast(&p->changed);
     }
-    (void)pthread_mutex_unlock(&p->lock);
+    end_change(p);
     if (!rc && !name[0])
         rc = flic_err_set(&err, FLIC_E_NODOMAIN, "no guest '%s' is protected: 'flic status' shows those that are", what ? what : "");
     if (rc)

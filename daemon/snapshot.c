@@ -411,10 +411,12 @@ int sn_take(struct sn_set *set, struct flic_err *err)
         struct shot *shot = &set->shots[i];
         struct hk_disk hook = hook_of(set, shot);
 
-        if (!shot->by_hook && !fstat(shot->disk_fd, &st))
-            fd_disks_drain(&st);
-        rc = shot->by_hook ? hk_run(&hook, "take", err)
-             : sn_clone(shot->fd, shot->disk_fd, shot->vdev, shot->path, err);
+        if (shot->by_hook)
+            rc = hk_run(&hook, "take", err);
+        else if (!fstat(shot->disk_fd, &st))
+            rc = fd_disks_drain(shot->vdev, &st, err);
+        if (!rc && !shot->by_hook)
+            rc = sn_clone(shot->fd, shot->disk_fd, shot->vdev, shot->path, err);
     }
     set->figures.take_us = flic_now_us() - began;
     set->figures.take_bytes = written(set) - before;

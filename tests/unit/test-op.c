@@ -679,6 +679,35 @@ START_TEST(a_first_checkpoint_that_fails_is_the_answer_and_nothing_is_protected)
 }
 END_TEST
 
+START_TEST(protect_does_not_wait_for_a_guest_that_does_not_run)
+{
+    struct flic_talk *talk;
+    json_t *list;
+
+    OK(fd_protect_start(&flicd, &err));
+    flx_fake_set_run(GUEST, FLX_PAUSED);
+    talk = connect_and_say(a_protect(5000, 3));
+    hear_refusal(talk, FLIC_E_GUEST);
+    ck_assert_msg(strstr(err.text, "'web'") && strstr(err.text, "xl unpause"), "%s", err.text);
+    list = fd_protect_status(&flicd);
+    ck_assert_uint_eq(json_array_size(list), 0);
+    json_decref(list);
+    flic_talk_close(talk);
+    flx_fake_set_run(GUEST, FLX_RUNNING);
+    talk = connect_and_say(a_protect(5000, 3));
+    be_worker(1);
+    hear_ok(talk);                              /* one that is protected already stays so */
+    flx_fake_set_run(GUEST, FLX_PAUSED);
+    flic_talk_close(talk);
+    talk = connect_and_say(a_protect(5000, 3));
+    hear_refusal(talk, FLIC_E_GUEST);
+    list = fd_protect_status(&flicd);
+    ck_assert_uint_eq(json_array_size(list), 1);
+    json_decref(list);
+    flic_talk_close(talk);
+}
+END_TEST
+
 START_TEST(a_guest_that_is_gone_is_not_tried_but_stays_protected_until_it_is_back)
 {
     struct flic_talk *talk = protect_web(1000, 3);
@@ -948,6 +977,7 @@ static Suite *suite(void)
     tcase_add_test(t, protect_answers_when_the_first_is_published_then_keeps_the_newest_of_its_own_and_all_of_the_users);
     tcase_add_test(t, what_is_protected_is_so_again_after_a_restart_and_old_ones_still_go);
     tcase_add_test(t, a_first_checkpoint_that_fails_is_the_answer_and_nothing_is_protected);
+    tcase_add_test(t, protect_does_not_wait_for_a_guest_that_does_not_run);
     tcase_add_test(t, a_guest_that_is_gone_is_not_tried_but_stays_protected_until_it_is_back);
     tcase_add_test(t, a_guest_unprotected_is_left_alone_and_its_checkpoints_stay);
     tcase_add_test(t, a_stop_does_not_wait_for_a_first_checkpoint);

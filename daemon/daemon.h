@@ -22,6 +22,7 @@
 struct fd_session;
 struct fd_op;
 struct fd_keeper;
+struct fd_orphans;
 struct fd_tracking;
 struct fd_protect;
 struct fd_moves;
@@ -34,6 +35,7 @@ struct fd_daemon {
     struct ck_store *store;             /* NULL: see store_err; constant after start */
     struct flic_err store_err;
     struct fd_keeper *keeper;
+    struct fd_orphans *orphans;
     struct fd_tracking *tracking;       /* NULL without a store; constant while sessions are served */
     struct fd_moves *moves;             /* NULL without a store; the loop's thread only */
     struct fd_protect *protect;         /* NULL without a store; constant while sessions are served */
@@ -65,10 +67,14 @@ const struct ev_handlers *fd_session_handlers(struct fd_daemon *daemon);
 json_t *fd_question(struct fd_daemon *daemon, const char *op, json_t *request);
 bool fd_is_question(const char *op);
 
-/* ---- keeper.c: background work: destage when idle, guests left suspended ---- */
+/* ---- orphans.c: guests left suspended, or half restored ---- */
+int fd_orphans_start(struct fd_daemon *daemon, struct flic_err *err);
+void fd_orphans_stop(struct fd_daemon *daemon);
+int fd_destroy_domain(uint32_t domid);              /* by the worker that links libxl; -EIO */
+
+/* ---- keeper.c: destage when idle ---- */
 int fd_keeper_start(struct fd_daemon *daemon, struct flic_err *err);
 void fd_keeper_stop(struct fd_daemon *daemon);
-int fd_destroy_domain(uint32_t domid);              /* by the worker that links libxl; -EIO */
 json_t *fd_drain(struct fd_daemon *daemon, json_t *request);       /* a question: all to flash, now */
 void fd_keeper_poke(struct fd_daemon *daemon);      /* there may be something to move; any thread */
 

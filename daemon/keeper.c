@@ -1,39 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Copyright (C) 2026 The FLIC authors */
-/*
- * keeper - the one background thread: moves checkpoints to flash when idle, and looks after guests whose operation is gone.
- *
- * A guest that is suspended, carries our mark and has no live operation was left by a killed xl, helper or flicd: it is resumed.
- * A domain whose restore was left half done is destroyed. Both are looked for at start and every second; a guest must be found
- * so twice, GRACE_S apart, because libflicxl may be about to do the same.
- */
+/* keeper - a background thread that moves checkpoints to flash when idle. */
 #include "common/clock.h"
 #include "common/log.h"
 #include "daemon/checkpoint/destage.h"
 #include "daemon/cond.h"
-#include "daemon/moves.h"
 #include "daemon/op.h"
 #include "daemon/protect.h"
 #include "daemon/upkeep.h"
 
 #include <errno.h>
-#include <spawn.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 
-#define GRACE_S 5
 #define BACK_OFF_S 30
-#define ORPHANS_MAX 16
-
-extern char **environ;
-
-struct orphan {
-    uint32_t domid;
-    uint64_t since, again;      /* seconds; nothing is tried before `again` */
-    bool seen, told;            /* told: that it failed */
-};
 
 struct fd_keeper {
     struct fd_daemon *daemon;
@@ -43,172 +23,7 @@ struct fd_keeper {
     pthread_mutex_t moving;             /* one checkpoint at a time moves */
     bool stop;
     uint64_t destage_at_us;             /* not before */
-    struct orphan orphans[ORPHANS_MAX]; /* the thread's own */
 };
-
-/* ---- guests left behind ---- */
-
-static int run_worker(const char *verb, uint32_t domid)
-{
-    char text[16];
-    char *const argv[] = { (char *)"flic-guest", (char *)verb, text, NULL };
-    int status = -1;
-    pid_t pid;
-
-    (void)snprintf(text, sizeof(text), "%u", domid);
-    if (posix_spawn(&pid, FLIC_LIBEXECDIR "/flic-guest", NULL, NULL, argv, environ) || waitpid(pid, &status, 0) != pid ||
-        !WIFEXITED(status) || WEXITSTATUS(status))
-        return -EIO;
-    return 0;
-}
-
-int fd_destroy_domain(uint32_t domid) { return run_worker("destroy", domid); }
-
-int fd_resume(struct flx_dom *dom, struct flic_err *err)
-{
-    struct flx_info info;
-    struct flx_way way;
-    int rc = flx_info(dom, &info, err);
-
-    if (rc || info.run != FLX_SUSPENDED)
-        return rc;
-    if (flx_save_way(dom, &way, NULL) || !way.model)
-        return flx_resume(dom, err);
-    return run_worker("resume", info.domid) ? flic_err_set(err, FLIC_E_XEN, "domain %u and its device model could not be made to go on",
-                                                           info.domid) : 0;
-}
-
-/* What is remembered of this domain; NULL where there are too many to remember. */
-static struct orphan *orphan_of(struct fd_keeper *k, uint32_t domid)
-{
-    struct orphan *free_slot = NULL;
-
-    for (size_t i = 0; i < ORPHANS_MAX; i++) {
-        struct orphan *o = &k->orphans[i];
-
-        if (o->domid == domid) {
-            o->seen = true;
-            return o;
-        }
-        if (!o->domid)
-            free_slot = o;
-    }
-    if (free_slot)
-        *free_slot = (struct orphan){ .domid = domid, .since = flic_now_s(), .seen = true };
-    return free_slot;
-}
-
-/* Looked at each second, but not tried nor told of each second. */
-static void put_off(struct orphan *o, const char *why)
-{
-    if (o && o->told)
-        flic_debug("%s", why);
-    else
-        flic_error("%s", why);
-    if (o) {
-        o->told = true;
-        o->again = flic_now_s() + BACK_OFF_S;
-    }
-}
-
-static void destroy_half(struct orphan *o)
-{
-    uint32_t domid = o->domid;
-    char why[128];
-
-    if (!fd_destroy_domain(domid)) {
-        flic_warn("destroyed domain %u, left half restored; its checkpoint is untouched", domid);
-        return;
-    }
-    (void)snprintf(why, sizeof(why), "domain %u is a half restored guest and could not be destroyed: run 'xl destroy %u'", domid, domid);
-    put_off(o, why);
-}
-
-static bool carries(struct flx_dom *dom, const char *key)
-{
-    char value[64] = "";
-
-    return !flx_told(dom, key, value, sizeof(value), NULL) && value[0];
-}
-
-/* It carries the mark of an operation that is nobody's. */
-static void settle_orphan(struct orphan *o, struct flx_dom *dom, const struct flx_info *info)
-{
-    struct flic_err err = { 0 };
-
-    if (info->run == FLX_PAUSED) {
-        destroy_half(o);
-    } else if (fd_resume(dom, &err)) {
-        char why[FLIC_ERR_TEXT + 300];
-
-        (void)snprintf(why, sizeof(why), "resume '%s', left suspended: %s", info->name, err.text);
-        put_off(o, why);
-    } else {
-        flic_warn("resumed '%s', left suspended by an operation that is gone", info->name);
-        (void)flx_tell_guest(dom, "flic/operation", "", NULL);      /* a later suspend is not ours */
-    }
-}
-
-/* A migration may be the reason that it waits. */
-static bool is_explained(struct fd_keeper *k, struct orphan *o, const struct flx_info *info)
-{
-    struct flic_err err = { 0 };
-    int rc = fd_moves_explain(k->daemon, info, &err);
-
-    if (rc < 0)
-        put_off(o, err.text);
-    if (rc && o)
-        o->since = flic_now_s();
-    return rc != 0;
-}
-
-static void look_at(struct fd_keeper *k, const struct flx_info *info)
-{
-    const char *key = info->run == FLX_SUSPENDED ? "flic/operation" : "flic/restoring";
-    struct flx_dom *dom;
-    struct orphan *o;
-
-    if (fd_op_holds(k->daemon, info->domid) || (info->run != FLX_SUSPENDED && info->run != FLX_PAUSED) ||
-        flx_open(info->domid, &dom, NULL))
-        return;
-    if (carries(dom, key)) {
-        o = orphan_of(k, info->domid);
-        if (!(o && flic_now_s() < o->again) && !is_explained(k, o, info) && o && flic_now_s() - o->since >= GRACE_S)
-            settle_orphan(o, dom, info);
-    }
-    flx_close(dom);
-}
-
-struct domains {
-    struct flx_info info[64];
-    size_t n;
-};
-
-static int see_domain(const struct flx_info *info, void *arg)
-{
-    struct domains *all = arg;
-
-    if (all->n < sizeof(all->info) / sizeof(all->info[0]))
-        all->info[all->n++] = *info;
-    return 0;
-}
-
-static void look_after_guests(struct fd_keeper *k)
-{
-    struct domains all = { .n = 0 };
-
-    if (!(k->daemon->host.caps & FLX_CAP_XEN))
-        return;
-    for (size_t i = 0; i < ORPHANS_MAX; i++)
-        k->orphans[i].seen = false;
-    if (flx_each_domain(see_domain, &all, NULL))
-        return;
-    for (size_t i = 0; i < all.n; i++)
-        look_at(k, &all.info[i]);
-    for (size_t i = 0; i < ORPHANS_MAX; i++)
-        if (!k->orphans[i].seen)
-            k->orphans[i].domid = 0;
-}
 
 /* ---- destage ---- */
 
@@ -344,7 +159,6 @@ static void *keep(void *arg)
     struct ck_entry entry;
 
     for (;;) {
-        look_after_guests(k);
         while (k->daemon->store && !should_stop(k) && destage_is_due(k) && ck_destage_next_of(k->daemon->store, is_worth_moving, k, &entry))
             destage_next(k, &entry);
         (void)pthread_mutex_lock(&k->lock);

@@ -119,6 +119,8 @@ static int serve(struct fd_daemon *daemon, struct flic_err *err)
     if (!rc)
         rc = fd_protect_start(daemon, err);
     if (!rc)
+        rc = fd_orphans_start(daemon, err);
+    if (!rc)
         rc = fd_keeper_start(daemon, err);
     if (!rc)
         rc = fd_upkeep_start(daemon, err);
@@ -160,6 +162,7 @@ int main(int argc, char **argv)
     fd_moves_stop(&daemon);
     fd_upkeep_stop(&daemon);
     fd_keeper_stop(&daemon);
+    fd_orphans_stop(&daemon);
     fd_protect_stop(&daemon);
     ev_free(daemon.loop);
     ck_close(daemon.store);

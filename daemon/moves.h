@@ -65,7 +65,7 @@ int mv_decide(struct fd_daemon *daemon, const struct mv_move *as, enum mv_state 
 /* Sender, with the peer's word: the guest here is let go, or destroyed. */
 int mv_settle(struct fd_daemon *daemon, const struct mv_move *move, bool is_there, struct flic_err *err);
 
-/* The thread that asks peers; between fd_keeper's start and stop. */
+/* The thread that asks peers; between fd_orphans' start and stop. */
 int fd_moves_start(struct fd_daemon *daemon, struct flic_err *err);
 void fd_moves_stop(struct fd_daemon *daemon);
 

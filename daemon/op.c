@@ -18,7 +18,7 @@
 
 #define HANDED_MAX 64u
 
-/* Domains with an operation, for the keeper's thread: at most `workers` at a time, and those that were handed over. */
+/* Domains with an operation, for the thread that looks for orphans: at most `workers` at a time, and those that were handed over. */
 static pthread_mutex_t held_lock = PTHREAD_MUTEX_INITIALIZER;
 static uint32_t held_domids[FD_WORKERS_MAX + HANDED_MAX];
 static unsigned n_held;
@@ -137,7 +137,7 @@ static void drop_claim(const struct fd_op *op)
 static struct { uint64_t owner; uint32_t domid; } handed[HANDED_MAX];    /* all these are held; the loop thread's */
 static unsigned n_handed;
 
-/* Without room the keeper's grace time is what the owner has. */
+/* Without room the grace time of orphans is what the owner has. */
 static bool hand_over(struct fd_op *op)
 {
     bool there;

@@ -114,6 +114,9 @@ void fd_add_figures(json_t *to, const struct fd_figure *rows, size_t n);
 void fd_op_end(struct fd_op *op, int rc, const struct flic_err *err, json_t *answer, json_t *figures, struct ix_entry *entry,
                const char *guest_name);
 
+/* What `flic/restoring` says of a guest that is restored to its end, until it runs: before, it is the operation's id. */
+#define FD_MARK_WHOLE "whole"
+
 /* Lets a suspended guest go on in place; one with a device model by the worker, which libxl lets do it. */
 int fd_resume(struct flx_dom *dom, struct flic_err *err);
 

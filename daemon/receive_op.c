@@ -71,7 +71,7 @@ static int check_alive(const struct mh_offer *offer, bool *ret_runs, struct flic
     return flic_err_set(err, FLIC_E_REFUSED, "the name '%s' is taken here, by domain %u: rename that one first", offer->name, alive.domid);
 }
 
-/* Nobody else restores or receives it. What an arrival that was broken off had built is there, paused, until its toolstack or the keeper has
+/* Nobody else restores or receives it. What an arrival that was broken off had built is there, paused, until its toolstack or a look for orphans has
  * destroyed it, a little later. */
 static int claim(struct run *r, const struct mh_offer *offer, struct flic_err *err)
 {
@@ -244,7 +244,7 @@ static int decide(struct run *r, enum mv_state *ret_state, struct flic_err *err)
     return 0;
 }
 
-/* "running" first, then it runs: should we end in between, the keeper lets it run. */
+/* "running" first, then it runs: should we end in between, the look for orphans lets it run. */
 static int take_over(struct run *r, struct flic_err *err)
 {
     struct fd_daemon *daemon = r->op->daemon;
@@ -266,7 +266,7 @@ static int take_over(struct run *r, struct flic_err *err)
     if (ar_commit(r->disks, err))
         flic_error("the disks of '%s', which is here: %s; the next start of flicd sees to it", r->name, err->text);
     fd_kept_drop(daemon, &r->move.guest);
-    if (flx_unpause(r->dom, err))       /* the keeper tries again */
+    if (flx_unpause(r->dom, err))       /* the look for orphans tries again */
         flic_error("'%s' is here and could not be let run: %s", r->name, err->text);
     else
         (void)flx_tell_guest(r->dom, "flic/restoring", "", NULL);

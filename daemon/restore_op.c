@@ -7,7 +7,7 @@
  *   -> (restored) -> lease noted
  *
  * Everything that can refuse does so before libxl makes a domain. After a failure libxl destroys the half domain; if libflicxl
- * is gone too, the keeper does. The checkpoint is never touched.
+ * is gone too, the look for orphans does. The checkpoint is never touched.
  */
 #include "common/log.h"
 #include "daemon/checkpoint/restore.h"
@@ -251,11 +251,16 @@ static int note_lease(struct run *r, struct flic_err *err)
     if (!rc)
         ck_count_restore(store, &r->name);
     (void)snprintf(text, sizeof(text), "%u", count);
-    if (!rc)
-        rc = flx_tell_guest(r->dom, "flic/restored", text, err);
-    if (!rc)
-        rc = flx_tell_guest(r->dom, "flic/restoring", "", err);
-    return rc;
+    return rc ? rc : flx_tell_guest(r->dom, "flic/restored", text, err);
+}
+
+/* The last step: until then the domain is half a guest, which whoever finds it destroys. Where nothing but xl is to let it run, and xl does
+ * not live to do it, the next look for orphans does; a guest with a device model needs libxl for that. */
+static int give_over(struct run *r, struct flic_err *err)
+{
+    bool stays_paused = json_is_true(json_object_get(r->op->request, "paused"));
+
+    return flx_tell_guest(r->dom, "flic/restoring", stays_paused || r->by_libxc ? "" : FD_MARK_WHOLE, err);
 }
 
 static int all_steps(struct run *r, struct flic_err *err)
@@ -274,7 +279,9 @@ static int all_steps(struct run *r, struct flic_err *err)
         rc = fd_op_wait(r->op, FD_WAIT_FINISH, 0, err);
     if (!rc)
         rc = note_lease(r, err);
-    return rc ? rc : end_swap(r, true, err);
+    if (!rc)
+        rc = end_swap(r, true, err);
+    return rc ? rc : give_over(r, err);
 }
 
 static void finish(struct run *r, int rc, const struct flic_err *err)

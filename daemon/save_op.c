@@ -307,7 +307,7 @@ static int all_steps(struct run *r, struct flic_err *err)
 
     if (rc)
         return rc;
-    /* From here on the keeper knows this guest is ours, should we not live to resume it. */
+    /* From here on the look for orphans knows this guest is ours, should we not live to resume it. */
     rc = flx_tell_guest(r->dom, "flic/operation", r->op->id, err);
     if (rc)
         return rc;
@@ -392,7 +392,7 @@ void fd_run_save(struct fd_op *op)
     rc = all_steps(&r, &err);
     if (rc == FLIC_E_DISK)
         name_guest(&r, &err);
-    /* On success the mark stays: should xl be killed before it destroys the guest, the keeper lets it go on; while xl is there,
+    /* On success the mark stays: should xl be killed before it destroys the guest, it is let go on as an orphan; while xl is there,
      * however slow, it is xl's. */
     if (rc)     /* a guest that was to run on is resumed by us in any case: nobody shall wait for libxl */
         fd_op_undo(op, r.dom, !r.asked_suspend || r.resumed, r.goes_on);

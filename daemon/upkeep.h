@@ -3,7 +3,7 @@
 /*
  * upkeep - what keeps the store small and whole: giving space back and dropping what the rules no longer keep, by itself and when asked.
  *
- * One thread, beside the keeper, which must look after guests every second. By itself it works only while no operation is under
+ * One thread, beside the one that looks after guests every second. By itself it works only while no operation is under
  * way, paced, and steps back as soon as one begins.
  */
 #ifndef FLIC_DAEMON_UPKEEP_H

@@ -25,17 +25,17 @@ int op_read_config(const struct op *op, uint32_t domid, char **ret_json, struct 
     return 0;
 }
 
-/* As long as it is there flicd lets a guest go on that it finds suspended for some seconds, whoever did that. */
-static void take_mark(const struct op *op, uint32_t domid)
+/* As long as it is there flicd lets a guest go on that it finds suspended, or paused, for some seconds, whoever did that. */
+static void take_mark(uint32_t domid, const char *key, const char *mark)
 {
-    struct xs_handle *store = *op->mark ? xs_open(0) : NULL;
+    struct xs_handle *store = *mark ? xs_open(0) : NULL;
     char path[64], *value = NULL;
     unsigned len = 0;
 
-    (void)snprintf(path, sizeof(path), "/local/domain/%u/flic/operation", domid);
+    (void)snprintf(path, sizeof(path), "/local/domain/%u/flic/%s", domid, key);
     if (store)
         value = xs_read(store, XBT_NULL, path, &len);
-    if (value && len == strlen(op->mark) && !memcmp(value, op->mark, len))
+    if (value && len == strlen(mark) && !memcmp(value, mark, len))
         (void)xs_write(store, XBT_NULL, path, "", 0);
     free(value);
     if (store)
@@ -59,6 +59,14 @@ int op_go_on(const struct op *op, uint32_t domid, struct flic_err *err)
         (void)xc_interface_close(xch);
     if (rc)
         return flic_err_wrap(err, FLIC_E_XEN, "domain %u could not be made to go on ('flic status' and 'xl list' show it)", domid);
-    take_mark(op, domid);
+    take_mark(domid, "operation", op->mark);
+    return 0;
+}
+
+int op_let_run(const struct op *op, uint32_t domid, struct flic_err *err)
+{
+    if (libxl_domain_unpause(op->ctx, domid, NULL))
+        return flic_err_set(err, FLIC_E_XEN, "domain %u is restored but could not be unpaused: run 'xl unpause %u'", domid, domid);
+    take_mark(domid, "restoring", "whole");
     return 0;
 }

@@ -54,6 +54,8 @@ int op_read_config(const struct op *op, uint32_t domid, char **ret_json, struct 
 /* Makes a suspended domain go on in place, and takes the operation's mark from it: who suspends it later is somebody else. flicd does
  * the same: this also works when it is dead. */
 int op_go_on(const struct op *op, uint32_t domid, struct flic_err *err);
+/* Lets a restored domain run, and takes flicd's mark for it away. */
+int op_let_run(const struct op *op, uint32_t domid, struct flic_err *err);
 
 /* Runs a libxl operation: `start` begins it with &op->how and returns libxl's code. LIBXL_SAVE_HELPER, FLIC_OPERATION
  * and FLIC_SOCKET are set meanwhile. 0, or why it failed: a cancel, the limit, flicd's answer, else libxl's code. */

@@ -44,8 +44,8 @@ bool flicxl_is_reference_file(const char *path)
 
 static json_t *base_request(const struct restore *r)
 {
-    return json_pack("{s:s, s:b, s:b}", "op", "restore", "clone", (int)r->params->clone, "ram_only",
-                     (int)r->params->ram_only);
+    return json_pack("{s:s, s:b, s:b, s:b}", "op", "restore", "clone", (int)r->params->clone, "ram_only",
+                     (int)r->params->ram_only, "paused", (int)r->params->paused);
 }
 
 static int request_by_file(const struct restore *r, json_t **ret_request, struct flic_err *err)
@@ -311,9 +311,8 @@ int flicxl_domain_restore(libxl_ctx *ctx, const struct flicxl_restore_params *pa
                 : build(&r, &err);
     if (!rc)
         info->domid = r.domid;
-    if (!rc && !params->paused && libxl_domain_unpause(ctx, r.domid, NULL))
-        rc = flic_err_set(&err, FLIC_E_XEN, "domain %u is restored but could not be unpaused: run 'xl unpause %u'", r.domid,
-                          r.domid);
+    if (!rc && !params->paused)
+        rc = op_let_run(&r.op, r.domid, &err);
     return restore_end(&r, rc, &err, info);
 }
 

@@ -254,7 +254,7 @@ static inline void save_whole_of(json_t *request)
     ck_assert_msg(!flx_fake_tracked(GUEST), "log-dirty is still on when the save is answered");
     flic_talk_close(helper);
     await_no_operation();
-    ck_assert_msg(fd_op_holds(&flicd, GUEST), "the keeper would resume a guest that its owner is about to destroy");
+    ck_assert_msg(fd_op_holds(&flicd, GUEST), "flicd would resume a guest that its owner is about to destroy");
     flic_talk_close(owner);
     await_idle();
 }

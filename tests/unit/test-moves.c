@@ -5,6 +5,7 @@
 #include "daemon/daemon.h"
 #include "daemon/kept.h"
 #include "daemon/lease.h"
+#include "daemon/op.h"
 #include "tests/unit/checkpoint-scene.h"
 
 #include <spawn.h>
@@ -232,11 +233,35 @@ START_TEST(a_domain_that_cannot_be_destroyed_is_not_tried_each_second)
     ck_assert_ptr_nonnull(strstr(err.text, "phone2"));
     destroy_tries = 0;
     daemon_.host.caps = FLX_CAP_XEN;
-    OK(fd_keeper_start(&daemon_, &err));
+    OK(fd_orphans_start(&daemon_, &err));
     (void)usleep(3500000);                      /* four looks */
-    fd_keeper_stop(&daemon_);
+    fd_orphans_stop(&daemon_);
     ck_assert_uint_eq(destroy_tries, 1);
     ck_assert_int_eq(flx_fake_run(GUEST), FLX_SUSPENDED);
+}
+END_TEST
+
+static void wait_for(enum flx_run run)
+{
+    for (int i = 0; i < 900 && flx_fake_run(GUEST) != run; i++)
+        (void)usleep(10000);
+    ck_assert_int_eq(flx_fake_run(GUEST), run);
+}
+
+START_TEST(a_restored_guest_that_nobody_lived_to_let_run_is_let_run_and_not_taken_for_half_a_guest)
+{
+    struct flx_dom *dom;
+
+    OK(flx_open(GUEST, &dom, &err));
+    OK(flx_tell_guest(dom, "flic/restoring", FD_MARK_WHOLE, &err));
+    flx_close(dom);
+    flx_fake_set_run(GUEST, FLX_PAUSED);
+    daemon_.host.caps = FLX_CAP_XEN;
+    OK(fd_orphans_start(&daemon_, &err));
+    wait_for(FLX_RUNNING);
+    fd_orphans_stop(&daemon_);
+    ck_assert_str_eq(flx_fake_told(GUEST, "flic/restoring"), "");       /* who pauses it later means it */
+    ck_assert_uint_eq(destroyed, 0);
 }
 END_TEST
 
@@ -251,7 +276,7 @@ START_TEST(one_that_runs_here_is_not_destroyed_whatever_the_peer_says)
 }
 END_TEST
 
-START_TEST(invariant_12_a_guest_that_waits_for_its_peers_word_is_not_resumed_by_the_keeper)
+START_TEST(invariant_12_a_guest_that_waits_for_its_peers_word_is_not_resumed_as_an_orphan)
 {
     struct mv_move m = move_of(0x61, MV_HANDING);
     struct flx_info info = { .domid = GUEST, .uuid = scene_uuid(1), .run = FLX_SUSPENDED };
@@ -532,8 +557,9 @@ static Suite *suite(void)
     tcase_add_test(t, invariant_6_a_guest_that_arrived_is_destroyed_here_and_noted_as_gone);
     tcase_add_test(t, a_domain_that_nobody_destroyed_after_its_guest_had_gone_is_destroyed_by_the_keeper);
     tcase_add_test(t, a_domain_that_cannot_be_destroyed_is_not_tried_each_second);
+    tcase_add_test(t, a_restored_guest_that_nobody_lived_to_let_run_is_let_run_and_not_taken_for_half_a_guest);
     tcase_add_test(t, one_that_runs_here_is_not_destroyed_whatever_the_peer_says);
-    tcase_add_test(t, invariant_12_a_guest_that_waits_for_its_peers_word_is_not_resumed_by_the_keeper);
+    tcase_add_test(t, invariant_12_a_guest_that_waits_for_its_peers_word_is_not_resumed_as_an_orphan);
     tcase_add_test(t, one_that_was_ours_when_flicd_ended_is_let_run);
     tcase_add_test(t, settle_refuses_what_it_does_not_know_for_good);
     tcase_add_test(t, claim_lets_a_waiting_guest_go_on_and_a_dry_run_does_not);

@@ -28,7 +28,7 @@ START_TEST(a_save_runs_as_the_protocol_has_it_and_its_log_dirty_is_off_when_it_i
 {
     save_whole();
     ck_assert_uint_eq(scene_count(), 1);
-    ck_assert_str_ne(flx_fake_told(GUEST, "flic/operation"), "");   /* should nobody destroy it, the keeper resumes it */
+    ck_assert_str_ne(flx_fake_told(GUEST, "flic/operation"), "");   /* should nobody destroy it, flicd resumes it */
 }
 END_TEST
 

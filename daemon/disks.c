@@ -74,12 +74,28 @@ int fd_disks_each(const char *config, fd_disk_fn *see, void *arg, struct flic_er
     return rc;
 }
 
+bool fd_disks_is_raw(const struct fd_disk *disk)
+{
+    return !disk->format || !strcmp(disk->format, "raw") || !strcmp(disk->format, "unknown");
+}
+
+int fd_disks_check_format(const struct fd_disk *disk, struct flic_err *err)
+{
+    return fd_disks_is_raw(disk) ? 0 : flic_err_set(err, FLIC_E_DISK, "disk %s: '%s' is a %s image, whose backend keeps part of it in memory: only raw images "
+        "can be kept as they are now; use --ram-only and answer for the disk yourself", disk->vdev, disk->path, disk->format);
+}
+
 static int can_one(const struct fd_disk *disk, void *arg, struct flic_err *err)
 {
     const bool *snapshots = arg;
     struct stat st;
+    int rc = 0;
 
-    return *snapshots && disk->writable ? 0 : is_file(disk, &st, err);
+    if (*snapshots && disk->writable)   /* snapshot.c says */
+        return 0;
+    if (disk->writable)
+        rc = fd_disks_check_format(disk, err);
+    return rc ? rc : is_file(disk, &st, err);
 }
 
 int fd_disks_can(const char *config, bool snapshots, struct flic_err *err)

@@ -35,6 +35,11 @@ int fd_disks_can(const char *config, bool snapshots, struct flic_err *err);
 /* Whether two domains with this libxl JSON could live beside each other: FLIC_E_ALIVE names the disk that both would write to. */
 int fd_disks_can_share(const char *config, struct flic_err *err);
 
+/* FLIC_E_DISK: a backend that keeps part of an image in its own memory (qcow2's tables) has told the guest of writes that the file does not
+ * show, and writes them when it closes it: the file of now is not the disk of now. */
+bool fd_disks_is_raw(const struct fd_disk *disk);
+int fd_disks_check_format(const struct fd_disk *disk, struct flic_err *err);
+
 /* With the guest suspended: waits for its backends' writes (at most 5 s), flushes every disk down to the medium and
  * identifies it. gives *ret_list. */
 int fd_disks_settle(const char *config, char **ret_list, struct flic_err *err);

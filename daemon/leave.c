@@ -66,14 +66,10 @@ static int cannot_copy(const struct fd_disk *disk, const char *why, struct flic_
 
 static int look_at_copy(struct lv_disks *d, const struct fd_disk *disk, const struct stat *st, struct flic_err *err)
 {
-    bool raw = !disk->format || !strcmp(disk->format, "raw") || !strcmp(disk->format, "unknown");
-
     if (!S_ISREG(st->st_mode))
         return cannot_copy(disk, "it is not a file", err);
     if (!disk->writable)
         return 0;
-    if (!raw)
-        return cannot_copy(disk, "its backend keeps part of the image in memory", err);
     if (!st->st_size || (uint64_t)st->st_size > DW_SIZE_MAX)
         return cannot_copy(disk, "it is empty, or larger than 8 TiB", err);
     if (d->n == DW_DISKS_MAX)
@@ -93,6 +89,9 @@ static int look_at(const struct fd_disk *disk, void *arg, struct flic_err *err)
 
     if (fd < 0 || fstat(fd, &st) || (size = lseek(fd, 0, SEEK_END)) < 0)
         return flic_err_set(err, FLIC_E_DISK, "its disk %s: '%s': %s", disk->vdev, disk->path, strerror(errno));
+    if (disk->writable && !fd_disks_is_raw(disk))          /* where it is shared, its backend here would write after the guest runs there */
+        return flic_err_set(err, FLIC_E_DISK, "its disk %s ('%s') is a %s image, whose backend keeps part of it in memory: only raw images travel or "
+                            "are shared", disk->vdev, disk->path, disk->format);
     if (d->copies)
         rc = look_at_copy(d, disk, &st, err);
     return rc ? rc : add_offer(d, disk, d->copies && disk->writable, (uint64_t)size, (uint64_t)st.st_blocks * 512, err);

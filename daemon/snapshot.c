@@ -258,15 +258,6 @@ static int open_shot(struct sn_set *set, struct shot *shot, const char *configur
     return make_file(shot, folder, err);
 }
 
-/* A backend that keeps part of an image in its own memory (qcow2's tables) has told the guest of writes the file does not show. */
-static int check_format(const struct fd_disk *disk, struct flic_err *err)
-{
-    if (!disk->format || !strcmp(disk->format, "raw") || !strcmp(disk->format, "unknown"))
-        return 0;
-    return flic_err_set(err, FLIC_E_DISK, "disk %s: '%s' is a %s image, whose backend keeps part of it in memory: only raw images can be "
-                        "kept as they are now; use --ram-only and answer for the disk yourself", disk->vdev, disk->path, disk->format);
-}
-
 static void close_all(struct shot *shot)
 {
     int *const fds[] = { &shot->disk_fd, &shot->fd, &shot->folder_fd, &shot->stat_fd };
@@ -322,7 +313,7 @@ static int add_shot(const struct fd_disk *disk, void *arg, struct flic_err *err)
 
     if (!disk->writable)
         return 0;
-    rc = check_format(disk, err);
+    rc = fd_disks_check_format(disk, err);
     if (rc)
         return rc;
     if (set->n == DISKS_MAX)

@@ -474,6 +474,25 @@ START_TEST(invariant_6_a_guest_whose_resume_fails_is_resumed_all_the_same_and_no
 }
 END_TEST
 
+START_TEST(a_disk_whose_backend_keeps_part_of_it_in_memory_is_refused_before_the_guest_is_paused)
+{
+    char config[220], disk[96];
+    struct flic_talk *talk;
+
+    (void)snprintf(disk, sizeof(disk), "%s/disk.qcow2", scene_dir);
+    json_decref(a_save_with_disk(disk, true));          /* makes it */
+    (void)snprintf(config, sizeof(config), "{\"disks\":[{\"pdev_path\":\"%s\",\"vdev\":\"xvda\",\"format\":\"qcow2\",\"readwrite\":1}]}", disk);
+    talk = connect_and_say(json_pack("{s:s, s:i, s:s}", "op", "save", "domid", (int)GUEST, "config", config));
+    hear_refusal(talk, FLIC_E_DISK);
+    ck_assert_msg(strstr(err.text, "qcow2") && strstr(err.text, "--ram-only"), "%s", err.text);
+    flic_talk_close(talk);
+    await_idle();
+    talk = connect_and_say(json_pack("{s:s, s:i, s:s, s:b}", "op", "save", "domid", (int)GUEST, "config", config, "ram_only", 1));
+    hear_event(talk, "ready", NULL);
+    flic_talk_close(talk);
+}
+END_TEST
+
 START_TEST(a_guest_that_runs_on_needs_disks_that_can_be_kept_or_ram_only_said)
 {
     char config[200], disk[96];
@@ -972,6 +991,7 @@ static Suite *suite(void)
     tcase_add_test(t, a_guest_that_runs_on_does_so_once_captured_before_anything_is_published);
     tcase_add_test(t, invariant_6_a_failure_after_the_resume_costs_the_checkpoint_and_nothing_else);
     tcase_add_test(t, invariant_6_a_guest_whose_resume_fails_is_resumed_all_the_same_and_nothing_is_offered);
+    tcase_add_test(t, a_disk_whose_backend_keeps_part_of_it_in_memory_is_refused_before_the_guest_is_paused);
     tcase_add_test(t, a_guest_that_runs_on_needs_disks_that_can_be_kept_or_ram_only_said);
     tcase_add_test(t, a_disk_that_is_no_file_is_left_to_the_hook_and_why_it_fails_is_said_with_guest_and_disk);
     tcase_add_test(t, protect_answers_when_the_first_is_published_then_keeps_the_newest_of_its_own_and_all_of_the_users);

@@ -723,6 +723,15 @@ START_TEST(a_shared_disk_is_only_looked_at_and_a_checkpoint_of_it_is_for_ram_onl
 }
 END_TEST
 
+START_TEST(a_shared_disk_whose_backend_keeps_part_of_it_in_memory_is_refused)
+{
+    struct trip t = { .from = &a, .to = &b, .way = "shared" };
+
+    configure(&a, a.disk, "qcow2");
+    must_refuse(&t, FLIC_E_DISK, "qcow2");
+}
+END_TEST
+
 START_TEST(a_shared_disk_of_another_size_there_is_another_disk)
 {
     struct trip t = { .from = &a, .to = &b, .way = "shared" };
@@ -868,6 +877,7 @@ static Suite *suite(void)
     tcase_add_test(t, what_is_not_known_as_this_guests_disk_is_not_replaced);
     tcase_add_test(t, a_disk_for_which_there_is_no_room_is_refused_before_anything_is_sent);
     tcase_add_test(t, invariant_7_a_list_of_disks_that_is_not_the_configurations_is_refused);
+    tcase_add_test(t, a_shared_disk_whose_backend_keeps_part_of_it_in_memory_is_refused);
     tcase_add_test(t, a_shared_disk_is_only_looked_at_and_a_checkpoint_of_it_is_for_ram_only);
     tcase_add_test(t, a_shared_disk_of_another_size_there_is_another_disk);
     tcase_add_test(t, invariant_8_killed_at_any_step_the_disk_is_there_if_the_guest_is_and_else_nothing_is);

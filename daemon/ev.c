@@ -229,7 +229,7 @@ static void on_read(struct bufferevent *bev, void *arg)
         else
             ev_close(conn);
         free(line);
-        if (!still_open(loop, conn))
+        if (!still_open(loop, conn) || conn->cut)       /* a cut one's close is on its way, and nobody else's */
             return;
     }
     if (evbuffer_get_length(bufferevent_get_input(bev)) > loop->handlers.line_max)
@@ -304,9 +304,13 @@ int ev_detach(struct ev_conn *conn, int *ret_fd, void **ret_early, size_t *ret_n
 {
     struct evbuffer *in = bufferevent_get_input(conn->bev);
     size_t n = evbuffer_get_length(in);
-    void *early = malloc(n + 1);
-    int fd = fcntl(bufferevent_getfd(conn->bev), F_DUPFD_CLOEXEC, 3);
+    void *early;
+    int fd;
 
+    if (conn->cut)
+        return -EPIPE;
+    early = malloc(n + 1);
+    fd = fcntl(bufferevent_getfd(conn->bev), F_DUPFD_CLOEXEC, 3);
     if (!early || fd < 0) {
         int rc = fd < 0 ? -errno : -ENOMEM;
 

@@ -269,6 +269,20 @@ START_TEST(who_asks_the_loop_has_its_answer_and_those_of_before)
 }
 END_TEST
 
+START_TEST(one_that_is_cut_off_for_not_reading_does_nothing_more_and_is_closed_once)
+{
+    int fd = client();
+    unsigned before = closed, heard = lines;
+
+    say(fd, "big\nraw\nraw\n");            /* in one piece: the loop has all three when it cuts it off */
+    for (int i = 0; i < 500 && closed == before; i++)
+        (void)usleep(10000);
+    ck_assert_uint_eq(closed, before + 1);
+    ck_assert_uint_eq(lines, heard + 1);
+    (void)close(fd);
+}
+END_TEST
+
 START_TEST(a_detached_connection_loses_nothing_and_is_the_loops_no_more)
 {
     int fd = client(), others = client();
@@ -300,6 +314,7 @@ int main(void)
     tcase_add_test(t, more_connections_than_allowed_are_closed_at_once);
     tcase_add_test(t, calls_from_other_threads_run_in_order_in_the_loop);
     tcase_add_test(t, who_asks_the_loop_has_its_answer_and_those_of_before);
+    tcase_add_test(t, one_that_is_cut_off_for_not_reading_does_nothing_more_and_is_closed_once);
     tcase_add_test(t, a_detached_connection_loses_nothing_and_is_the_loops_no_more);
     suite_add_tcase(s, t);
     srunner_run_all(r, CK_NORMAL);

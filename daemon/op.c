@@ -590,6 +590,20 @@ void fd_op_end(struct fd_op *op, int rc, const struct flic_err *err, json_t *ans
     fd_journal(op->daemon, entry, figures);
 }
 
+/* Xen's own for a domain of hardware virtualization are a few. */
+#define FRESH_PAGES_MAX 64
+
+int fd_check_fresh(struct flx_dom *dom, struct flic_err *err)
+{
+    struct flx_info info;
+    int rc = flx_info(dom, &info, err);
+
+    if (rc || (info.run == FLX_PAUSED && info.pages <= FRESH_PAGES_MAX))
+        return rc;
+    return flic_err_set(err, FLIC_E_REFUSED, "domain %u is not a new one, but '%s' with %llu pages: nothing is restored into it", info.domid,
+                        info.name, (unsigned long long)info.pages);
+}
+
 void fd_op_undo(struct fd_op *op, struct flx_dom *dom, bool is_over, bool by_us)
 {
     struct flic_err err = { 0 };

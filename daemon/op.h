@@ -114,6 +114,9 @@ void fd_add_figures(json_t *to, const struct fd_figure *rows, size_t n);
 void fd_op_end(struct fd_op *op, int rc, const struct flic_err *err, json_t *answer, json_t *figures, struct ix_entry *entry,
                const char *guest_name);
 
+/* FLIC_E_REFUSED: a domain that a helper names to be filled is not one that libxl has just made: whose operation fails is destroyed. */
+int fd_check_fresh(struct flx_dom *dom, struct flic_err *err);
+
 /* What `flic/restoring` says of a guest that is restored to its end, until it runs: before, it is the operation's id. */
 #define FD_MARK_WHOLE "whole"
 

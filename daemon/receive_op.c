@@ -214,6 +214,8 @@ static int fill(struct run *r, struct flic_err *err)
     if (!domid)
         return flic_err_set(err, FLIC_E_PROTOCOL, "the helper named no domain to fill");
     rc = flx_open(domid, &r->dom, err);
+    if (!rc)
+        rc = fd_check_fresh(r->dom, err);
     if (rc)
         return rc;
     r->move.domid = domid;

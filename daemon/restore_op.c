@@ -231,6 +231,8 @@ static int fill(struct run *r, struct flic_err *err)
     uint32_t domid = join_u32(r, "domid");
     int rc = domid ? flx_open(domid, &r->dom, err) : flic_err_set(err, FLIC_E_PROTOCOL, "the helper named no domain to fill");
 
+    if (!rc)
+        rc = fd_check_fresh(r->dom, err);
     if (rc)
         return rc;
     fd_op_describe(r->op, domid, r->entry.info.name);

@@ -370,6 +370,29 @@ START_TEST(a_tunnel_to_no_operation_or_to_a_save_is_not_taken)
 }
 END_TEST
 
+START_TEST(a_domain_that_is_somebody_elses_is_not_restored_into_and_not_taken_for_half_a_guest)
+{
+    struct flic_uuid other = scene_uuid(5);
+    char operation[FD_OP_ID];
+    struct flic_talk *owner, *helper;
+
+    save_whole();
+    flx_fake_kill(GUEST);
+    flx_fake_add(50, "other", &other, 2048, 512);
+    flx_fake_set_run(50, FLX_PAUSED);
+    owner = connect_and_say(a_restore(false));
+    hear_event(owner, "ready", operation);
+    helper = connect_and_say(json_pack("{s:s, s:s, s:i}", "op", "join", "operation", operation, "domid", 50));
+    hear_refusal(owner, FLIC_E_REFUSED);
+    ck_assert_msg(strstr(err.text, "'other'") != NULL, "%s", err.text);
+    ck_assert_ptr_null(flx_fake_told(50, "flic/restoring"));
+    flic_talk_close(helper);
+    flic_talk_close(owner);
+    flx_fake_kill(50);
+    await_no_operation();
+}
+END_TEST
+
 START_TEST(a_save_of_no_domain_is_refused_for_that_reason)
 {
     struct flic_talk *talk = connect_and_say(json_pack("{s:s, s:s}", "op", "save", "config", "{}"));
@@ -848,6 +871,7 @@ static Suite *suite(void)
     tcase_add_test(t, what_a_broken_arrival_left_paused_is_waited_for_until_it_is_gone);
     tcase_add_test(t, invariant_9_a_restore_does_not_give_way_to_an_arrival);
     tcase_add_test(t, a_tunnel_to_no_operation_or_to_a_save_is_not_taken);
+    tcase_add_test(t, a_domain_that_is_somebody_elses_is_not_restored_into_and_not_taken_for_half_a_guest);
     tcase_add_test(t, a_save_of_no_domain_is_refused_for_that_reason);
     tcase_add_test(t, a_guest_that_runs_on_does_so_once_captured_before_anything_is_published);
     tcase_add_test(t, invariant_6_a_failure_after_the_resume_costs_the_checkpoint_and_nothing_else);

@@ -338,6 +338,20 @@ int ck_find_exact(struct ck_store *store, const struct flic_uuid *guest, uint64_
                         text, (unsigned long long)seq);
 }
 
+bool ck_find_again(struct ck_store *store, struct ck_entry *entry, bool *ret_changed)
+{
+    struct ck_entry now;
+    bool there = !ck_find_exact(store, &entry->info.guest, entry->info.seq, &now, NULL);
+
+    if (ret_changed)
+        *ret_changed = there && (now.info.places & IX_FLASH) != (entry->info.places & IX_FLASH);
+    if (there && ret_changed)
+        *ret_changed |= !flic_id_equal(&now.flash_root, &entry->flash_root);
+    if (there)
+        *entry = now;
+    return there;
+}
+
 bool ck_was_forgotten(struct ck_store *store, const struct flic_uuid *guest, uint64_t seq)
 {
     bool forgotten;

@@ -114,6 +114,21 @@ static int all_is_known(struct ck_store *store, struct flic_err *err)
     return info.broken ? flic_err_set(err, -EIO, "the arena failed to take a write: nothing is freed until flicd is started again") : 0;
 }
 
+/* What is forgotten meanwhile does not matter, and what is moved to flash meanwhile is there now. */
+static int reach_one(struct ck_store *store, struct ck_entry *entry, struct marks *marks, struct flic_err *err)
+{
+    struct flic_err why = { 0 };
+    bool changed = true;
+    int rc;
+
+    do
+        rc = ck_reach(store, entry, marks, &why);
+    while (rc == FLIC_E_DAMAGED && ck_find_again(store, entry, &changed) && changed);
+    if (!rc || ck_was_forgotten(store, &entry->info.guest, entry->info.seq) || (entry->damaged && rc == FLIC_E_DAMAGED))
+        return 0;
+    return flic_err_set(err, rc, "%s", why.text);
+}
+
 int ck_reach_all(struct ck_store *store, const struct nv_name *without, size_t n_without, struct marks *marks, struct flic_err *err)
 {
     struct ck_entry *entries;
@@ -124,18 +139,9 @@ int ck_reach_all(struct ck_store *store, const struct nv_name *without, size_t n
         rc = ck_list(store, &entries, &n, err);
     if (rc)
         return rc;
-    for (size_t i = 0; !rc && i < n; i++) {
-        const struct ix_checkpoint *info = &entries[i].info;
-
-        if (is_among(without, n_without, info))
-            continue;
-        rc = ck_reach(store, &entries[i], marks, err);
-        if (rc && (ck_was_forgotten(store, &info->guest, info->seq) || (entries[i].damaged && rc == FLIC_E_DAMAGED))) {
-            rc = 0;
-            if (err)
-                *err = (struct flic_err){ 0 };
-        }
-    }
+    for (size_t i = 0; !rc && i < n; i++)
+        if (!is_among(without, n_without, &entries[i].info))
+            rc = reach_one(store, &entries[i], marks, err);
     free(entries);
     return rc ? rc : pk_each_root(ck_packs(store), reach_tombstone, marks, err);
 }

@@ -69,6 +69,9 @@ int ck_find(struct ck_store *store, const char *name, uint64_t seq, struct ck_en
 bool ck_was_forgotten(struct ck_store *store, const struct flic_uuid *guest, uint64_t seq);
 int ck_find_exact(struct ck_store *store, const struct flic_uuid *guest, uint64_t seq, struct ck_entry *ret_entry,
                   struct flic_err *err);
+/* Makes a copy anew; false: it is gone. *ret_changed (may be NULL): it lies elsewhere than the copy said, so that what failed by that
+ * may go well now. */
+bool ck_find_again(struct ck_store *store, struct ck_entry *entry, bool *ret_changed);
 /* Newest first, copies. gives *ret_entries (free()). */
 int ck_list(struct ck_store *store, struct ck_entry **ret_entries, size_t *ret_n, struct flic_err *err);
 

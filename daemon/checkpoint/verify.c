@@ -21,9 +21,8 @@ struct job {
     const struct ck_verify_params *params;
     struct ck_verify_figures *figures;
     uint64_t began_us;
-    struct ck_entry *entries;
-    size_t n;
     struct marks lost;              /* of the pack that is being set aside */
+    bool gone;                      /* that one: a collection removed it meanwhile */
     bool no_memory;
 };
 
@@ -70,6 +69,7 @@ static int move_good(struct job *job, const struct pk_use *use, struct pk_writer
     bool done = false;
     int rc = pk_move_begin(ck_packs(job->store), use, everything, job, &moving, err);
 
+    job->gone = rc == -ENOENT;
     if (rc)
         return rc;
     pk_move_tell_lost(moving, note_lost);
@@ -111,14 +111,31 @@ static int mend_from(struct job *job, const struct ck_entry *entry, struct pk_wr
     return rc;
 }
 
+/* By what there is now: since the reading began, checkpoints were published, and others forgotten. */
+static int mend(struct job *job, struct pk_writer *mover, struct flic_err *err)
+{
+    struct ck_entry *entries;
+    size_t n;
+    int rc = job->lost.used ? ck_list(job->store, &entries, &n, err) : 0;
+
+    if (rc || !job->lost.used)
+        return rc;
+    for (size_t i = 0; !rc && i < n; i++)
+        rc = mend_from(job, &entries[i], mover, err);
+    free(entries);
+    return rc;
+}
+
 static int seal_and_set_aside(struct job *job, const struct pk_use *use, struct pk_writer *mover, struct flic_err *err)
 {
     int rc;
 
     ck_work_begin(job->store);
     rc = pk_seal(mover, err);
-    if (!rc)
+    if (!rc) {
         rc = pk_set_aside(ck_packs(job->store), use, mover, err);
+        job->gone = rc == -ENOENT;
+    }
     ck_work_end(job->store);
     if (!rc)
         rc = ck_sync_packs(job->store, err);
@@ -132,23 +149,30 @@ static int seal_and_set_aside(struct job *job, const struct pk_use *use, struct 
     return 0;
 }
 
+/* One that a collection removes meanwhile held nothing that anybody needs: then nothing was lost. */
 static int set_aside(struct job *job, const struct pk_use *use, struct flic_err *err)
 {
+    struct ck_verify_figures before = *job->figures;
+    struct flic_err why = { 0 };
     struct pk_writer *mover;
     int rc = pk_mover_new(ck_packs(job->store), &mover, err);
 
     if (rc)
         return rc;
     pk_leave(ck_packs(job->store), use, 1, true);
-    rc = move_good(job, use, mover, err);
-    for (size_t i = 0; !rc && job->lost.used && i < job->n; i++)
-        rc = mend_from(job, &job->entries[i], mover, err);
+    rc = move_good(job, use, mover, &why);
     if (!rc)
-        rc = seal_and_set_aside(job, use, mover, err);
+        rc = mend(job, mover, &why);
+    if (!rc)
+        rc = seal_and_set_aside(job, use, mover, &why);
     pk_leave(ck_packs(job->store), use, 1, false);
     ck_end_writer(job->store, mover);
     marks_fini(&job->lost);
-    return rc;
+    if (job->gone) {
+        *job->figures = before;
+        return 0;
+    }
+    return rc ? flic_err_set(err, rc, "%s", why.text) : 0;
 }
 
 /* Waits for a gc to end first. */
@@ -264,16 +288,37 @@ static void check_frames(struct job *job, const struct ck_loaded *loaded, struct
     }
 }
 
-static int check_checkpoint(struct job *job, const struct ck_entry *entry, struct marks *whole, struct flic_err *err)
+/* The catalog's list may be old by the time that its turn comes, and one moment old in any case: what fails by an entry that changed
+ * meanwhile is tried by what there is now. *ret_gone: it was forgotten, and what it needed may have gone with it. */
+static int look_for_damage(struct job *job, struct ck_entry *entry, struct marks *whole, struct ck_damage *damage, bool *ret_gone,
+                           struct flic_err *err)
+{
+    struct flic_err why = { 0 };
+    int rc = 0;
+
+    *ret_gone = !ck_find_again(job->store, entry, NULL);
+    while (!*ret_gone) {
+        bool changed;
+
+        rc = ck_look_for_damage(job->store, entry, whole, damage, &why);
+        if (!rc && !damage->root && !damage->pages)
+            return 0;
+        *ret_gone = !ck_find_again(job->store, entry, &changed);
+        if (!changed)
+            break;
+    }
+    return *ret_gone || !rc ? 0 : flic_err_set(err, rc, "%s", why.text);
+}
+
+static int check_checkpoint(struct job *job, struct ck_entry *entry, struct marks *whole, struct flic_err *err)
 {
     struct nv_name name = { .guest = entry->info.guest, .seq = entry->info.seq };
     struct ck_damage damage;
     struct ck_loaded loaded;
-    int rc = ck_look_for_damage(job->store, entry, whole, &damage, err);
+    bool gone;
+    int rc = look_for_damage(job, entry, whole, &damage, &gone, err);
 
-    if (rc && ck_was_forgotten(job->store, &name.guest, name.seq))
-        return 0;
-    if (rc)
+    if (rc || gone)
         return rc;
     if (!damage.root && !ck_load(job->store, entry, &loaded, NULL)) {
         check_frames(job, &loaded, &damage);
@@ -291,26 +336,28 @@ static int check_checkpoint(struct job *job, const struct ck_entry *entry, struc
 static int check_checkpoints(struct job *job, struct flic_err *err)
 {
     struct marks whole = { 0 };
-    int rc = 0;
+    struct ck_entry *entries;
+    size_t n;
+    int rc = ck_list(job->store, &entries, &n, err);
 
-    for (size_t i = 0; !rc && i < job->n; i++)
-        rc = stops(job) ? stopped(err) : check_checkpoint(job, &job->entries[i], &whole, err);
+    if (rc)
+        return rc;
+    for (size_t i = 0; !rc && i < n; i++)
+        rc = stops(job) ? stopped(err) : check_checkpoint(job, &entries[i], &whole, err);
     marks_fini(&whole);
+    free(entries);
     return rc;
 }
 
 int ck_verify(struct ck_store *store, const struct ck_verify_params *params, struct ck_verify_figures *figures, struct flic_err *err)
 {
     struct job job = { .store = store, .params = params, .figures = figures, .began_us = flic_now_us() };
-    int rc = ck_list(store, &job.entries, &job.n, err);
+    int rc;
 
     *figures = (struct ck_verify_figures){ 0 };
-    if (rc)
-        return rc;
     rc = check_packs(&job, err);
     if (!rc)
         rc = check_checkpoints(&job, err);
-    free(job.entries);
     figures->took_us = flic_now_us() - job.began_us;
     return rc;
 }

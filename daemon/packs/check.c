@@ -114,7 +114,8 @@ static void keep_for_others(struct pk_store *store, const struct pk_writer *move
             store->packs[i]->pins++;
 }
 
-static void take_out_anyhow(struct pk_store *store, uint32_t slot, const struct pk_writer *mover, const struct pk_footer *footer)
+/* False: a collection removed it meanwhile. */
+static bool take_out_anyhow(struct pk_store *store, uint32_t slot, const struct pk_writer *mover, const struct pk_footer *footer)
 {
     struct pk_pack *pack;
 
@@ -126,20 +127,24 @@ static void take_out_anyhow(struct pk_store *store, uint32_t slot, const struct 
         pk_drop(store, slot, footer);
     store->stats.quarantined += pack != NULL;
     pthread_mutex_unlock(&store->lock);
+    return pack;
 }
 
 int pk_set_aside(struct pk_store *store, const struct pk_use *use, struct pk_writer *mover, struct flic_err *err)
 {
     char from[PK_NAME], to[PK_NAME + 8];
     struct pk_footer footer;
+    bool was_there;
     int rc = pk_load_footer(store, use->number, &footer, err);
 
     if (rc)
         return rc;
     pk_name(from, use->number, true);
     (void)snprintf(to, sizeof(to), "%s.bad", from);
-    take_out_anyhow(store, use->slot, mover, &footer);
+    was_there = take_out_anyhow(store, use->slot, mover, &footer);
     free(footer.entries);
+    if (!was_there)
+        return flic_err_set(err, -ENOENT, "pack %08x is gone", use->number);
     pk_cache_forget(&store->cache, use->number);
     if (renameat(store->dir_fd, from, store->dir_fd, to))
         return flic_err_errno(err, "rename '%s/%s' to '%s'", store->dir, from, to);

@@ -184,7 +184,7 @@ void pk_check_end(struct pk_checking *checking);        /* accepts NULL */
 /* Puts an object back under the id that it had, by a mover: it has been found elsewhere. */
 int pk_mend(struct pk_writer *mover, enum pk_kind kind, const struct flic_id *id, const void *data, size_t len, struct flic_err *err);
 /* Sets a pack aside as "<name>.bad": it is not used any more, nor ever removed. `mover` moved what could be read of it, and
- * sealed that; pk_sync() makes it durable. What was lost is in no pack from then on. */
+ * sealed that; pk_sync() makes it durable. What was lost is in no pack from then on. -ENOENT: it is gone. */
 int pk_set_aside(struct pk_store *store, const struct pk_use *use, struct pk_writer *mover, struct flic_err *err);
 
 #endif

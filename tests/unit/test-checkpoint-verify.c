@@ -352,6 +352,141 @@ START_TEST(a_paced_reading_takes_its_time)
 }
 END_TEST
 
+/* ---- what goes on beside it ---- */
+
+static void (*beside)(void);        /* runs once, as soon as verify asks or tells */
+
+static void run_beside(void)
+{
+    void (*run)(void) = beside;
+
+    beside = NULL;
+    if (run)
+        run();
+}
+
+static void after_a_pack(uint32_t number, void *arg)
+{
+    (void)number;
+    (void)arg;
+    run_beside();
+}
+
+static bool before_a_step(void *arg)
+{
+    (void)arg;
+    run_beside();
+    return false;
+}
+
+static struct ck_verify_figures verify_beside(bool in_a_pack, void (*run)(void))
+{
+    struct ck_verify_params params = { .read_pack = after_a_pack, .cancelled = in_a_pack ? before_a_step : NULL };
+    struct ck_verify_figures f;
+
+    beside = run;
+    OK(ck_verify(store, &params, &f, &err));
+    ck_assert_ptr_null(beside);
+    return f;
+}
+
+static void move_to_flash(void)
+{
+    struct nv_info info;
+    struct nv_txn *txn;
+
+    OK(scene_destage(&names[0], NULL));
+    nv_get_info(ck_arena(store), &info);
+    OK(nv_txn_begin(ck_arena(store), info.frames_free + info.frames_cached, &txn, &err));     /* the cache gives way */
+    nv_txn_abort(txn);
+}
+
+START_TEST(a_checkpoint_that_moves_to_flash_while_packs_are_read_is_not_taken_for_damaged)
+{
+    struct ck_verify_figures f;
+
+    save(0);
+    f = verify_beside(false, move_to_flash);
+    ck_assert_uint_eq(f.checkpoints, 1);
+    ck_assert_uint_eq(f.damaged, 0);
+    ck_assert(!entry_of(&names[0]).damaged);
+    scene_restore_and_compare(&names[0], &images[0]);
+}
+END_TEST
+
+static void forget_first(void)
+{
+    uint64_t freed;
+
+    OK(ck_forget(store, &names[0], false, &freed, &err));
+}
+
+START_TEST(a_checkpoint_that_is_forgotten_while_packs_are_read_is_not_counted_as_damaged)
+{
+    struct ck_verify_figures f;
+
+    save(0);
+    scene_dirty(GUEST, 128, 300, 9);
+    save(1);
+    f = verify_beside(false, forget_first);
+    ck_assert_uint_eq(f.checkpoints, 1);
+    ck_assert_uint_eq(f.damaged, 0);
+}
+END_TEST
+
+static void save_second(void)
+{
+    save(1);
+}
+
+/* The pack of a destage, which is the last. */
+static void last_pack(char name[32])
+{
+    for (unsigned i = 0; i < 16; i++) {
+        char next[32];
+
+        (void)snprintf(next, sizeof(next), "%08x.pack", i);
+        if (is_file(next))
+            memcpy(name, next, sizeof(next));
+    }
+}
+
+START_TEST(what_a_pack_lost_is_taken_from_a_checkpoint_that_was_published_while_packs_were_read)
+{
+    struct ck_verify_figures f;
+    char name[32] = "";
+
+    save(0);
+    OK(scene_destage(&names[0], NULL));
+    scene_close();
+    scene_lose_arena();
+    scene_open();
+    last_pack(name);
+    flip(name, 1000);
+    scene_dirty(GUEST, 600, 50, 1);         /* the pause of the second one writes the lost pages again, to NVRAM alone */
+    f = verify_beside(false, save_second);
+    ck_assert_uint_ge(f.bad_objects, 1);
+    ck_assert_uint_eq(f.repaired_objects, f.bad_objects);
+    ck_assert_uint_eq(f.damaged, 0);
+    scene_restore_and_compare(&names[0], &images[0]);
+}
+END_TEST
+
+START_TEST(a_bad_pack_that_a_collection_removes_before_it_is_set_aside_ends_no_verify_and_lost_nothing)
+{
+    struct ck_verify_figures f;
+
+    save(0);
+    OK(scene_destage(&names[0], NULL));
+    scene_reopen();
+    flip("00000000.pack", 1000);
+    f = verify_beside(true, forget_first);
+    ck_assert_uint_ge(f.bad_objects, 1);
+    ck_assert_uint_eq(f.packs_set_aside + f.lost_objects + f.damaged, 0);
+    ck_assert(!is_file("00000000.pack") && !is_file("00000000.pack.bad"));
+}
+END_TEST
+
 /* ---- the index ---- */
 
 static int count_rows(const struct ix_checkpoint *row, void *arg)
@@ -462,6 +597,10 @@ static Suite *suite(void)
     tcase_add_test(t, a_reading_that_was_stopped_goes_on_where_it_was);
     tcase_add_test(t, one_checkpoint_alone_reads_the_packs_it_needs);
     tcase_add_test(t, a_paced_reading_takes_its_time);
+    tcase_add_test(t, a_checkpoint_that_moves_to_flash_while_packs_are_read_is_not_taken_for_damaged);
+    tcase_add_test(t, a_checkpoint_that_is_forgotten_while_packs_are_read_is_not_counted_as_damaged);
+    tcase_add_test(t, what_a_pack_lost_is_taken_from_a_checkpoint_that_was_published_while_packs_were_read);
+    tcase_add_test(t, a_bad_pack_that_a_collection_removes_before_it_is_set_aside_ends_no_verify_and_lost_nothing);
     tcase_add_test(t, an_index_that_is_right_is_said_to_be);
     tcase_add_test(t, wrong_rows_are_counted_and_put_right);
     tcase_add_test(t, an_index_that_was_removed_is_made_anew_while_it_is_in_use_and_numbers_are_not_used_again);

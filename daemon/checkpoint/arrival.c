@@ -85,11 +85,12 @@ static int take_map(struct ck_arrival *a, const struct ck_map *map, struct flic_
 static int take_base(struct ck_arrival *a, const struct ck_loaded *base, struct flic_err *err)
 {
     struct ck_map *map = NULL;
-    int rc = ck_load_map(a->store, base, &map, err);
+    struct flic_err why = { 0 };
+    int rc = ck_load_map(a->store, base, &map, &why);
 
-    if (rc)
-        return rc;
-    rc = take_map(a, map, err);
+    if (rc && rc != FLIC_E_DAMAGED)
+        return flic_err_set(err, rc, "%s", why.text);
+    rc = map ? take_map(a, map, err) : 0;       /* of one whose page map is damaged, all but what its pause captured comes again */
     ck_map_free(map);
     return rc ? rc : take_captured(a, base, err);
 }

@@ -19,6 +19,8 @@ struct mt_taker {
     struct mc_offer offer;
     struct lt_leaves leaves;
     bool committed;
+    struct nv_name same;        /* in use from when it was found to be what came */
+    bool in_use;
     void *state; size_t state_len;
     uint64_t taken_ns;          /* by the clock of here */
 };
@@ -52,6 +54,8 @@ void mt_free(struct mt_taker *t)
 {
     if (!t)
         return;
+    if (t->in_use)
+        ck_unuse(t->params.store, &t->same);
     lt_fini(&t->leaves);
     mc_offer_fini(&t->offer);
     free(t->state);
@@ -186,12 +190,13 @@ static bool same_map(const struct mt_taker *t, const struct ck_loaded *other)
     return same;
 }
 
+/* One that is damaged is not: this one may have been sent to have it whole again. */
 static bool is_same(const struct mt_taker *t, const struct ck_entry *entry)
 {
     struct ck_loaded loaded;
     bool same;
 
-    if (!flic_uuid_equal(&entry->info.guest, &t->offer.guest) || ck_load(t->params.store, entry, &loaded, NULL))
+    if (entry->damaged || !flic_uuid_equal(&entry->info.guest, &t->offer.guest) || ck_load(t->params.store, entry, &loaded, NULL))
         return false;
     same = loaded.root.facts.gfn_end == t->offer.gfn_end && loaded.root.state_len == t->state_len &&
            !memcmp(loaded.root.state, t->state, t->state_len) && !strcmp(loaded.root.config, t->offer.config) && same_map(t, &loaded);
@@ -199,8 +204,20 @@ static bool is_same(const struct mt_taker *t, const struct ck_entry *entry)
     return same;
 }
 
+/* Nobody forgets it between the answer that it is here and the last word. */
+static bool use_same(struct mt_taker *t, const struct ck_entry *entry)
+{
+    t->same = (struct nv_name){ .guest = entry->info.guest, .seq = entry->info.seq };
+    t->in_use = !ck_use(t->params.store, &t->same, NULL);
+    if (t->in_use && !is_same(t, entry)) {
+        ck_unuse(t->params.store, &t->same);
+        t->in_use = false;
+    }
+    return t->in_use;
+}
+
 /* A copy that is made again, since its last word was lost or by habit, is one checkpoint and not two. */
-static bool find_same(const struct mt_taker *t, uint64_t *ret_seq)
+static bool find_same(struct mt_taker *t, uint64_t *ret_seq)
 {
     struct ck_entry *entries;
     bool found = false;
@@ -209,7 +226,7 @@ static bool find_same(const struct mt_taker *t, uint64_t *ret_seq)
     if (ck_list(t->params.store, &entries, &n, NULL))
         return false;
     for (size_t i = 0; i < n && !found; i++) {
-        found = is_same(t, &entries[i]);
+        found = use_same(t, &entries[i]);
         *ret_seq = entries[i].info.seq;
     }
     free(entries);

@@ -46,7 +46,8 @@ int mt_take(struct mt_taker *taker, struct flic_err *err);
 /* The machine state that came, for who wants to know whether it fits this host. */
 const void *mt_state(const struct mt_taker *taker, size_t *ret_len);
 
-/* *ret_seq: its number here. *ret_there: that checkpoint, the same in every byte, was here before; there is nothing to publish. */
+/* *ret_seq: its number here. *ret_there: that checkpoint, the same in every byte, was here before and whole; there is nothing to publish,
+ * and nobody forgets it before mt_free(). */
 int mt_commit(struct mt_taker *taker, uint64_t *ret_seq, bool *ret_there, struct flic_err *err);
 int mt_publish(struct mt_taker *taker, const char *disks, size_t len, struct flic_err *err);
 /* *ret_handed: with his last word the sender gave up the right to bring the guest up; never more than was offered. */

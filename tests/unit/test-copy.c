@@ -3,6 +3,7 @@
 /* A stored checkpoint goes from one store to another without a domain: two stores, two threads, one socket. */
 #include "daemon/checkpoint/leaf.h"
 #include "daemon/checkpoint/note.h"
+#include "daemon/checkpoint/verify.h"
 #include "daemon/migrate/copy.h"
 #include "daemon/migrate/give.h"
 #include "daemon/migrate/hello.h"
@@ -10,6 +11,7 @@
 #include "tests/unit/hostile-peer.h"
 #include "tests/unit/other-store.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -292,6 +294,60 @@ START_TEST(the_same_copy_made_again_is_one_checkpoint_and_sends_no_page)
 }
 END_TEST
 
+/* ---- one that is damaged there ---- */
+
+struct spot {
+    bool at_end;                /* in the last frame, which has the leaves; else in the first, which has pages */
+    uint32_t number;
+    off_t at;
+};
+
+static int choose_spot(const struct pk_pack_info *pack, void *arg)
+{
+    struct spot *s = arg;
+
+    if (!s->at)
+        *s = (struct spot){ .at_end = s->at_end, .number = pack->number,
+                            .at = s->at_end ? (off_t)(pack->bytes - 64 - 24ull * pack->objects - 200) : 1000 };
+    return 0;
+}
+
+static void damage_there(bool at_end)
+{
+    struct ck_verify_params params = { .only = NULL };
+    struct spot spot = { .at_end = at_end };
+    struct ck_verify_figures f;
+    char path[160];
+    uint8_t byte;
+    int fd;
+
+    OK(pk_each_pack(ck_packs(other), NULL, choose_spot, &spot));
+    (void)snprintf(path, sizeof(path), "%s/packs/%08x.pack", other_dir, spot.number);
+    other_reopen();
+    fd = open(path, O_RDWR);
+    ck_assert(fd >= 0 && pread(fd, &byte, 1, spot.at) == 1);
+    byte ^= 4;
+    ck_assert(pwrite(fd, &byte, 1, spot.at) == 1 && !close(fd));
+    OK(ck_verify(other, &params, &f, &err));
+    ck_assert_uint_eq(f.damaged, 1);
+}
+
+START_TEST(a_copy_made_again_of_one_that_is_damaged_there_arrives_beside_it_and_is_whole)
+{
+    struct copying first = { .from = store, .to = other, .name = saved };
+    struct copying again = { .from = store, .name = saved };
+
+    must_arrive(&first);
+    damage_there(_i);
+    again.to = other;
+    must_arrive(&again);
+    ck_assert(!again.was_there);
+    ck_assert_uint_gt(again.seq, first.seq);
+    ck_assert_uint_ge(again.given.sent_pages, 1);
+    restore_there(again.seq);
+}
+END_TEST
+
 /* Its digests alone would be 8 KiB. */
 START_TEST(a_leaf_that_the_guest_ends_in_is_asked_about_as_one_too)
 {
@@ -559,6 +615,7 @@ static Suite *suite(void)
     tcase_add_test(t, invariant_10_of_the_next_checkpoint_only_what_changed_is_sent);
     tcase_add_test(t, a_page_that_moved_within_the_guest_is_found_and_not_sent);
     tcase_add_test(t, the_same_copy_made_again_is_one_checkpoint_and_sends_no_page);
+    tcase_add_loop_test(t, a_copy_made_again_of_one_that_is_damaged_there_arrives_beside_it_and_is_whole, 0, 2);
     tcase_add_test(t, a_leaf_that_the_guest_ends_in_is_asked_about_as_one_too);
     tcase_add_test(t, the_right_goes_along_only_when_the_last_word_says_so);
     tcase_add_test(t, a_taker_that_refuses_says_why_and_has_nothing);

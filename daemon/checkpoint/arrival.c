@@ -23,6 +23,7 @@ struct ck_arrival {
     struct ck_map *map;
     struct pk_writer *writer;
     uint64_t sealed_bytes;      /* of the writer's new bytes */
+    uint64_t losses;            /* of the store, before anything was found there */
     bool reserved, committed, published;
     char *note;                 /* path of the file that says what has arrived; NULL: none */
     uint64_t noted_bytes;       /* of the writer's new bytes */
@@ -116,6 +117,7 @@ int ck_arrival_new(struct ck_store *store, const struct ck_facts *facts, const c
     if (!a)
         return flic_err_set(err, -ENOMEM, "take in a guest: out of memory");
     a->store = store;
+    a->losses = pk_losses(ck_packs(store));
     rc = name_it(a, facts, err);
     if (!rc && (config_len >= CK_CONFIG_MAX || !(a->config = malloc(config_len + 1))))
         rc = no_memory(a, err);
@@ -450,6 +452,26 @@ static uint8_t *delta_bytes(struct ck_arrival *a)
     return bytes;
 }
 
+/* verify may have found since that something is lost which the map has from packs, and only the sender has it now. What came last counts
+ * in the place of what the map has. */
+static int check_there(struct ck_arrival *a, struct flic_err *err)
+{
+    uint64_t losses = pk_losses(ck_packs(a->store)), lost;
+    FLIC_AUTO_FREE uint64_t *last = NULL;
+
+    if (losses == a->losses)
+        return 0;
+    last = calloc(ck_words(a->facts.gfn_end) + 1, sizeof(*last));
+    if (!last)
+        return no_memory(a, err);
+    for (size_t i = 0; i < a->n_last; i++)
+        last[a->last[i].gfn / 64] |= 1ull << (a->last[i].gfn % 64);
+    lost = ck_map_find_lost(a->map, ck_packs(a->store), last);
+    a->losses = losses;
+    return lost ? flic_err_set(err, FLIC_E_DAMAGED, "take in '%s': verify has just found a pack damaged that %llu of its pages were in: try it again",
+                               a->facts.name, (unsigned long long)lost) : 0;
+}
+
 int ck_arrival_commit(struct ck_arrival *a, const void *state, size_t state_len, uint64_t taken_ns, struct flic_err *err)
 {
     struct nv_name name = { .guest = a->facts.guest, .seq = a->facts.seq };
@@ -462,6 +484,8 @@ int ck_arrival_commit(struct ck_arrival *a, const void *state, size_t state_len,
 
     if (!delta && !rc)
         rc = no_memory(a, err);
+    if (!rc)
+        rc = check_there(a, err);
     if (rc)
         return rc;
     a->facts.taken_ns = taken_ns;
@@ -482,7 +506,7 @@ int ck_arrival_commit(struct ck_arrival *a, const void *state, size_t state_len,
 
 int ck_arrival_publish(struct ck_arrival *a, const char *disks, size_t len, struct flic_err *err)
 {
-    int rc = ck_publish(a->store, &a->facts, disks, len, err);
+    int rc = ck_publish(a->store, &a->facts, a->losses, disks, len, err);
 
     if (rc)
         return flic_err_wrap(err, rc, "take in '%s'", a->facts.name);

@@ -23,6 +23,7 @@ int ck_base_new(struct ck_store *store, uint64_t gfn_end, struct ck_base **ret_b
 
     if (base) {
         base->gfn_end = gfn_end;
+        base->losses = pk_losses(ck_packs(store));
         base->dirty = calloc(words, sizeof(uint64_t));
         base->fetched = calloc(words, sizeof(uint64_t));
     }
@@ -97,6 +98,25 @@ int ck_base_renew(struct ck_base *base, struct ck_store *store, struct flic_err 
     ck_end_writer(store, base->writer);
     base->writer = writer;
     return 0;
+}
+
+int ck_base_look_again(struct ck_base *base, struct ck_store *store, uint64_t *ret_lost, struct flic_err *err)
+{
+    uint64_t losses = pk_losses(ck_packs(store)), lost = 0;
+    int rc = 0;
+
+    if (losses != base->losses) {
+        ck_work_begin(store);
+        rc = pk_seal(base->writer, err);        /* what it has not sealed is in no pack yet */
+        ck_work_end(store);
+        base->lost |= rc != 0;
+        if (!rc)
+            lost = ck_map_find_lost(base->map, ck_packs(store), base->dirty);
+        base->losses = losses;
+    }
+    if (ret_lost)
+        *ret_lost = lost;
+    return rc;
 }
 
 void ck_base_mark_all(struct ck_base *base, struct flx_dom *dom, const struct flx_info *info)

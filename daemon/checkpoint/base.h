@@ -10,6 +10,7 @@
  *   - The map's id of a gfn counts only if its bit in `dirty` is clear after a CLEAN that came after the page was copied.
  *     The lender does a CLEAN just before it lends, the save does one after each round, and a PEEK of the suspended guest.
  *   - A page that a save captured in its pause lies in NVRAM and not in the map: its bit stays set.
+ *   - What a damaged pack lost is not known any more: verify finds that beside everything else, so both look again in time.
  *   - The writer lives as long as the map: until then no collection takes what the map names, what it found in the store
  *     included. `lost` is set by whoever missed a CLEAN's answer or lost unsealed objects: then nothing in it counts.
  *
@@ -36,6 +37,7 @@ struct ck_base {
     uint64_t *dirty;            /* bitmap of gfn_end bits */
     uint64_t *hot;              /* of these, what is expected to be written again soon: left to the pause. NULL: none */
     uint64_t *fetched;          /* room for one log-dirty bitmap */
+    uint64_t losses;            /* of the store: what was lost up to then is not known here */
     bool lost;
 };
 
@@ -61,6 +63,10 @@ int ck_base_of(struct ck_store *store, const struct ck_loaded *loaded, struct ck
 /* Puts a new writer in the place of the base's, which has sealed all: packs of which the map names nothing any more can be
  * collected then. An error leaves the base as it was. Outside of work. */
 int ck_base_renew(struct ck_base *base, struct ck_store *store, struct flic_err *err);
+
+/* When packs were set aside since the last look: what is in no pack any more becomes dirty, and is stored anew by the guest's own copy. *ret_lost
+ * (may be NULL): so many pages and leaves. Seals what the writer has put, which makes the base lost when it fails. Outside of work. */
+int ck_base_look_again(struct ck_base *base, struct ck_store *store, uint64_t *ret_lost, struct flic_err *err);
 
 /* Of a base that knows nothing yet, all holes: every gfn where the guest may have a page becomes dirty. Log-dirty is on. */
 void ck_base_mark_all(struct ck_base *base, struct flx_dom *dom, const struct flx_info *info);

@@ -2,6 +2,8 @@
 /* Copyright (C) 2026 The FLIC authors */
 #include "daemon/checkpoint/ending.h"
 
+#include "daemon/checkpoint/damage.h"
+
 #include <string.h>
 
 int ck_reserve_frames(struct ck_store *store, uint32_t fixed, uint64_t *pages, struct nv_txn **ret_txn, struct flic_err *err)
@@ -31,7 +33,19 @@ void ck_put_parts(struct nv_txn *txn, const struct ck_contents *c, uint32_t *nex
     ret_parts->delta = put_part(txn, next, c->delta, c->n_delta * CK_DELTA_ENTRY);
 }
 
-int ck_publish(struct ck_store *store, const struct ck_facts *facts, const char *disks, size_t len, struct flic_err *err)
+/* verify judges those that it finds in the catalog after it set a pack aside: for one that comes later this is done here. */
+static void mark_if_damaged(struct ck_store *store, const struct ck_entry *entry)
+{
+    struct nv_name name = { .guest = entry->info.guest, .seq = entry->info.seq };
+    struct marks whole = { 0 };
+    struct ck_damage damage;
+
+    if (!ck_look_for_damage(store, entry, &whole, &damage, NULL))
+        ck_set_damage(store, &name, &damage);
+    marks_fini(&whole);
+}
+
+int ck_publish(struct ck_store *store, const struct ck_facts *facts, uint64_t losses, const char *disks, size_t len, struct flic_err *err)
 {
     struct nv_name name = { .guest = facts->guest, .seq = facts->seq };
     struct ck_entry entry = { .id = facts->id };
@@ -49,5 +63,7 @@ int ck_publish(struct ck_store *store, const struct ck_facts *facts, const char 
     memcpy(entry.info.name, facts->name, sizeof(entry.info.name));
     memcpy(entry.info.arch, facts->arch, sizeof(entry.info.arch));
     ck_add(store, &entry);
+    if (pk_losses(ck_packs(store)) != losses)
+        mark_if_damaged(store, &entry);
     return 0;
 }

@@ -22,7 +22,8 @@ struct ck_contents {
 void ck_put_parts(struct nv_txn *txn, const struct ck_contents *contents, uint32_t *next, struct ck_parts *ret_parts);
 
 /* What was committed under these facts is offered from here on. The caller has a reservation in the catalog, which a success uses, and says
- * of what it was in an error. */
-int ck_publish(struct ck_store *store, const struct ck_facts *facts, const char *disks, size_t len, struct flic_err *err);
+ * of what it was in an error. `losses`: pk_losses() when all that it refers to was known to be there; if more was lost since, and something of
+ * this, it is offered as damaged. */
+int ck_publish(struct ck_store *store, const struct ck_facts *facts, uint64_t losses, const char *disks, size_t len, struct flic_err *err);
 
 #endif

@@ -42,11 +42,12 @@ static uint64_t count_cold(const struct ck_save *save)
 
 static int one_round(struct ck_save *save, struct flic_err *err)
 {
-    uint64_t total = count_cold(save), done = 0, gfn = 0;
+    uint64_t total, done = 0, gfn = 0;
     uint64_t gfns[CK_WINDOW];
     size_t n;
-    int rc = 0;
+    int rc = ck_base_look_again(save->base, save->store, NULL, err);
 
+    total = count_cold(save);
     while (!rc && (n = ck_save_next_window(save, save->base->hot, &gfn, gfns))) {
         rc = check_cancelled(save, err);
         if (!rc)
@@ -131,8 +132,10 @@ static void prepare_pause(struct ck_save *save)
 int ck_save_settle(struct ck_save *save, struct flic_err *err)
 {
     struct pk_put_stats stats;
-    int rc;
+    int rc = ck_base_look_again(save->base, save->store, NULL, err);
 
+    if (rc)
+        return rc;
     save->figures.dirty_live_last = ck_count_bits(save->dirty, save->info.gfn_end);
     ck_work_begin(save->store);
     rc = ck_map_store(save->map, save->writer, &save->leaves, &save->n_leaves, err);

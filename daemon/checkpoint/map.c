@@ -174,6 +174,41 @@ int ck_map_keep(const struct ck_map *map, struct pk_writer *writer, struct flic_
     return rc;
 }
 
+static bool is_lost(struct pk_store *packs, const struct flic_id *id)
+{
+    return !flic_id_equal(id, &FLIC_ID_HOLE) && !flic_id_equal(id, &FLIC_ID_ZERO) && !pk_has(packs, id);
+}
+
+static uint64_t find_lost_pages(const struct ck_map *map, size_t which, struct pk_store *packs, uint64_t *dirty)
+{
+    const struct leaf *leaf = map->slots[which].leaf;
+    uint64_t n = 0;
+
+    for (size_t i = 0; leaf && i < CK_LEAF_PAGES; i++) {
+        uint64_t gfn = which * CK_LEAF_PAGES + i, bit = 1ull << (gfn % 64);
+
+        if (gfn >= map->gfn_end || dirty[gfn / 64] & bit || !is_lost(packs, &leaf->page[i]))
+            continue;
+        dirty[gfn / 64] |= bit;
+        n++;
+    }
+    return n;
+}
+
+uint64_t ck_map_find_lost(struct ck_map *map, struct pk_store *packs, uint64_t *dirty)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < map->n; i++) {
+        struct slot *slot = &map->slots[i];
+        bool lost = !slot->dirty && is_lost(packs, &slot->stored);
+
+        slot->dirty |= lost;
+        n += lost + find_lost_pages(map, i, packs, dirty);
+    }
+    return n;
+}
+
 static int load_leaf(struct pk_store *packs, const struct flic_id *id, struct slot *slot, struct flic_err *err)
 {
     size_t len;

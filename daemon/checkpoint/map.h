@@ -34,6 +34,9 @@ int ck_map_store(struct ck_map *map, struct pk_writer *writer, struct flic_id **
 /* Has `writer` keep all that the map names, its stored leaves included, in the place of the writer that put it: -ENOENT when
  * something is not in the store (any more). */
 int ck_map_keep(const struct ck_map *map, struct pk_writer *writer, struct flic_err *err);
+/* A page that is in no pack (any more) and whose bit in `dirty` (gfn_end bits) is clear gets it set; a stored leaf that is in none is put
+ * again by the next ck_map_store(). Returns how many of both. */
+uint64_t ck_map_find_lost(struct ck_map *map, struct pk_store *packs, uint64_t *dirty);
 /* Loads all leaves, verified. */
 int ck_map_load(struct pk_store *packs, const struct flic_id *leaves, size_t n, uint64_t gfn_end,
                 struct ck_map **ret_map, struct flic_err *err);

@@ -149,11 +149,25 @@ void ck_save_unmap(struct ck_save *save)
     save->ahead = NULL;
 }
 
+/* What was lost since the rounds ended can only be had from the guest: so that one must not be destroyed for this checkpoint. */
+static int check_there(struct ck_save *save, struct flic_err *err)
+{
+    uint64_t lost;
+    int rc = ck_base_look_again(save->base, save->store, &lost, err);
+
+    if (rc || !lost)
+        return rc;
+    return flic_err_set(err, FLIC_E_DAMAGED, "verify has just found a pack damaged that %llu of its pages were in: the guest has them still and runs on; save "
+                        "it again", (unsigned long long)lost);
+}
+
 int ck_save_publish(struct ck_save *save, const char *disks, size_t len, struct flic_err *err)
 {
     uint64_t began = flic_now_us();
-    int rc = ck_publish(save->store, &save->facts, disks, len, err);
+    int rc = check_there(save, err);
 
+    if (!rc)
+        rc = ck_publish(save->store, &save->facts, save->base->losses, disks, len, err);
     if (rc)
         return flic_err_wrap(err, rc, "save '%s'", save->facts.name);
     save->published = true;

@@ -126,6 +126,7 @@ static bool take_out_anyhow(struct pk_store *store, uint32_t slot, const struct 
     if (pack)
         pk_drop(store, slot, footer);
     store->stats.quarantined += pack != NULL;
+    store->losses += pack != NULL;
     pthread_mutex_unlock(&store->lock);
     return pack;
 }
@@ -149,4 +150,14 @@ int pk_set_aside(struct pk_store *store, const struct pk_use *use, struct pk_wri
     if (renameat(store->dir_fd, from, store->dir_fd, to))
         return flic_err_errno(err, "rename '%s/%s' to '%s'", store->dir, from, to);
     return 0;
+}
+
+uint64_t pk_losses(struct pk_store *store)
+{
+    uint64_t losses;
+
+    pthread_mutex_lock(&store->lock);
+    losses = store->losses;
+    pthread_mutex_unlock(&store->lock);
+    return losses;
 }

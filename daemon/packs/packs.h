@@ -187,4 +187,7 @@ int pk_mend(struct pk_writer *mover, enum pk_kind kind, const struct flic_id *id
  * sealed that; pk_sync() makes it durable. What was lost is in no pack from then on. -ENOENT: it is gone. */
 int pk_set_aside(struct pk_store *store, const struct pk_use *use, struct pk_writer *mover, struct flic_err *err);
 
+/* How many packs were set aside since the store was opened. Who remembers what lies in packs looks again (pk_has()) when that changed. */
+uint64_t pk_losses(struct pk_store *store);
+
 #endif

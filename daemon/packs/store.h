@@ -41,6 +41,7 @@ struct pk_store {
     uint32_t n_packs, room_packs;
     uint32_t next_number;
     uint64_t clock;             /* counts seals and pins that went */
+    uint64_t losses;            /* packs set aside */
     struct pk_stats stats;
     struct pk_cache cache;
 };

@@ -193,7 +193,7 @@ static int look_again(struct tk_guest *g, struct flic_err *err)
     return start_over(g, err);
 }
 
-/* CLEAN. A pending copy whose page it does not name counts from here on; everything it names is unknown. */
+/* CLEAN. A pending copy whose page it does not name counts from here on; everything it names is unknown, and so is what the store lost. */
 static int clean(struct tk_guest *g, enum flx_clean how, struct flic_err *err)
 {
     struct ck_base *base = g->base;
@@ -206,9 +206,10 @@ static int clean(struct tk_guest *g, enum flx_clean how, struct flic_err *err)
         base->dirty[i] |= base->fetched[i];
         g->pending[i] = 0;
     }
+    rc = ck_base_look_again(base, g->store, NULL, err);
     g->status.unknown_pages = ck_count_bits(base->dirty, base->gfn_end);
     g->status.pending_pages = 0;
-    return 0;
+    return rc;
 }
 
 /* Short while it writes much, long while it is idle. */

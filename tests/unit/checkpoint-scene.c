@@ -4,6 +4,7 @@
 
 #include "common/log.h"
 
+#include <fcntl.h>
 #include <ftw.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -392,6 +393,43 @@ int scene_destage(const struct nv_name *name, struct ck_destage_figures *ret_fig
     if (!rc && ret_figures)
         *ret_figures = figures;
     return rc;
+}
+
+struct spot {
+    bool leaves;
+    uint32_t number;
+    off_t at;
+};
+
+static int choose_spot(const struct pk_pack_info *pack, void *arg)
+{
+    struct spot *s = arg;
+
+    if (s->leaves || !s->at) {
+        s->number = pack->number;
+        s->at = s->leaves ? (off_t)(pack->bytes - 64 - 24ull * pack->objects - 200) : (off_t)(pack->bytes / 3);
+    }
+    return 0;
+}
+
+struct ck_verify_figures scene_lose_objects(struct ck_store *of, const char *folder, bool leaves)
+{
+    struct ck_verify_params params = { .only = NULL };
+    struct spot spot = { .leaves = leaves };
+    struct ck_verify_figures f;
+    char path[160];
+    uint8_t byte;
+    int fd;
+
+    OK(pk_each_pack(ck_packs(of), NULL, choose_spot, &spot));
+    (void)snprintf(path, sizeof(path), "%s/packs/%08x.pack", folder, spot.number);
+    fd = open(path, O_RDWR);
+    ck_assert(fd >= 0 && pread(fd, &byte, 1, spot.at) == 1);
+    byte ^= 4;
+    ck_assert(pwrite(fd, &byte, 1, spot.at) == 1 && !close(fd));
+    OK(ck_verify(of, &params, &f, &err));
+    ck_assert_uint_ge(f.lost_objects, 1);
+    return f;
 }
 
 size_t scene_count(void)

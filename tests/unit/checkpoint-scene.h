@@ -12,6 +12,7 @@
 #include "daemon/checkpoint/restore.h"
 #include "daemon/checkpoint/save.h"
 #include "daemon/checkpoint/store.h"
+#include "daemon/checkpoint/verify.h"
 #include "tests/fake/flx_fake.h"
 
 #include <check.h>
@@ -112,6 +113,9 @@ int scene_restore_into(const struct nv_name *name, uint32_t domid, void (*filled
 /* Restores, must succeed, compares. */
 void scene_restore_and_compare(const struct nv_name *name, const struct image *image);
 int scene_destage(const struct nv_name *name, struct ck_destage_figures *ret_figures);
+/* Flips a bit on flash in the oldest pack's pages, or in the newest one's leaves, and verifies: at least one is lost. What memory has of it is
+ * not lost: nothing there was read since it was written, or the store was opened since. */
+struct ck_verify_figures scene_lose_objects(struct ck_store *of, const char *folder, bool leaves);
 size_t scene_count(void);               /* checkpoints offered */
 bool scene_offers(const struct nv_name *name);
 

@@ -3,7 +3,6 @@
 /* A stored checkpoint goes from one store to another without a domain: two stores, two threads, one socket. */
 #include "daemon/checkpoint/leaf.h"
 #include "daemon/checkpoint/note.h"
-#include "daemon/checkpoint/verify.h"
 #include "daemon/migrate/copy.h"
 #include "daemon/migrate/give.h"
 #include "daemon/migrate/hello.h"
@@ -11,7 +10,6 @@
 #include "tests/unit/hostile-peer.h"
 #include "tests/unit/other-store.h"
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -43,6 +41,7 @@ struct copying {
     struct nv_name name;
     bool handed, keep_it, refuse;       /* `keep_it`: the right was offered and does not go in the end */
     struct ck_arrival **kept;
+    bool lose_before, lose_after;       /* what the taker has stored, before and after it is durable */
     const char *note;           /* where the taker writes down what has arrived */
     size_t cut_after;           /* bytes from the sender after which the wire is cut; 0: never */
 
@@ -115,10 +114,14 @@ static int take_all(struct copying *c, struct mt_taker *t, struct flic_err *why)
         rc = ck_arrival_note(mt_arrival(t), c->note, why);
     if (!rc)
         rc = mt_take(t, why);
+    if (!rc && c->lose_before)
+        (void)scene_lose_objects(c->to, other_dir, false);
     if (rc && c->note)          /* as if that process ended here: what it did not seal itself is gone */
         return rc;
     if (!rc)
         rc = mt_commit(t, &c->seq, &c->was_there, why);
+    if (!rc && c->lose_after)
+        (void)scene_lose_objects(c->to, other_dir, false);
     if (!rc && !c->was_there)
         rc = mt_publish(t, "[]", 2, why);
     c->published = !rc;
@@ -296,40 +299,10 @@ END_TEST
 
 /* ---- one that is damaged there ---- */
 
-struct spot {
-    bool at_end;                /* in the last frame, which has the leaves; else in the first, which has pages */
-    uint32_t number;
-    off_t at;
-};
-
-static int choose_spot(const struct pk_pack_info *pack, void *arg)
+static void damage_there(bool leaves)
 {
-    struct spot *s = arg;
-
-    if (!s->at)
-        *s = (struct spot){ .at_end = s->at_end, .number = pack->number,
-                            .at = s->at_end ? (off_t)(pack->bytes - 64 - 24ull * pack->objects - 200) : 1000 };
-    return 0;
-}
-
-static void damage_there(bool at_end)
-{
-    struct ck_verify_params params = { .only = NULL };
-    struct spot spot = { .at_end = at_end };
-    struct ck_verify_figures f;
-    char path[160];
-    uint8_t byte;
-    int fd;
-
-    OK(pk_each_pack(ck_packs(other), NULL, choose_spot, &spot));
-    (void)snprintf(path, sizeof(path), "%s/packs/%08x.pack", other_dir, spot.number);
-    other_reopen();
-    fd = open(path, O_RDWR);
-    ck_assert(fd >= 0 && pread(fd, &byte, 1, spot.at) == 1);
-    byte ^= 4;
-    ck_assert(pwrite(fd, &byte, 1, spot.at) == 1 && !close(fd));
-    OK(ck_verify(other, &params, &f, &err));
-    ck_assert_uint_eq(f.damaged, 1);
+    other_reopen();             /* nothing of it is in memory */
+    ck_assert_uint_eq(scene_lose_objects(other, other_dir, leaves).damaged, 1);
 }
 
 START_TEST(a_copy_made_again_of_one_that_is_damaged_there_arrives_beside_it_and_is_whole)
@@ -345,6 +318,44 @@ START_TEST(a_copy_made_again_of_one_that_is_damaged_there_arrives_beside_it_and_
     ck_assert_uint_gt(again.seq, first.seq);
     ck_assert_uint_ge(again.given.sent_pages, 1);
     restore_there(again.seq);
+}
+END_TEST
+
+/* Of a second checkpoint, whose pages are there from the first. */
+static struct copying copy_losing(bool before)
+{
+    struct copying first = { .from = store, .to = other, .name = saved };
+    struct copying second = { .from = store, .lose_before = before, .lose_after = !before };
+
+    must_arrive(&first);
+    other_reopen();
+    scene_dirty(GUEST, 30, 40, 100000);
+    image_free(&image);
+    second.to = other;
+    second.name = scene_save(GUEST, &image, NULL);
+    run(&second);
+    return second;
+}
+
+START_TEST(a_copy_of_which_something_is_lost_there_before_it_is_durable_fails_and_arrives_the_next_time)
+{
+    struct copying c = copy_losing(true);
+
+    ck_assert_int_eq(c.take_rc, FLIC_E_DAMAGED);
+    ck_assert_uint_eq(other_count(), 1);
+    must_arrive(&(struct copying){ .from = store, .to = other, .name = c.name });
+    restore_there(c.seq + 1);
+}
+END_TEST
+
+START_TEST(a_copy_of_which_something_is_lost_there_before_it_is_offered_is_offered_as_damaged)
+{
+    struct copying c = copy_losing(false);
+    struct ck_entry entry;
+
+    ck_assert_int_eq(c.take_rc, 0);
+    OK(ck_find_exact(other, &saved.guest, c.seq, &entry, &err));
+    ck_assert(entry.damaged && entry.lost_pages);
 }
 END_TEST
 
@@ -616,6 +627,8 @@ static Suite *suite(void)
     tcase_add_test(t, a_page_that_moved_within_the_guest_is_found_and_not_sent);
     tcase_add_test(t, the_same_copy_made_again_is_one_checkpoint_and_sends_no_page);
     tcase_add_loop_test(t, a_copy_made_again_of_one_that_is_damaged_there_arrives_beside_it_and_is_whole, 0, 2);
+    tcase_add_test(t, a_copy_of_which_something_is_lost_there_before_it_is_durable_fails_and_arrives_the_next_time);
+    tcase_add_test(t, a_copy_of_which_something_is_lost_there_before_it_is_offered_is_offered_as_damaged);
     tcase_add_test(t, a_leaf_that_the_guest_ends_in_is_asked_about_as_one_too);
     tcase_add_test(t, the_right_goes_along_only_when_the_last_word_says_so);
     tcase_add_test(t, a_taker_that_refuses_says_why_and_has_nothing);

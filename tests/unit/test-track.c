@@ -286,6 +286,69 @@ START_TEST(invariant_10_a_save_of_a_tracked_guest_copies_nothing_that_was_copied
 }
 END_TEST
 
+static const struct scene_work no_work;
+
+/* Pages, or leaves: the first save stored them, the guest has them, and nothing of it was written since. */
+START_TEST(what_verify_finds_lost_is_stored_anew_by_the_next_save_of_a_tracked_guest)
+{
+    struct ck_save_figures f;
+    struct nv_name name;
+    uint64_t lost;
+
+    track_begin();
+    track_for(SECOND * 5);
+    (void)track_save(&image, NULL, &no_work);
+    lost = scene_lose_objects(store, scene_dir, _i).lost_objects;
+    name = track_save(&image, &f, &no_work);
+    ck_assert_uint_ge(f.live_pages, _i ? 0 : lost);
+    ck_assert_uint_lt(f.live_pages, GUEST_PAGES / 4);
+    scene_restore_and_compare(&name, &image);
+}
+END_TEST
+
+START_TEST(what_verify_finds_lost_of_a_tracked_guest_is_copied_in_the_background)
+{
+    struct ck_verify_params params = { .only = NULL };
+    struct ck_verify_figures v;
+    struct image first = { 0 };
+    struct nv_name name;
+
+    track_begin();
+    track_for(SECOND * 5);
+    name = track_save(&first, NULL, &no_work);
+    ck_assert_uint_eq(scene_lose_objects(store, scene_dir, false).damaged, 1);
+    track_for(SECOND * 5);
+    ck_assert_uint_eq(track_status().unknown_pages, 0);
+    (void)track_save(&image, NULL, &no_work);
+    OK(ck_verify(store, &params, &v, &err));
+    ck_assert_uint_eq(v.damaged, 0);
+    scene_restore_and_compare(&name, &first);
+    image_free(&first);
+}
+END_TEST
+
+/* The guest is suspended then, and still has what was lost. */
+START_TEST(a_save_of_which_something_is_lost_between_its_rounds_and_its_publishing_fails_and_the_next_one_is_right)
+{
+    struct saving s;
+    struct nv_name name;
+
+    saving_init(&s, GUEST);
+    OK(saving_new(&s));
+    OK(ck_save_live(s.save, &err));
+    (void)scene_lose_objects(store, scene_dir, _i);
+    OK(ck_save_capture(s.save, &err));
+    ck_assert_int_eq(ck_save_publish(s.save, "[]", 2, &err), FLIC_E_DAMAGED);
+    ck_assert_ptr_nonnull(strstr(err.text, "save it again"));
+    saving_end(&s);
+    image_free(&s.image);
+    ck_assert_uint_eq(scene_count(), 0);
+    flx_fake_set_run(GUEST, FLX_RUNNING);
+    name = scene_save(GUEST, &image, NULL);
+    scene_restore_and_compare(&name, &image);
+}
+END_TEST
+
 static const struct scene_work work = { .first = 600, .n = 50, .seed = 6060 };
 
 START_TEST(invariant_10_the_second_save_of_a_tracked_guest_copies_only_what_changed)
@@ -697,6 +760,9 @@ static Suite *suite(void)
     tcase_add_test(t, an_idle_minute_buys_no_burst);
     tcase_add_test(t, invariant_10_a_save_of_a_tracked_guest_copies_nothing_that_was_copied_ahead);
     tcase_add_test(t, invariant_10_the_second_save_of_a_tracked_guest_copies_only_what_changed);
+    tcase_add_loop_test(t, what_verify_finds_lost_is_stored_anew_by_the_next_save_of_a_tracked_guest, 0, 2);
+    tcase_add_test(t, what_verify_finds_lost_of_a_tracked_guest_is_copied_in_the_background);
+    tcase_add_loop_test(t, a_save_of_which_something_is_lost_between_its_rounds_and_its_publishing_fails_and_the_next_one_is_right, 0, 2);
     tcase_add_test(t, a_page_captured_in_a_pause_stays_unknown_until_it_is_copied);
     tcase_add_test(t, a_page_captured_once_and_left_alone_is_in_no_later_pause_however_often_the_guest_is_saved);
     tcase_add_test(t, pages_written_all_the_time_are_left_to_the_pause_and_written_to_flash_by_no_live_round);

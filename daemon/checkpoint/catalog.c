@@ -3,6 +3,7 @@
 /* catalog - which checkpoints there are: built from arena and packs, mirrored to the index. */
 #include "daemon/checkpoint/root.h"
 #include "daemon/checkpoint/store_priv.h"
+#include "daemon/checkpoint/tombs.h"
 
 #include "common/log.h"
 
@@ -70,7 +71,22 @@ static int add_tomb(struct ck_store *store, const struct flic_uuid *guest, uint6
 struct build {
     struct ck_store *store;
     struct flic_err *err;
+    struct marks lost;          /* ids of tombstones that cannot be read, and of all that lay in packs that cannot be */
 };
+
+/* Whether a tombstone buries it, be that one readable or not. -ENOMEM. */
+static int look_for_tomb(struct build *build, const struct flic_uuid *guest, uint64_t seq, bool *ret_buried)
+{
+    struct nv_name name = { .guest = *guest, .seq = seq };
+    uint8_t stone[CK_TOMBSTONE_SIZE];
+    struct flic_id id;
+
+    *ret_buried = buried(build->store, guest, seq);
+    if (*ret_buried || !ck_tomb_among(ck_secret(build->store), &name, &build->lost, stone, &id))
+        return 0;
+    *ret_buried = true;
+    return add_tomb(build->store, guest, seq);
+}
 
 /* A newer flicd wrote that: to go on without it would bring back what is forgotten, or lose what is not. */
 static int newer(const struct flic_err *why, struct flic_err *err)
@@ -86,15 +102,14 @@ static int see_tombstone(enum pk_kind kind, const struct flic_id *id, const void
     uint64_t seq;
     int rc;
 
-    (void)id;
     if (kind != PK_TOMBSTONE)
         return 0;
     rc = data ? ck_tombstone_parse(data, len, &guest, &seq, &why) : FLIC_E_DAMAGED;
     if (rc == FLIC_E_VERSION)
         return newer(&why, build->err);
     if (rc) {
-        build->store->recovery.damaged_roots++;     /* what it buried may be back */
-        return 0;
+        build->store->recovery.damaged_roots++;
+        return marks_add(&build->lost, id, NULL);
     }
     return add_tomb(build->store, &guest, seq);
 }
@@ -106,6 +121,7 @@ static int see_root(enum pk_kind kind, const struct flic_id *id, const void *dat
     struct flic_err why = { 0 };
     struct ck_entry *entry;
     struct ck_facts facts;
+    bool is_buried;
     int rc;
 
     if (kind != PK_ROOT)
@@ -117,8 +133,9 @@ static int see_root(enum pk_kind kind, const struct flic_id *id, const void *dat
         store->recovery.damaged_roots++;
         return 0;
     }
-    if (buried(store, &facts.guest, facts.seq))
-        return 0;
+    rc = look_for_tomb(build, &facts.guest, facts.seq, &is_buried);
+    if (rc || is_buried)
+        return rc;
     entry = entry_of(store, &facts.guest, facts.seq);
     if (!entry)
         entry = entry_add(store);
@@ -134,6 +151,7 @@ static int see_root(enum pk_kind kind, const struct flic_id *id, const void *dat
 /* Names are collected first: nothing may be dropped from the arena while it is being walked. */
 struct arena_walk {
     struct ck_store *store;
+    struct build *build;
     struct flic_err *err;
     struct to_mend {
         struct nv_name name;
@@ -177,9 +195,12 @@ static int see_object(const struct nv_object *obj, void *arg)
     struct ck_parts parts;
     struct flic_err why = { 0 };
     struct ck_entry *entry;
-    int rc;
-    bool is_buried = obj->forgotten || buried(store, &obj->name.guest, obj->name.seq);
+    bool is_buried;
+    int rc = look_for_tomb(walk->build, &obj->name.guest, obj->name.seq, &is_buried);
 
+    if (rc)
+        return walk->rc = rc;
+    is_buried |= obj->forgotten;
     if (is_buried || (obj->present && !obj->published)) {
         add_mend(walk, obj, is_buried ? BURIED : UNPUBLISHED);
         return 0;
@@ -224,9 +245,10 @@ static int mend(struct ck_store *store, const struct to_mend *m, struct flic_err
     return rc ? rc : nv_note_drop(store->arena, &m->name, NV_NOTE_RESTORED, err);
 }
 
-static int scan_arena(struct ck_store *store, struct flic_err *err)
+static int scan_arena(struct build *build, struct flic_err *err)
 {
-    struct arena_walk walk = { .store = store, .err = err };
+    struct ck_store *store = build->store;
+    struct arena_walk walk = { .store = store, .build = build, .err = err };
     int rc;
 
     do {
@@ -294,18 +316,36 @@ int ck_mirror_all(struct ck_store *store, struct flic_err *err)
     return ix_end_sync(store->index, true, err);
 }
 
+/* Those from `first` on were found by the ids of tombstones that cannot be read, and the next start may not have these. */
+static void bury_again(struct ck_store *store, size_t first)
+{
+    struct flic_err why = { 0 };
+
+    for (size_t i = first; i < store->n_tombs; i++)
+        if (ck_bury(store, &store->tombs[i], &why))
+            flic_warn("the tombstone of a forgotten checkpoint is damaged and was not written again: %s; the next start of flicd tries it", why.text);
+}
+
 int ck_catalog_build(struct ck_store *store, struct flic_err *err)
 {
     struct build build = { .store = store, .err = err };
     struct pk_stats packs;
     struct nv_info arena;
+    size_t readable;
     int rc = pk_each_root(store->packs, see_tombstone, &build, err);
 
+    readable = store->n_tombs;
+    pk_get_stats(store->packs, &packs);
+    if (!rc && packs.quarantined)
+        rc = ck_tombs_of_missing_packs(store, &build.lost, err);
     if (!rc)
         rc = pk_each_root(store->packs, see_root, &build, err);
     if (!rc)
-        rc = scan_arena(store, err);
+        rc = scan_arena(&build, err);
+    marks_fini(&build.lost);
     order_by_number(store);
+    if (!rc)
+        bury_again(store, readable);
     if (!rc)
         rc = ck_mirror_all(store, err);
     pk_get_stats(store->packs, &packs);

@@ -270,7 +270,7 @@ void ck_unuse(struct ck_store *store, const struct nv_name *name)
 /* ---- forgetting ---- */
 
 /* The tombstone lies on flash before anything is freed, so that a new or lost arena cannot bring the checkpoint back. */
-static int bury(struct ck_store *store, const struct nv_name *name, struct flic_err *err)
+int ck_bury(struct ck_store *store, const struct nv_name *name, struct flic_err *err)
 {
     uint8_t stone[CK_TOMBSTONE_SIZE];
     struct pk_writer *writer;
@@ -303,12 +303,13 @@ static int forget_claimed(struct ck_store *store, const struct nv_name *name, ui
                           struct flic_err *err)
 {
     struct flic_err why = { 0 };
-    int rc = bury(store, name, err);
+    int rc = ck_bury(store, name, err);
 
     if (!rc)
         rc = ck_catalog_remove(store, name, err);
     if (rc)
         return rc;
+    ck_mirror_packs(store);     /* should the tombstone's pack be damaged one day, the index knows what it held */
     if (drop_from_arena(store, name, &why))
         flic_warn("a forgotten checkpoint keeps its NVRAM until flicd starts again: %s", why.text);
     if (ret_freed_bytes && ck_collect(store, NULL, 0, false, ret_freed_bytes, &why))

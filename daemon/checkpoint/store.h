@@ -31,7 +31,7 @@ struct ck_config {
 /* What recovery found: for the log and `flic status`. */
 struct ck_recovery {
     uint32_t checkpoints, unpublished_dropped, tombstones;
-    uint32_t damaged_roots;         /* and tombstones that cannot be read: what they bury may be offered again */
+    uint32_t damaged_roots;         /* and tombstones that cannot be read */
     uint32_t packs_quarantined, packs_unfinished, arena_damaged;
     bool index_rebuilt;
     int64_t took_ms;

@@ -36,6 +36,8 @@ struct ck_store {
 bool ck_claim_moving(struct ck_store *store);
 void ck_end_moving(struct ck_store *store);
 
+/* A tombstone on flash, durable. Outside of work. */
+int ck_bury(struct ck_store *store, const struct nv_name *name, struct flic_err *err);
 /* One scan of arena and packs; unpublished objects are dropped; the index is brought in line. */
 int ck_catalog_build(struct ck_store *store, struct flic_err *err);
 /* Replaces the index's derived tables by what the catalog and the packs say. */

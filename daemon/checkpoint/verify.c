@@ -8,9 +8,11 @@
 #include "daemon/checkpoint/load.h"
 #include "daemon/checkpoint/reach.h"
 #include "daemon/checkpoint/store_priv.h"
+#include "daemon/checkpoint/tombs.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #define STEP_FRAMES 16u             /* a MiB of objects, read between two looks at whether to stop */
@@ -22,6 +24,7 @@ struct job {
     struct ck_verify_figures *figures;
     uint64_t began_us;
     struct marks lost;              /* of the pack that is being set aside */
+    bool lost_tombs;                /* tombstones are among these */
     bool gone;                      /* that one: a collection removed it meanwhile */
     bool no_memory;
 };
@@ -58,7 +61,7 @@ static void note_lost(const struct flic_id *id, enum pk_kind kind, void *arg)
 {
     struct job *job = arg;
 
-    (void)kind;
+    job->lost_tombs |= kind == PK_TOMBSTONE;
     job->no_memory |= marks_add(&job->lost, id, NULL) != 0;
 }
 
@@ -111,6 +114,44 @@ static int mend_from(struct job *job, const struct ck_entry *entry, struct pk_wr
     return rc;
 }
 
+/* What a tombstone says is in the catalog, too. */
+static int mend_tomb(struct job *job, const struct nv_name *name, struct pk_writer *mover, struct flic_err *err)
+{
+    uint8_t stone[CK_TOMBSTONE_SIZE];
+    struct flic_id id;
+    int rc;
+
+    if (!ck_tomb_among(ck_secret(job->store), name, &job->lost, stone, &id) || !marks_claim(&id, &job->lost))
+        return 0;
+    ck_work_begin(job->store);
+    rc = pk_mend(mover, PK_TOMBSTONE, &id, stone, sizeof(stone), err);
+    ck_work_end(job->store);
+    job->figures->repaired_objects += !rc;
+    job->figures->lost_objects -= !rc;
+    return rc;
+}
+
+static int mend_tombs(struct job *job, struct pk_writer *mover, struct flic_err *err)
+{
+    struct ck_store *store = job->store;
+    struct nv_name *tombs;
+    size_t n;
+    int rc = 0;
+
+    (void)pthread_mutex_lock(&store->lock);
+    n = store->n_tombs;
+    tombs = malloc((n + 1) * sizeof(*tombs));
+    if (tombs && n)
+        memcpy(tombs, store->tombs, n * sizeof(*tombs));
+    (void)pthread_mutex_unlock(&store->lock);
+    if (!tombs)
+        return flic_err_set(err, -ENOMEM, "set a bad pack aside: out of memory");
+    for (size_t i = 0; !rc && i < n; i++)
+        rc = mend_tomb(job, &tombs[i], mover, err);
+    free(tombs);
+    return rc;
+}
+
 /* By what there is now: since the reading began, checkpoints were published, and others forgotten. */
 static int mend(struct job *job, struct pk_writer *mover, struct flic_err *err)
 {
@@ -123,6 +164,8 @@ static int mend(struct job *job, struct pk_writer *mover, struct flic_err *err)
     for (size_t i = 0; !rc && i < n; i++)
         rc = mend_from(job, &entries[i], mover, err);
     free(entries);
+    if (!rc && job->lost_tombs)
+        rc = mend_tombs(job, mover, err);
     return rc;
 }
 
@@ -168,6 +211,7 @@ static int set_aside(struct job *job, const struct pk_use *use, struct flic_err 
     pk_leave(ck_packs(job->store), use, 1, false);
     ck_end_writer(job->store, mover);
     marks_fini(&job->lost);
+    job->lost_tombs = false;
     if (job->gone) {
         *job->figures = before;
         return 0;

@@ -186,6 +186,21 @@ int ix_drop_pack(struct ix_index *ix, uint32_t number, struct flic_err *err)
     return ix_run(ix, stmt, rc, "drop a pack", err);
 }
 
+int ix_each_run(struct ix_index *ix, int (*see)(uint32_t number, const uint8_t *run, size_t len, void *arg), void *arg, struct flic_err *err)
+{
+    sqlite3_stmt *stmt = ix_take(ix, IX_all_runs);
+    int rc = SQLITE_OK, result = 0;
+
+    if (!stmt)
+        return ix_in_use("read what packs hold", err);
+    while (!result && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
+        result = see((uint32_t)sqlite3_column_int64(stmt, 0), sqlite3_column_blob(stmt, 1), (size_t)sqlite3_column_bytes(stmt, 1), arg);
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+        result = ix_error(ix, "read what packs hold", err);
+    ix_give(ix, stmt);
+    return result;
+}
+
 /* ---- replacing all of it ---- */
 
 int ix_begin_sync(struct ix_index *ix, struct flic_err *err)

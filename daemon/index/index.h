@@ -75,6 +75,8 @@ int ix_next_seq(struct ix_index *ix, const struct flic_uuid *guest, uint64_t at_
 int ix_put_pack(struct ix_index *ix, uint32_t number, uint64_t bytes, uint32_t objects,
                 const void *run, size_t run_len, struct flic_err *err);
 int ix_drop_pack(struct ix_index *ix, uint32_t number, struct flic_err *err);
+/* The runs, borrowed during the call. A callback's non-zero value ends the walk and is returned. */
+int ix_each_run(struct ix_index *ix, int (*see)(uint32_t number, const uint8_t *run, size_t len, void *arg), void *arg, struct flic_err *err);
 
 /* ---- the journal: what each operation did (not derived) ---- */
 

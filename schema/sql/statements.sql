@@ -38,6 +38,9 @@ WHERE (bytes, objects, run) IS NOT (excluded.bytes, excluded.objects, excluded.r
 -- name: drop_pack
 DELETE FROM pack WHERE number = ?1;
 
+-- name: all_runs
+SELECT number, run FROM pack ORDER BY number;
+
 -- name: begin
 BEGIN IMMEDIATE;
 

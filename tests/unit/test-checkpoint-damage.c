@@ -282,7 +282,6 @@ START_TEST(nothing_is_freed_while_a_checkpoint_cannot_be_read_and_forgetting_tha
 }
 END_TEST
 
-/* It may be the one that keeps a checkpoint away: nobody can know, so it is told. */
 START_TEST(a_damaged_tombstone_is_told)
 {
     struct nv_name name = save_with_work();

@@ -487,6 +487,80 @@ START_TEST(a_bad_pack_that_a_collection_removes_before_it_is_set_aside_ends_no_v
 }
 END_TEST
 
+/* ---- tombstones ---- */
+
+/* Forgets the first one, whose root stays in a pack since the second one needs pages there. Nothing of it is in memory then. */
+static void bury_first(char tomb[32])
+{
+    save(0);
+    OK(scene_destage(&names[0], NULL));
+    scene_dirty(GUEST, 900, 10, 5);
+    save(1);
+    OK(scene_destage(&names[1], NULL));
+    forget_first();
+    last_pack(tomb);
+    ck_assert_int_lt(size_of(tomb), PAGE);
+    scene_restore_and_compare(&names[1], &images[1]);
+}
+
+#define TOMB_BYTE 102               /* behind the file's head and the frame's */
+
+static void is_forgotten_for_good(void)
+{
+    for (int i = 0; i < 2; i++) {
+        scene_reopen();
+        ck_assert_uint_eq(scene_count(), 1);
+        ck_assert(!scene_offers(&names[0]));
+    }
+    scene_restore_and_compare(&names[1], &images[1]);
+}
+
+START_TEST(what_a_damaged_tombstone_buries_stays_forgotten_and_is_buried_again)
+{
+    char tomb[32] = "", path[160];
+
+    bury_first(tomb);
+    scene_close();
+    flip(tomb, TOMB_BYTE);
+    scene_open();
+    ck_assert(!scene_offers(&names[0]));
+    path_of(path, tomb);
+    ck_assert(!unlink(path));
+    is_forgotten_for_good();
+}
+END_TEST
+
+START_TEST(what_a_tombstone_buried_whose_whole_pack_cannot_be_read_stays_forgotten)
+{
+    char tomb[32] = "";
+
+    bury_first(tomb);
+    scene_close();
+    flip(tomb, size_of(tomb) - 70);             /* the footer's last entry */
+    scene_open();
+    ck_assert(!scene_offers(&names[0]));
+    scene_lose_index();                         /* which knew it */
+    is_forgotten_for_good();
+}
+END_TEST
+
+START_TEST(verify_writes_a_damaged_tombstone_again)
+{
+    struct ck_verify_figures f;
+    char tomb[32] = "", bad[48];
+
+    bury_first(tomb);
+    flip(tomb, TOMB_BYTE);
+    f = verify();
+    ck_assert_uint_eq(f.bad_objects, 1);
+    ck_assert_uint_eq(f.repaired_objects, 1);
+    ck_assert_uint_eq(f.lost_objects, 0);
+    (void)snprintf(bad, sizeof(bad), "%s.bad", tomb);
+    ck_assert(is_file(bad));
+    is_forgotten_for_good();
+}
+END_TEST
+
 /* ---- the index ---- */
 
 static int count_rows(const struct ix_checkpoint *row, void *arg)
@@ -601,6 +675,9 @@ static Suite *suite(void)
     tcase_add_test(t, a_checkpoint_that_is_forgotten_while_packs_are_read_is_not_counted_as_damaged);
     tcase_add_test(t, what_a_pack_lost_is_taken_from_a_checkpoint_that_was_published_while_packs_were_read);
     tcase_add_test(t, a_bad_pack_that_a_collection_removes_before_it_is_set_aside_ends_no_verify_and_lost_nothing);
+    tcase_add_test(t, what_a_damaged_tombstone_buries_stays_forgotten_and_is_buried_again);
+    tcase_add_test(t, what_a_tombstone_buried_whose_whole_pack_cannot_be_read_stays_forgotten);
+    tcase_add_test(t, verify_writes_a_damaged_tombstone_again);
     tcase_add_test(t, an_index_that_is_right_is_said_to_be);
     tcase_add_test(t, wrong_rows_are_counted_and_put_right);
     tcase_add_test(t, an_index_that_was_removed_is_made_anew_while_it_is_in_use_and_numbers_are_not_used_again);

@@ -122,7 +122,8 @@ int cmd_verify_print(const struct cmd_request *req, const json_t *answer)
     (void)req;
     (void)printf("read %s in %" PRIu64 " packs and %" PRIu64 " pages in NVRAM: %s\n", human_bytes(member_u64(answer, "read_bytes"), read),
                  member_u64(answer, "packs"), member_u64(answer, "nvram_pages"),
-                 member_u64(answer, "bad_objects") || member_u64(answer, "nvram_bad_pages") || member_u64(answer, "packs_unreadable")
+                 member_u64(answer, "bad_objects") || member_u64(answer, "nvram_bad_pages") || member_u64(answer, "packs_set_aside") ||
+                 member_u64(answer, "packs_unreadable")
                  ? "something is bad" : "all is well");
     print_bad_packs(answer);
     json_array_foreach(list, i, ck)

@@ -235,6 +235,16 @@ static int set_aside_alone(struct job *job, const struct pk_use *use, struct fli
     return rc;
 }
 
+/* Its footer cannot be read: nobody can read this pack's roots then, nor give back flash, nor open the pack the next time. */
+static int set_aside_without_footer(struct job *job, const struct pk_use *use, struct flic_err *err)
+{
+    const struct ck_verify_figures before = *job->figures;
+    int rc = set_aside_alone(job, use, err);
+
+    job->figures->bad_objects += job->figures->lost_objects + job->figures->repaired_objects - before.lost_objects - before.repaired_objects;
+    return rc;
+}
+
 /* ---- packs ---- */
 
 static int read_pack(struct job *job, struct pk_checking *checking, struct pk_check_stats *stats, struct flic_err *err)
@@ -266,6 +276,8 @@ static int check_pack(struct job *job, const struct pk_use *use, struct flic_err
     if (rc == -ENOMEM)
         return flic_err_set(err, rc, "%s", why.text);
     job->figures->packs++;
+    if (rc == FLIC_E_DAMAGED || rc == -EIO)
+        return set_aside_without_footer(job, use, err);
     if (rc) {
         job->figures->packs_unreadable++;
         return 0;

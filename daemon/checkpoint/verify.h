@@ -4,7 +4,8 @@
  * verify - reads everything that checkpoints are made of, and sets aside what is bad.
  *
  * A pack with something bad in it: what is good moves to a new one, what is lost is taken from NVRAM where it lies there too, or from
- * another pack; then the bad one is set aside, never removed. Checkpoints that need what is left over are marked as damaged in the catalog.
+ * another pack; then the bad one is set aside, never removed. One whose footer cannot be read is bad too: while the store is open it is known
+ * without it what lies in the pack. Checkpoints that need what is left over are marked as damaged in the catalog.
  * Runs beside everything else; reads from flash, whatever memory holds.
  */
 #ifndef FLIC_DAEMON_CHECKPOINT_VERIFY_H
@@ -26,7 +27,7 @@ struct ck_verify_params {
 };
 
 struct ck_verify_figures {
-    uint64_t packs, packs_set_aside, packs_unreadable;  /* unreadable: not even the footer; left as it is */
+    uint64_t packs, packs_set_aside, packs_unreadable;  /* unreadable: cannot even be opened; left as it is */
     uint64_t objects, bad_objects, repaired_objects, lost_objects;
     uint64_t read_bytes;
     uint64_t nvram_pages, nvram_bad_pages, nvram_repaired_pages;    /* repaired: a pack has the same page */

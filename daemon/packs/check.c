@@ -136,7 +136,7 @@ int pk_set_aside(struct pk_store *store, const struct pk_use *use, struct pk_wri
     char from[PK_NAME], to[PK_NAME + 8];
     struct pk_footer footer;
     bool was_there;
-    int rc = pk_load_footer(store, use->number, &footer, err);
+    int rc = pk_know_footer(store, use, &footer, err);
 
     if (rc)
         return rc;

@@ -6,9 +6,11 @@
 #include "common/io.h"
 #include "common/mem.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 static int read_at(int fd, void *data, size_t len, uint64_t offset, uint32_t number, struct flic_err *err)
@@ -81,4 +83,50 @@ int pk_load_footer(struct pk_store *store, uint32_t number, struct pk_footer *re
     if (!rc)
         *ret_footer = footer;
     return rc;
+}
+
+/* ---- when it cannot be read ---- */
+
+static struct pk_disk_entry entry_of(const struct pk_slot *slot)
+{
+    uint64_t place = pk_slot_place(slot), more = slot->where >> PK_PLACE_BITS, tag = htobe64(slot->tag);
+    struct pk_disk_entry e = { .offset = htole32(pk_place_offset(place)), .index = htole16((uint16_t)pk_place_index(place)) };
+
+    memcpy(e.id, &tag, sizeof(tag));
+    e.id[14] = (uint8_t)(more >> 4);
+    e.id[15] = (uint8_t)(more & 0x0f);
+    return e;
+}
+
+/* With the lock held. */
+static int footer_of_table(struct pk_store *store, uint32_t slot, struct pk_footer *footer)
+{
+    const struct pk_pack *pack = store->packs[slot];
+    uint32_t n = 0;
+
+    if (!pack)
+        return -ENOENT;
+    *footer = (struct pk_footer){ .size = pack->bytes, .from_table = true, .entries = calloc(pack->objects + 1, sizeof(*footer->entries)) };
+    if (!footer->entries)
+        return -ENOMEM;
+    for (size_t i = 0; i < store->table.room && n < pack->objects; i++)
+        if (store->table.slots[i].where && pk_place_pack(pk_slot_place(&store->table.slots[i])) == slot)
+            footer->entries[n++] = entry_of(&store->table.slots[i]);
+    footer->trailer = (struct pk_disk_trailer){ .number = pack->number, .entries = n, .roots = pack->roots, .footer_offset = pack->footer_offset };
+    return 0;
+}
+
+int pk_know_footer(struct pk_store *store, const struct pk_use *use, struct pk_footer *ret_footer, struct flic_err *err)
+{
+    struct flic_err why = { 0 };
+    int rc = pk_load_footer(store, use->number, ret_footer, &why);
+
+    if (rc == FLIC_E_DAMAGED || rc == -EIO) {
+        pthread_mutex_lock(&store->lock);
+        rc = footer_of_table(store, use->slot, ret_footer);
+        pthread_mutex_unlock(&store->lock);
+        if (rc)
+            return flic_err_set(err, rc, "look up what pack %08x holds: %s", use->number, rc == -ENOENT ? "it is gone" : "out of memory");
+    }
+    return rc ? flic_err_set(err, rc, "%s", why.text) : 0;
 }

@@ -6,6 +6,7 @@
 #include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct pk_moving {
     struct pk_store *store;
@@ -39,6 +40,36 @@ static bool file_of(struct pk_store *store, uint32_t slot, struct pk_file *ret_f
     return pack;
 }
 
+/* Where the table stands in for the footer: each object says what its id is, and that has to agree with what the table has. One that cannot be
+ * read keeps the part that is known, under which nothing is found. */
+static int complete_ids(struct pk_moving *m, struct flic_err *err)
+{
+    for (uint32_t i = 0; i < m->footer.trailer.entries; i++) {
+        struct pk_disk_entry *e = &m->footer.entries[i];
+        struct flic_id part = pk_entry_id(e), id;
+        struct pk_slot known = pk_slot_of(&part, 0), found;
+        struct pk_object object;
+        struct pk_frame *frame;
+        int rc = pk_frame_get(&m->store->cache, &m->file, le32toh(e->offset), &frame, NULL);
+
+        if (rc == -ENOMEM)
+            return flic_err_set(err, rc, "move an object: out of memory");
+        if (rc)
+            continue;
+        object.data = pk_frame_object(frame, le16toh(e->index), &object.len, &object.kind);
+        if (object.data) {
+            id = flic_id_of(m->store->secret, pk_slot_try(&known), object.data, object.len);
+            found = pk_slot_of(&id, 0);
+            if (found.tag == known.tag && found.where == known.where) {
+                memcpy(e->id, id.b, sizeof(e->id));
+                e->kind = (uint8_t)object.kind;
+            }
+        }
+        pk_frame_put(&m->store->cache, frame);
+    }
+    return 0;
+}
+
 int pk_move_begin(struct pk_store *store, const struct pk_use *use, bool (*used)(const struct flic_id *id, void *arg), void *arg,
                   struct pk_moving **ret_moving, struct flic_err *err)
 {
@@ -48,16 +79,20 @@ int pk_move_begin(struct pk_store *store, const struct pk_use *use, bool (*used)
     if (!m)
         return flic_err_set(err, -ENOMEM, "move pack %08x: out of memory", use->number);
     *m = (struct pk_moving){ .store = store, .used = used, .arg = arg };
-    rc = pk_load_footer(store, use->number, &m->footer, err);
-    if (!rc && !file_of(store, use->slot, &m->file)) {
-        free(m->footer.entries);
-        rc = flic_err_set(err, -ENOENT, "pack %08x is gone", use->number);
-    }
+    rc = pk_know_footer(store, use, &m->footer, err);
     if (rc) {
         free(m);
         return rc;
     }
     qsort(m->footer.entries, m->footer.trailer.entries, sizeof(*m->footer.entries), pk_place_order);
+    if (!file_of(store, use->slot, &m->file))
+        rc = flic_err_set(err, -ENOENT, "pack %08x is gone", use->number);
+    else if (m->footer.from_table)
+        rc = complete_ids(m, err);
+    if (rc) {
+        pk_move_end(m);
+        return rc;
+    }
     *ret_moving = m;
     return 0;
 }

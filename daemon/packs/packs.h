@@ -155,7 +155,8 @@ struct pk_move_stats {
     uint64_t lost;                      /* in use, unreadable, and nowhere else */
 };
 int pk_mover_new(struct pk_store *store, struct pk_writer **ret_writer, struct flic_err *err);
-/* -ENOENT: it is gone. `used` is called by pk_move_some(). */
+/* -ENOENT: it is gone. `used` is called by pk_move_some(). A footer that cannot be read is done without: where objects lie is in memory, and
+ * each of them says what it is. */
 int pk_move_begin(struct pk_store *store, const struct pk_use *use, bool (*used)(const struct flic_id *id, void *arg), void *arg,
                   struct pk_moving **ret_moving, struct flic_err *err);
 int pk_move_some(struct pk_writer *w, struct pk_moving *moving, uint32_t n, bool *ret_done, struct flic_err *err);

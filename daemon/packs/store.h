@@ -83,10 +83,14 @@ struct pk_footer {
     struct pk_disk_trailer trailer;     /* host order */
     struct pk_disk_entry *entries;      /* gives (free()) */
     uint64_t size;                      /* of the file */
+    bool from_table;                    /* ids have only the bits that pk_slot_of() takes, kinds are 0 */
 };
 
 /* Reads and checks header, trailer and entries of a sealed pack. Errors of pk_header_check(), FLIC_E_DAMAGED, -errno. */
 int pk_load_footer(struct pk_store *store, uint32_t number, struct pk_footer *ret_footer, struct flic_err *err);
+
+/* The same of a pack in use, whose footer may have become unreadable (FLIC_E_DAMAGED, -EIO): then what the table has. -ENOENT: it is gone. */
+int pk_know_footer(struct pk_store *store, const struct pk_use *use, struct pk_footer *ret_footer, struct flic_err *err);
 
 /* Takes a pack, whose footer this is, out of table and list; call with `lock` held. */
 void pk_drop(struct pk_store *store, uint32_t slot, const struct pk_footer *footer);

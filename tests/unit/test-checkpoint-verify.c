@@ -487,6 +487,64 @@ START_TEST(a_bad_pack_that_a_collection_removes_before_it_is_set_aside_ends_no_v
 }
 END_TEST
 
+/* ---- footers ---- */
+
+/* Of the pack that has a checkpoint's root and the pages of its pause. */
+static void damage_a_footer(char name[32])
+{
+    save(0);
+    OK(scene_destage(&names[0], NULL));
+    scene_close();
+    scene_lose_arena();
+    scene_open();
+    last_pack(name);
+    flip(name, size_of(name) - 70);
+}
+
+START_TEST(of_a_pack_whose_footer_cannot_be_read_everything_moves_to_another_and_gc_goes_on)
+{
+    struct ck_gc_params params = { .live_percent = 100 };
+    struct ck_verify_figures f;
+    struct ck_gc_figures g;
+    char name[32] = "", bad[48];
+
+    damage_a_footer(name);
+    ck_assert_int_eq(ck_gc(store, &params, &g, &err), FLIC_E_DAMAGED);
+    f = verify();
+    ck_assert_uint_eq(f.packs_set_aside, 1);
+    ck_assert_uint_eq(f.packs_unreadable + f.lost_objects + f.damaged, 0);
+    (void)snprintf(bad, sizeof(bad), "%s.bad", name);
+    ck_assert(is_file(bad) && !is_file(name));
+    OK(ck_gc(store, &params, &g, &err));
+    for (int round = 0; round < 2; round++) {
+        scene_restore_and_compare(&names[0], &images[0]);
+        scene_reopen();
+        ck_assert(!entry_of(&names[0]).damaged);
+    }
+}
+END_TEST
+
+START_TEST(what_cannot_be_read_either_of_a_pack_without_a_footer_is_lost_and_the_rest_is_not)
+{
+    struct ck_verify_figures f;
+    struct ck_entry entry;
+    char name[32] = "";
+
+    damage_a_footer(name);
+    flip(name, 1000);
+    f = verify();
+    ck_assert_uint_eq(f.packs_set_aside, 1);
+    ck_assert_uint_ge(f.lost_objects, 1);
+    ck_assert_uint_eq(f.bad_objects, f.lost_objects);
+    ck_assert_uint_eq(f.damaged, 1);
+    entry = entry_of(&names[0]);
+    ck_assert_uint_ge(entry.lost_pages, 1);
+    ck_assert_uint_lt(entry.lost_pages, 50);
+    scene_reopen();
+    ck_assert(entry_of(&names[0]).damaged);
+}
+END_TEST
+
 /* ---- tombstones ---- */
 
 /* Forgets the first one, whose root stays in a pack since the second one needs pages there. Nothing of it is in memory then. */
@@ -675,6 +733,8 @@ static Suite *suite(void)
     tcase_add_test(t, a_checkpoint_that_is_forgotten_while_packs_are_read_is_not_counted_as_damaged);
     tcase_add_test(t, what_a_pack_lost_is_taken_from_a_checkpoint_that_was_published_while_packs_were_read);
     tcase_add_test(t, a_bad_pack_that_a_collection_removes_before_it_is_set_aside_ends_no_verify_and_lost_nothing);
+    tcase_add_test(t, of_a_pack_whose_footer_cannot_be_read_everything_moves_to_another_and_gc_goes_on);
+    tcase_add_test(t, what_cannot_be_read_either_of_a_pack_without_a_footer_is_lost_and_the_rest_is_not);
     tcase_add_test(t, what_a_damaged_tombstone_buries_stays_forgotten_and_is_buried_again);
     tcase_add_test(t, what_a_tombstone_buried_whose_whole_pack_cannot_be_read_stays_forgotten);
     tcase_add_test(t, verify_writes_a_damaged_tombstone_again);

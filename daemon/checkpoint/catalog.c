@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Copyright (C) 2026 The FLIC authors */
 /* catalog - which checkpoints there are: built from arena and packs, mirrored to the index. */
+#include "daemon/checkpoint/damage.h"
 #include "daemon/checkpoint/root.h"
 #include "daemon/checkpoint/store_priv.h"
 #include "daemon/checkpoint/tombs.h"
@@ -155,7 +156,7 @@ struct arena_walk {
     struct flic_err *err;
     struct to_mend {
         struct nv_name name;
-        enum { UNPUBLISHED, BURIED, DESTAGED } why;     /* its tombstone, or its root, is on flash */
+        enum { UNPUBLISHED, BURIED, DESTAGED, LOST_FLASH } why;     /* its tombstone, or its root, is on flash, or no longer is */
     } mend[64];
     size_t n_mend;
     int rc;
@@ -222,10 +223,35 @@ static int see_object(const struct nv_object *obj, void *arg)
     if (!entry)
         return walk->rc = -ENOMEM;
     fill_from_facts(entry, &facts);
-    if (entry->info.places & IX_FLASH && !obj->destaged)    /* flicd ended between the root's seal and the note */
-        add_mend(walk, obj, DESTAGED);
+    if (!(entry->info.places & IX_FLASH) != !obj->destaged)
+        add_mend(walk, obj, obj->destaged ? LOST_FLASH : DESTAGED);
     entry->info.places |= IX_NVRAM;
     entry->info.restored = restore_count(obj);
+    return 0;
+}
+
+static void apply_lost_flash(struct ck_entry *entry, const void *arg)
+{
+    (void)arg;
+    entry->info.places &= ~(uint32_t)IX_FLASH;
+    entry->destaged = false;
+}
+
+/* Its root is on flash and the note is not there: flicd ended between the two, or took the note back because more than the root is
+ * needed and not there. */
+static int note_destaged(struct ck_store *store, const struct nv_name *name, struct flic_err *err)
+{
+    struct ck_entry *entry = entry_of(store, &name->guest, name->seq);
+    struct ck_damage damage = { .flash = false };
+    struct marks whole = { 0 };
+    int rc = ck_look_for_damage(store, entry, &whole, &damage, err);
+
+    marks_fini(&whole);
+    if (rc == -ENOMEM)
+        return rc;
+    if (!damage.flash)
+        return nv_note_add(store->arena, name, NV_NOTE_DESTAGED, NULL, 0, err);
+    apply_lost_flash(entry, NULL);
     return 0;
 }
 
@@ -238,7 +264,9 @@ static int mend(struct ck_store *store, const struct to_mend *m, struct flic_err
         return nv_drop_unpublished(store->arena, &m->name, err);
     }
     if (m->why == DESTAGED)
-        return nv_note_add(store->arena, &m->name, NV_NOTE_DESTAGED, NULL, 0, err);
+        return note_destaged(store, &m->name, err);
+    if (m->why == LOST_FLASH)       /* before anything needs room: the frames are all there is of it */
+        return nv_note_drop(store->arena, &m->name, NV_NOTE_DESTAGED, err);
     rc = nv_note_add(store->arena, &m->name, NV_NOTE_FORGOTTEN, NULL, 0, err);
     if (!rc)
         rc = nv_note_drop(store->arena, &m->name, NV_NOTE_FORGOTTEN, err);
@@ -634,16 +662,16 @@ void ck_set_damage(struct ck_store *store, const struct nv_name *name, const str
     (void)pthread_mutex_unlock(&store->lock);
 }
 
-static void apply_lost_flash(struct ck_entry *entry, const void *arg)
-{
-    (void)arg;
-    entry->info.places &= ~(uint32_t)IX_FLASH;
-    entry->destaged = false;
-}
-
+/* The note goes first: a cut in between leaves what a start mends. One that NVRAM gave up meanwhile has its flash form alone. */
 void ck_lost_flash(struct ck_store *store, const struct nv_name *name)
 {
-    change(store, name, apply_lost_flash, NULL);
+    struct flic_err err = { 0 };
+    int rc = nv_note_drop(store->arena, name, NV_NOTE_DESTAGED, &err);
+
+    if (!rc)
+        change(store, name, apply_lost_flash, NULL);
+    else if (rc != FLIC_E_NOCHECKPOINT)
+        flic_warn("checkpoint number %llu is damaged on flash and is not moved there again: %s", (unsigned long long)name->seq, err.text);
 }
 
 void ck_damage_text(const struct ck_entry *entry, char out[CK_DAMAGE_TEXT])

@@ -11,7 +11,7 @@
 
 struct look {
     struct ck_store *store;
-    const struct ck_loaded *loaded;
+    const struct ck_root *root;
     struct marks *whole;            /* leaves of which everything is there */
     size_t next_delta;              /* walks the delta beside the gfns */
     struct ck_damage *damage;
@@ -26,7 +26,7 @@ static void lost(struct look *l, uint64_t gfn)
 /* Whether the pause captured this one, so that the leaf's does not matter. Gfns come in ascending order. */
 static bool is_captured(struct look *l, uint64_t gfn)
 {
-    const struct ck_root *root = &l->loaded->root;
+    const struct ck_root *root = l->root;
 
     while (l->next_delta < root->n_delta && root->delta[l->next_delta].gfn < gfn)
         l->next_delta++;
@@ -41,7 +41,7 @@ static bool is_there(const struct look *l, const struct flic_id *id)
 /* A leaf that cannot be read loses all of its pages that the pause did not capture: how many there were is not known then. */
 static int look_at_leaf(struct look *l, size_t which, struct flic_err *err)
 {
-    const struct flic_id *leaf = &l->loaded->root.leaves[which];
+    const struct flic_id *leaf = &l->root->leaves[which];
     struct flic_id ids[CK_LEAF_PAGES];
     bool readable, whole = true;
     size_t len;
@@ -56,7 +56,7 @@ static int look_at_leaf(struct look *l, size_t which, struct flic_err *err)
     for (size_t i = 0; i < CK_LEAF_PAGES; i++) {
         uint64_t gfn = which * CK_LEAF_PAGES + i;
 
-        if (gfn >= l->loaded->root.facts.gfn_end || (readable && is_there(l, &ids[i])))
+        if (gfn >= l->root->facts.gfn_end || (readable && is_there(l, &ids[i])))
             continue;
         whole = false;
         if (!is_captured(l, gfn))
@@ -65,63 +65,54 @@ static int look_at_leaf(struct look *l, size_t which, struct flic_err *err)
     return whole && marks_add(l->whole, leaf, NULL) ? flic_err_set(err, -ENOMEM, "look for damage: out of memory") : 0;
 }
 
-static void look_at_delta(struct look *l)
+static int look_at_root(struct ck_store *store, const struct ck_root *root, struct marks *whole, struct ck_damage *damage,
+                        struct flic_err *err)
 {
-    const struct ck_root *root = &l->loaded->root;
+    struct look l = { .store = store, .root = root, .whole = whole, .damage = damage };
+    int rc = 0;
 
-    for (size_t i = 0; i < root->n_delta; i++)
-        if (root->delta[i].frame == CK_NO_FRAME && !is_there(l, &root->delta[i].id))
-            lost(l, root->delta[i].gfn);
+    for (size_t i = 0; !rc && i < root->n_leaves; i++)
+        rc = look_at_leaf(&l, i, err);
+    for (size_t i = 0; !rc && i < root->n_delta; i++)
+        if (root->delta[i].frame == CK_NO_FRAME && !is_there(&l, &root->delta[i].id))
+            lost(&l, root->delta[i].gfn);
+    return rc;
+}
+
+/* As many lost pages in both forms are the same ones: to move it again would bring none of them back. */
+static int look_at_flash_form(struct ck_store *store, const struct ck_entry *entry, struct marks *whole, struct ck_damage *damage,
+                              struct flic_err *err)
+{
+    struct ck_damage flash = { .pages = 0 };
+    struct ck_root root;
+    int rc = ck_load_flash_root(store, entry, &root, NULL);
+
+    if (rc == -ENOMEM)
+        return flic_err_set(err, rc, "look for damage: out of memory");
+    damage->flash = rc != 0;
+    if (rc)
+        return 0;
+    rc = look_at_root(store, &root, whole, &flash, err);
+    damage->flash = flash.pages > damage->pages;
+    ck_root_fini(&root);
+    return rc;
 }
 
 int ck_look_for_damage(struct ck_store *store, const struct ck_entry *entry, struct marks *whole, struct ck_damage *ret_damage,
                        struct flic_err *err)
 {
     struct ck_loaded loaded;
-    struct look l = { .store = store, .loaded = &loaded, .whole = whole, .damage = ret_damage };
     struct flic_err why = { 0 };
     int rc = ck_load(store, entry, &loaded, &why);
 
     *ret_damage = (struct ck_damage){ .root = rc == FLIC_E_DAMAGED };
     if (rc)
         return rc == FLIC_E_DAMAGED ? 0 : flic_err_set(err, rc, "%s", why.text);
-    for (size_t i = 0; !rc && i < loaded.root.n_leaves; i++)
-        rc = look_at_leaf(&l, i, err);
-    look_at_delta(&l);
+    rc = look_at_root(store, &loaded.root, whole, ret_damage, err);
+    if (!rc && loaded.in_arena && entry->info.places & IX_FLASH)
+        rc = look_at_flash_form(store, entry, whole, ret_damage, err);
     ck_unload(store, &loaded);
     return rc;
-}
-
-static bool leaf_reads(struct ck_store *store, const struct flic_id *leaf, struct marks *whole)
-{
-    struct flic_id ids[CK_LEAF_PAGES];
-    size_t len;
-    int rc;
-
-    if (flic_id_equal(leaf, &FLIC_ID_HOLE) || flic_id_equal(leaf, &FLIC_ID_ZERO) || marks_has(leaf, whole))
-        return true;
-    rc = pk_read(ck_packs(store), leaf, ids, sizeof(ids), &len, NULL);
-    return rc == -ENOMEM || (!rc && len == sizeof(ids));
-}
-
-bool ck_flash_form_is_whole(struct ck_store *store, const struct ck_entry *entry, struct marks *whole)
-{
-    void *data = malloc(PK_OBJECT_MAX);
-    struct ck_root root;
-    bool is_whole;
-    size_t len;
-
-    if (!data)
-        return true;
-    is_whole = !pk_read(ck_packs(store), &entry->flash_root, data, PK_OBJECT_MAX, &len, NULL) &&
-               !ck_root_parse_flash(data, len, &root, NULL);
-    free(data);
-    if (!is_whole)
-        return false;
-    for (size_t i = 0; is_whole && i < root.n_leaves; i++)
-        is_whole = leaf_reads(store, &root.leaves[i], whole);
-    ck_root_fini(&root);
-    return is_whole;
 }
 
 int ck_find_damaged(struct ck_store *store, struct flic_err *err)
@@ -140,6 +131,8 @@ int ck_find_damaged(struct ck_store *store, struct flic_err *err)
         rc = ck_look_for_damage(store, &entries[i], &whole, &damage, err);
         if (!rc)
             ck_set_damage(store, &name, &damage);
+        if (!rc && damage.flash)
+            ck_lost_flash(store, &name);
     }
     marks_fini(&whole);
     free(entries);

@@ -8,11 +8,8 @@
 #include "daemon/checkpoint/store.h"
 
 /* Pages are looked up, leaves are read, frames in NVRAM are taken for good. `whole` are leaves known to be whole, and gets more.
- * An error is what kept it from looking; damage is none. */
+ * Of one that lies in NVRAM and on flash both forms are looked at. An error is what kept it from looking; damage is none. */
 int ck_look_for_damage(struct ck_store *store, const struct ck_entry *entry, struct marks *whole, struct ck_damage *ret_damage,
                        struct flic_err *err);
-
-/* Of one that lies in NVRAM and on flash: whether the root on flash and its leaves can be read. Without memory: yes. */
-bool ck_flash_form_is_whole(struct ck_store *store, const struct ck_entry *entry, struct marks *whole);
 
 #endif

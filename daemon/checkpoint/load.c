@@ -70,7 +70,7 @@ static int load_parts(struct ck_store *store, const struct nv_object *obj, struc
     return rc;
 }
 
-static int load_from_flash(struct ck_store *store, const struct ck_entry *entry, struct ck_root *root, struct flic_err *err)
+int ck_load_flash_root(struct ck_store *store, const struct ck_entry *entry, struct ck_root *root, struct flic_err *err)
 {
     void *data = malloc(PK_OBJECT_MAX);
     size_t len;
@@ -102,7 +102,7 @@ int ck_load(struct ck_store *store, const struct ck_entry *entry, struct ck_load
         (void)flic_err_set(&why, FLIC_E_DAMAGED, "its root is neither in NVRAM nor on flash");
     }
     if (rc && entry->info.places & IX_FLASH)    /* also the second copy of a damaged NVRAM one */
-        rc = load_from_flash(store, entry, &loaded.root, &why);
+        rc = ck_load_flash_root(store, entry, &loaded.root, &why);
     if (rc) {
         ck_root_fini(&loaded.root);
         return flic_err_set(err, rc, "checkpoint %s@%llu: %s", entry->info.name,

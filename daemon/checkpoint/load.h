@@ -19,6 +19,8 @@ struct ck_loaded {
 /* Loads the root (arena first). FLIC_E_DAMAGED names the checkpoint and the part. */
 int ck_load(struct ck_store *store, const struct ck_entry *entry, struct ck_loaded *ret_loaded, struct flic_err *err);
 void ck_unload(struct ck_store *store, struct ck_loaded *loaded);
+/* The root on flash alone, of one that has IX_FLASH. */
+int ck_load_flash_root(struct ck_store *store, const struct ck_entry *entry, struct ck_root *root, struct flic_err *err);
 
 /* The whole map, delta applied. */
 int ck_load_map(struct ck_store *store, const struct ck_loaded *loaded, struct ck_map **ret_map, struct flic_err *err);

@@ -90,9 +90,10 @@ void ck_moved_to_flash(struct ck_store *store, const struct nv_name *name, const
 struct ck_damage {
     uint64_t pages, first_gfn;
     bool root;                  /* not even its root or the list of its leaves can be read */
+    bool flash;                 /* its flash form lacks what its NVRAM form has: ck_lost_flash() */
 };
 void ck_set_damage(struct ck_store *store, const struct nv_name *name, const struct ck_damage *damage);
-/* Its flash form cannot be read, its NVRAM form can: it is moved to flash again. */
+/* Its flash form is not whole, its NVRAM form has more: that is no cache any more, durably, and is moved to flash again. */
 void ck_lost_flash(struct ck_store *store, const struct nv_name *name);
 /* "300 of its pages are lost, the first at gfn 0x264". */
 #define CK_DAMAGE_TEXT 128

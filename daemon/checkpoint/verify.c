@@ -192,6 +192,34 @@ static int seal_and_set_aside(struct job *job, const struct pk_use *use, struct 
     return 0;
 }
 
+/* Roots and leaves that were lost may be the flash form of what lies in NVRAM too: that is no cache from now on, not only once all
+ * packs are read. */
+static int keep_in_nvram(struct job *job, struct flic_err *err)
+{
+    struct marks whole = { 0 };
+    struct ck_entry *entries;
+    size_t n;
+    int rc = ck_list(job->store, &entries, &n, err);
+
+    if (rc)
+        return rc;
+    for (size_t i = 0; !rc && i < n; i++) {
+        struct nv_name name = { .guest = entries[i].info.guest, .seq = entries[i].info.seq };
+        struct ck_damage damage = { .flash = false };
+
+        if (entries[i].info.places != (IX_NVRAM | IX_FLASH))
+            continue;
+        rc = ck_look_for_damage(job->store, &entries[i], &whole, &damage, err);
+        if (damage.flash)
+            ck_lost_flash(job->store, &name);
+        if (rc && ck_was_forgotten(job->store, &name.guest, name.seq))
+            rc = 0;
+    }
+    marks_fini(&whole);
+    free(entries);
+    return rc;
+}
+
 /* One that a collection removes meanwhile held nothing that anybody needs: then nothing was lost. */
 static int set_aside(struct job *job, const struct pk_use *use, struct flic_err *err)
 {
@@ -210,6 +238,8 @@ static int set_aside(struct job *job, const struct pk_use *use, struct flic_err 
         rc = seal_and_set_aside(job, use, mover, &why);
     pk_leave(ck_packs(job->store), use, 1, false);
     ck_end_writer(job->store, mover);
+    if (!rc && job->lost.used)
+        rc = keep_in_nvram(job, &why);
     marks_fini(&job->lost);
     job->lost_tombs = false;
     if (job->gone) {
@@ -376,10 +406,10 @@ static int check_checkpoint(struct job *job, struct ck_entry *entry, struct mark
 
     if (rc || gone)
         return rc;
+    if (damage.flash)
+        ck_lost_flash(job->store, &name);
     if (!damage.root && !ck_load(job->store, entry, &loaded, NULL)) {
         check_frames(job, &loaded, &damage);
-        if (loaded.in_arena && entry->info.places & IX_FLASH && !ck_flash_form_is_whole(job->store, entry, whole))
-            ck_lost_flash(job->store, &name);
         ck_unload(job->store, &loaded);
     }
     ck_set_damage(job->store, &name, &damage);

@@ -196,11 +196,13 @@ int nv_note_drop(struct nv_arena *arena, const struct nv_name *name, enum nv_not
     struct nv_entry *e;
     int rc = 0;
 
-    if (note != NV_NOTE_FORGOTTEN && note != NV_NOTE_RESTORED)
+    if (note != NV_NOTE_FORGOTTEN && note != NV_NOTE_RESTORED && note != NV_NOTE_DESTAGED)
         return flic_err_set(err, -EINVAL, "arena note %d cannot be dropped", (int)note);
     (void)pthread_mutex_lock(&arena->lock);
     e = nv_table_find(arena, name);
-    if (e && e->notes[note])
+    if (note == NV_NOTE_DESTAGED)
+        rc = check_note(e, note, 0, err);
+    if (!rc && e && e->notes[note])
         rc = nv_log_drop(arena, e, note, err);
     (void)pthread_mutex_unlock(&arena->lock);
     return rc;

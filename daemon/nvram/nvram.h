@@ -121,7 +121,8 @@ enum nv_note {
 int nv_note_add(struct nv_arena *arena, const struct nv_name *name, enum nv_note note,
                 const void *payload, size_t len, struct flic_err *err);
 
-/* Forgets a FORGOTTEN or RESTORED note once flash holds the same fact. One that is not there is no error. */
+/* Forgets a FORGOTTEN or RESTORED note once flash holds the same fact, or a DESTAGED one that is no longer true: once this returns 0
+ * the frames are no cache. A note that is not there is no error; DESTAGED of an object that is not there is FLIC_E_NOCHECKPOINT. */
 int nv_note_drop(struct nv_arena *arena, const struct nv_name *name, enum nv_note note, struct flic_err *err);
 
 /* ---- reading ---- */

@@ -213,6 +213,8 @@ int story_drop_note(struct story *s, struct nv_arena *a, unsigned number, enum n
     obj = &add_state(s)->o[number];
     if (note == NV_NOTE_RESTORED)
         obj->restored = false;
+    else if (note == NV_NOTE_DESTAGED)
+        obj->destaged = false;
     else
         obj->forgotten = false;
     returned(s);

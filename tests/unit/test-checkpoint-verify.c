@@ -205,6 +205,119 @@ START_TEST(a_lost_root_on_flash_is_written_again_from_nvram)
 }
 END_TEST
 
+/* The newest pack there is: a destage's, if that was the last to write. */
+static void last_pack(char out[32])
+{
+    char next[32];
+
+    for (unsigned i = 0; i < 64; i++) {
+        (void)snprintf(next, sizeof(next), "%08x.pack", i);
+        if (is_file(next))
+            memcpy(out, next, sizeof(next));
+    }
+}
+
+/* A save that needs more frames than are free: whatever is no more than a cache there goes. */
+static int press_nvram(void)
+{
+    struct nv_txn *txn = NULL;
+    struct nv_info info;
+    int rc;
+
+    nv_get_info(ck_arena(store), &info);
+    rc = nv_txn_begin(ck_arena(store), info.frames_free + 1, &txn, &err);
+    nv_txn_abort(txn);
+    return rc;
+}
+
+/* It waits to be moved, nothing that needs room takes it, and once it is moved it needs no NVRAM. */
+static void is_kept_until_it_is_moved(const struct nv_name *list, const struct image *pictures, size_t n)
+{
+    struct ck_entry entry;
+
+    ck_assert_int_eq(press_nvram(), FLIC_E_NOSPACE);
+    scene_reopen();                         /* nor does it after a power cut before it was moved */
+    ck_assert_int_eq(press_nvram(), FLIC_E_NOSPACE);
+    for (size_t i = 0; i < n; i++) {
+        ck_assert(ck_destage_next(store, &entry));
+        OK(scene_destage(&(struct nv_name){ entry.info.guest, entry.info.seq }, NULL));
+    }
+    ck_assert(!ck_destage_next(store, &entry));
+    OK(press_nvram());
+    scene_close();
+    scene_lose_arena();
+    scene_open();
+    for (size_t i = 0; i < n; i++)
+        scene_restore_and_compare(&list[i], &pictures[i]);
+}
+
+START_TEST(what_verify_finds_lost_on_flash_is_no_cache_in_nvram_until_it_is_moved_again)
+{
+    char name[32] = "";
+
+    save(0);
+    OK(scene_destage(&names[0], NULL));
+    last_pack(name);
+    flip(name, size_of(name) - 64 - 24 * 52 - 200);         /* the root's frame */
+    ck_assert_uint_eq(verify().damaged, 0);
+    is_kept_until_it_is_moved(names, images, 1);
+}
+END_TEST
+
+START_TEST(a_root_that_a_start_cannot_read_on_flash_makes_nvram_its_only_place)
+{
+    char name[32] = "";
+
+    save(0);
+    OK(scene_destage(&names[0], NULL));
+    scene_close();
+    last_pack(name);
+    flip(name, size_of(name) - 64 - 24 * 52 - 200);
+    scene_open();
+    is_kept_until_it_is_moved(names, images, 1);
+}
+END_TEST
+
+/* Both have the same 50 pages, in the first one's pack. */
+static void two_that_share_a_pack(char name[32])
+{
+    save(0);
+    OK(scene_destage(&names[0], NULL));
+    last_pack(name);
+    scene_dirty(GUEST, 700, 1, 3);          /* so that its leaf is another */
+    save(1);
+    OK(scene_destage(&names[1], NULL));
+    scene_close();
+}
+
+START_TEST(pages_that_a_start_does_not_find_on_flash_make_nvram_their_only_place)
+{
+    char name[32] = "";
+
+    two_that_share_a_pack(name);
+    flip(name, size_of(name) - 8);          /* the second one's root is there, its pages are not */
+    scene_open();
+    ck_assert(!entry_of(&names[0]).damaged && !entry_of(&names[1]).damaged);
+    is_kept_until_it_is_moved(names, images, 2);
+}
+END_TEST
+
+/* The note that it is on flash was taken back, and it is not written again for a root that is not enough. */
+START_TEST(a_root_on_flash_without_its_pages_is_not_taken_for_a_move_that_was_completed)
+{
+    char name[32] = "", path[160];
+
+    two_that_share_a_pack(name);
+    flip(name, size_of(name) - 8);
+    scene_open();
+    scene_close();
+    path_of(path, name);
+    ck_assert_int_eq(unlink(path), 0);      /* no pack is bad any more, and nothing is looked for */
+    scene_open();
+    is_kept_until_it_is_moved(names, images, 2);
+}
+END_TEST
+
 START_TEST(a_bad_frame_in_nvram_is_found_and_moves_to_flash_when_a_pack_has_the_page)
 {
     struct ck_verify_figures f;
@@ -437,18 +550,6 @@ END_TEST
 static void save_second(void)
 {
     save(1);
-}
-
-/* The pack of a destage, which is the last. */
-static void last_pack(char name[32])
-{
-    for (unsigned i = 0; i < 16; i++) {
-        char next[32];
-
-        (void)snprintf(next, sizeof(next), "%08x.pack", i);
-        if (is_file(next))
-            memcpy(name, next, sizeof(next));
-    }
 }
 
 START_TEST(what_a_pack_lost_is_taken_from_a_checkpoint_that_was_published_while_packs_were_read)
@@ -724,6 +825,10 @@ static Suite *suite(void)
     tcase_add_test(t, a_bad_pack_is_set_aside_its_good_pages_stay_and_the_checkpoint_that_lost_one_is_named_and_refused);
     tcase_add_test(t, pages_that_nvram_has_too_are_taken_from_there);
     tcase_add_test(t, a_lost_root_on_flash_is_written_again_from_nvram);
+    tcase_add_test(t, what_verify_finds_lost_on_flash_is_no_cache_in_nvram_until_it_is_moved_again);
+    tcase_add_test(t, a_root_that_a_start_cannot_read_on_flash_makes_nvram_its_only_place);
+    tcase_add_test(t, pages_that_a_start_does_not_find_on_flash_make_nvram_their_only_place);
+    tcase_add_test(t, a_root_on_flash_without_its_pages_is_not_taken_for_a_move_that_was_completed);
     tcase_add_test(t, a_bad_frame_in_nvram_is_found_and_moves_to_flash_when_a_pack_has_the_page);
     tcase_add_test(t, a_damaged_checkpoint_does_not_keep_gc_from_its_work);
     tcase_add_test(t, a_reading_that_was_stopped_goes_on_where_it_was);

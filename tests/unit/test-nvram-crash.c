@@ -157,6 +157,8 @@ static void every_operation(struct story *s, struct nv_arena *a)
     (void)story_commit(s, a, 2, 3, 9000);
     (void)story_note(s, a, 1, NV_NOTE_RESTORED, 33);
     (void)story_note(s, a, 1, NV_NOTE_DESTAGED, 0);
+    (void)story_drop_note(s, a, 1, NV_NOTE_DESTAGED);
+    (void)story_note(s, a, 1, NV_NOTE_DESTAGED, 0);
     (void)story_note(s, a, 2, NV_NOTE_PUBLISHED, 16384);
     (void)story_commit(s, a, 3, 6, 0);      /* gives 1 up; compacts */
     (void)story_note(s, a, 40, NV_NOTE_RESTORED, 5000);

@@ -377,6 +377,26 @@ START_TEST(what_is_pinned_or_not_on_flash_is_never_given_up)
 }
 END_TEST
 
+START_TEST(what_is_said_not_to_be_on_flash_any_more_is_no_cache)
+{
+    struct nv_name name = story_name(9);
+    struct nv_txn *txn;
+    uint32_t n;
+
+    make_it(MIB);
+    n = info().frames;
+    ck_assert_int_eq(story_commit(&story, arena, 1, n / 2, 0), 0);
+    ck_assert_int_eq(story_note(&story, arena, 1, NV_NOTE_DESTAGED, 0), 0);
+    ck_assert_int_eq(story_drop_note(&story, arena, 1, NV_NOTE_DESTAGED), 0);
+    ck_assert_uint_eq(info().frames_cached, 0);
+    ck_assert_int_eq(nv_txn_begin(arena, n - n / 4, &txn, &err), FLIC_E_NOSPACE);
+    open_again();
+    check_story();
+    ck_assert_int_eq(nv_txn_begin(arena, n - n / 4, &txn, &err), FLIC_E_NOSPACE);
+    ck_assert_int_eq(nv_note_drop(arena, &name, NV_NOTE_DESTAGED, &err), FLIC_E_NOCHECKPOINT);
+}
+END_TEST
+
 START_TEST(nothing_is_given_up_in_vain)
 {
     struct nv_txn *txn;
@@ -855,6 +875,7 @@ int main(void)
     tcase_add_test(tcase, the_rotation_goes_on_after_reopening);
     tcase_add_test(tcase, cached_objects_are_given_up_oldest_first_and_only_as_many_as_needed);
     tcase_add_test(tcase, what_is_pinned_or_not_on_flash_is_never_given_up);
+    tcase_add_test(tcase, what_is_said_not_to_be_on_flash_any_more_is_no_cache);
     tcase_add_test(tcase, nothing_is_given_up_in_vain);
     tcase_add_test(tcase, a_pinned_object_keeps_its_bytes_when_it_is_forgotten);
     tcase_add_test(tcase, a_full_log_says_what_to_do_and_can_still_be_freed);

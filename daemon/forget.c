@@ -106,14 +106,19 @@ json_t *fd_pin(struct fd_daemon *daemon, json_t *request)
     return json_pack("{s:b, s:s, s:I, s:b}", "ok", 1, "domain", entry.info.name, "seq", (json_int_t)entry.info.seq, "pinned", on);
 }
 
+/* What nobody knows was never published, if everything was seen. */
 static enum sn_fate fate_of(const struct sn_name *name, void *arg)
 {
     struct fd_daemon *daemon = arg;
+    struct ck_recovery r;
     struct ck_entry entry;
 
     if (!ck_find_exact(daemon->store, &name->guest, name->seq, &entry, NULL))
         return SN_THERE;
-    return ck_was_forgotten(daemon->store, &name->guest, name->seq) ? SN_FORGOTTEN : SN_UNKNOWN;
+    if (ck_was_forgotten(daemon->store, &name->guest, name->seq))
+        return SN_FORGOTTEN;
+    ck_get_recovery(daemon->store, &r);
+    return r.damaged_roots || r.arena_damaged || ck_check_all_seen(daemon->store, NULL) ? SN_THERE : SN_UNKNOWN;
 }
 
 void fd_tidy_disks(struct fd_daemon *daemon)

@@ -82,6 +82,7 @@ static void look_around(struct fd_daemon *daemon)
 {
     struct ck_config config = { .folder = daemon->conf.store, .arena = daemon->conf.nvram,
                                 .arena_bytes = (uint64_t)daemon->conf.nvram_size_mib << 20 };
+    struct flic_err why = { 0 };
     struct ck_recovery r;
 
     flx_host_probe(&daemon->host);
@@ -100,6 +101,8 @@ static void look_around(struct fd_daemon *daemon)
         flic_warn("the index was damaged: it was set aside as index.sqlite.damaged, with its journal, and rebuilt from NVRAM and packs");
     if (r.packs_quarantined)
         flic_warn("%u packs are set aside or cannot be read: 'flic list' shows which checkpoints are damaged", r.packs_quarantined);
+    if (ck_check_all_seen(daemon->store, &why))
+        flic_warn("%s", why.text);
     fd_tidy_disks(daemon);
     fd_kept_load(daemon);
 }

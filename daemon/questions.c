@@ -83,9 +83,10 @@ static json_t *recovery_status(const struct fd_daemon *d)
     if (!d->store)
         return json_object();
     ck_get_recovery(d->store, &r);
-    return json_pack("{s:i, s:i, s:i, s:i, s:i, s:b, s:I}", "checkpoints", (int)r.checkpoints, "unpublished_dropped",
+    return json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:I}", "checkpoints", (int)r.checkpoints, "unpublished_dropped",
                      (int)r.unpublished_dropped, "damaged_roots", (int)r.damaged_roots, "packs_unfinished",
-                     (int)r.packs_unfinished, "nvram_damaged", (int)r.arena_damaged, "index_rebuilt", r.index_rebuilt,
+                     (int)r.packs_unfinished, "nvram_damaged", (int)r.arena_damaged,
+                     "packs_unread", (int)r.packs_unread, "unseen", (int)r.unseen, "index_rebuilt", r.index_rebuilt,
                      "took_ms", (json_int_t)r.took_ms);
 }
 

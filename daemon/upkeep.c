@@ -71,7 +71,7 @@ static int run_gc(struct fd_upkeep *u, const struct ck_gc_params *params, struct
     int rc;
 
     rc = ck_gc(u->daemon->store, params, f, err);
-    if (params->dry_run || rc == FLIC_E_BUSY || (!rc && !f->removed_bytes && !f->packs_damaged))
+    if (params->dry_run || rc == FLIC_E_BUSY || rc == FLIC_E_REFUSED || (!rc && !f->removed_bytes && !f->packs_damaged))
         return rc;          /* nothing that was worth a write to flash */
     journal.took_ns = f->took_us * 1000;
     journal.code = rc;
@@ -104,13 +104,15 @@ static void gc_when_idle(struct fd_upkeep *u)
         return;
     rc = run_gc(u, &params, &f, &err);
     u->gc_at_us = flic_now_us() + (rc == FLIC_E_CANCELLED ? 1 : (uint64_t)conf->gc_interval_s) * 1000000;
-    if (rc)
+    if (rc == FLIC_E_REFUSED)
+        flic_debug("gc: %s", err.text);     /* said at start; what is due comes with the next start or forget */
+    else if (rc)
         fd_upkeep_forgot(u->daemon);        /* it is still to be done */
 }
 
 json_t *fd_gc(struct fd_daemon *daemon, json_t *request)
 {
-    struct ck_gc_params params = { .live_percent = (unsigned)daemon->conf.gc_live_percent,
+    struct ck_gc_params params = { .live_percent = (unsigned)daemon->conf.gc_live_percent, .anyway = true,
                                    .dry_run = json_is_true(json_object_get(request, "dry_run")), .cancelled = closing,
                                    .arg = daemon->upkeep };
     struct flic_err err = { 0 };
@@ -150,8 +152,8 @@ static void apply_rules(struct fd_upkeep *u)
     if (!u->daemon->store || !take_due(u, &u->rules_due))
         return;
     rc = fd_retain(u->daemon, false, &retained, &err);
-    if (!rc && retained.n)
-        rc = ck_collect(u->daemon->store, NULL, 0, false, &freed, &err);
+    if (!rc && retained.n && (rc = ck_collect(u->daemon->store, NULL, 0, false, &freed, &err)) == FLIC_E_REFUSED)
+        rc = 0;         /* said at start */
     if (rc)
         flic_warn("what the rules no longer keep is still there: %s", err.text);
     fd_retained_fini(&retained);

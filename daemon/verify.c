@@ -259,6 +259,7 @@ json_t *fd_fsck(struct fd_daemon *daemon, json_t *request)
                        (json_int_t)f.missing, "stray", (json_int_t)f.stray);
     if (!f.index_rebuilt)
         return answer;
+    fd_upkeep_forgot(daemon);           /* what was not found may be what kept it from its work */
     fd_journal(daemon, &journal, json_pack("{s:b, s:I, s:I, s:I}", "index_replaced", (int)f.index_replaced, "checkpoints",
                                            (json_int_t)f.checkpoints, "missing", (json_int_t)f.missing, "stray", (json_int_t)f.stray));
     return answer;

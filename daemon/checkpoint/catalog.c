@@ -5,6 +5,7 @@
 #include "daemon/checkpoint/root.h"
 #include "daemon/checkpoint/store_priv.h"
 #include "daemon/checkpoint/tombs.h"
+#include "daemon/checkpoint/unseen.h"
 
 #include "common/log.h"
 
@@ -72,21 +73,20 @@ static int add_tomb(struct ck_store *store, const struct flic_uuid *guest, uint6
 struct build {
     struct ck_store *store;
     struct flic_err *err;
-    struct marks lost;          /* ids of tombstones that cannot be read, and of all that lay in packs that cannot be */
 };
 
 /* Whether a tombstone buries it, be that one readable or not. -ENOMEM. */
-static int look_for_tomb(struct build *build, const struct flic_uuid *guest, uint64_t seq, bool *ret_buried)
+static int look_for_tomb(struct ck_store *store, const struct flic_uuid *guest, uint64_t seq, bool *ret_buried)
 {
     struct nv_name name = { .guest = *guest, .seq = seq };
     uint8_t stone[CK_TOMBSTONE_SIZE];
     struct flic_id id;
 
-    *ret_buried = buried(build->store, guest, seq);
-    if (*ret_buried || !ck_tomb_among(ck_secret(build->store), &name, &build->lost, stone, &id))
+    *ret_buried = buried(store, guest, seq);
+    if (*ret_buried || !ck_tomb_among(ck_secret(store), &name, &store->lost_stones, stone, &id))
         return 0;
     *ret_buried = true;
-    return add_tomb(build->store, guest, seq);
+    return add_tomb(store, guest, seq);
 }
 
 /* A newer flicd wrote that: to go on without it would bring back what is forgotten, or lose what is not. */
@@ -110,7 +110,7 @@ static int see_tombstone(enum pk_kind kind, const struct flic_id *id, const void
         return newer(&why, build->err);
     if (rc) {
         build->store->recovery.damaged_roots++;
-        return marks_add(&build->lost, id, NULL);
+        return marks_add(&build->store->lost_stones, id, NULL);
     }
     return add_tomb(build->store, &guest, seq);
 }
@@ -134,7 +134,7 @@ static int see_root(enum pk_kind kind, const struct flic_id *id, const void *dat
         store->recovery.damaged_roots++;
         return 0;
     }
-    rc = look_for_tomb(build, &facts.guest, facts.seq, &is_buried);
+    rc = look_for_tomb(store, &facts.guest, facts.seq, &is_buried);
     if (rc || is_buried)
         return rc;
     entry = entry_of(store, &facts.guest, facts.seq);
@@ -152,7 +152,6 @@ static int see_root(enum pk_kind kind, const struct flic_id *id, const void *dat
 /* Names are collected first: nothing may be dropped from the arena while it is being walked. */
 struct arena_walk {
     struct ck_store *store;
-    struct build *build;
     struct flic_err *err;
     struct to_mend {
         struct nv_name name;
@@ -197,7 +196,7 @@ static int see_object(const struct nv_object *obj, void *arg)
     struct flic_err why = { 0 };
     struct ck_entry *entry;
     bool is_buried;
-    int rc = look_for_tomb(walk->build, &obj->name.guest, obj->name.seq, &is_buried);
+    int rc = look_for_tomb(walk->store, &obj->name.guest, obj->name.seq, &is_buried);
 
     if (rc)
         return walk->rc = rc;
@@ -273,10 +272,9 @@ static int mend(struct ck_store *store, const struct to_mend *m, struct flic_err
     return rc ? rc : nv_note_drop(store->arena, &m->name, NV_NOTE_RESTORED, err);
 }
 
-static int scan_arena(struct build *build, struct flic_err *err)
+static int scan_arena(struct ck_store *store, struct flic_err *err)
 {
-    struct ck_store *store = build->store;
-    struct arena_walk walk = { .store = store, .build = build, .err = err };
+    struct arena_walk walk = { .store = store, .err = err };
     int rc;
 
     do {
@@ -321,7 +319,7 @@ static int mirror_entries(struct ck_store *store, struct flic_err *err)
     for (size_t i = 0; !rc && i < n; i++)
         rc = ix_put_checkpoint(store->index, &entries[i].info, err);
     free(entries);
-    return rc;
+    return rc ? rc : ck_unseen_mirror(store, err);
 }
 
 int ck_mirror_all(struct ck_store *store, struct flic_err *err)
@@ -354,34 +352,42 @@ static void bury_again(struct ck_store *store, size_t first)
             flic_warn("the tombstone of a forgotten checkpoint is damaged and was not written again: %s; the next start of flicd tries it", why.text);
 }
 
-int ck_catalog_build(struct ck_store *store, struct flic_err *err)
+int ck_catalog_read_flash(struct ck_store *store, struct flic_err *err)
 {
     struct build build = { .store = store, .err = err };
     struct pk_stats packs;
-    struct nv_info arena;
-    size_t readable;
     int rc = pk_each_root(store->packs, see_tombstone, &build, err);
 
-    readable = store->n_tombs;
+    store->n_tombs_read = store->n_tombs;
     pk_get_stats(store->packs, &packs);
     if (!rc && packs.quarantined)
-        rc = ck_tombs_of_missing_packs(store, &build.lost, err);
+        rc = ck_tombs_of_missing_packs(store, &store->lost_stones, err);
     if (!rc)
         rc = pk_each_root(store->packs, see_root, &build, err);
-    if (!rc)
-        rc = scan_arena(&build, err);
-    marks_fini(&build.lost);
+    store->recovery.packs_quarantined = packs.quarantined;
+    store->recovery.packs_unread = packs.unread;
+    store->recovery.packs_unfinished = packs.unfinished;
+    store->recovery.roots_unread = store->recovery.damaged_roots;
+    return rc;
+}
+
+int ck_catalog_build(struct ck_store *store, struct flic_err *err)
+{
+    struct nv_info arena;
+    int rc = scan_arena(store, err);
+
+    marks_fini(&store->lost_stones);
     order_by_number(store);
     if (!rc)
-        bury_again(store, readable);
+        bury_again(store, store->n_tombs_read);
+    if (!rc)
+        rc = ck_unseen_find(store, err);
     if (!rc)
         rc = ck_mirror_all(store, err);
-    pk_get_stats(store->packs, &packs);
     nv_get_info(store->arena, &arena);
     store->recovery.checkpoints = (uint32_t)store->n_entries;
     store->recovery.tombstones = (uint32_t)store->n_tombs;
-    store->recovery.packs_quarantined = packs.quarantined;
-    store->recovery.packs_unfinished = packs.unfinished;
+    store->recovery.unseen = (uint32_t)store->n_unseen;
     store->recovery.arena_damaged = arena.damaged;
     return rc;
 }
@@ -647,6 +653,7 @@ static void apply_damage(struct ck_entry *entry, const void *arg)
     const struct ck_damage *damage = arg;
 
     entry->damaged = damage->root || damage->pages;
+    entry->lost_leaf = damage->root || damage->leaf;
     entry->lost_pages = damage->root ? 0 : damage->pages;
     entry->lost_gfn = damage->first_gfn;
 }

@@ -54,9 +54,12 @@ int ck_collect(struct ck_store *store, const struct nv_name *without, size_t n_w
     struct pk_use *uses = NULL;
     struct marks m = { 0 };
     size_t n = 0;
-    int rc = ck_reach_all(store, without, n_without, &m, err);
+    int rc = ck_check_all_seen(store, dry_run ? NULL : err);
 
     *ret_freed_bytes = 0;
+    if (rc)
+        return dry_run ? 0 : rc;
+    rc = ck_reach_all(store, without, n_without, &m, err);
     if (!rc)
         rc = pk_survey(ck_packs(store), since, marks_has, &m, &uses, &n, err);
     if (!rc && !dry_run)

@@ -10,7 +10,7 @@
 #include "daemon/checkpoint/store.h"
 
 /* Finds out what the catalog's checkpoints reach (all but the n of `without`), then removes the packs in which there is nothing of it.
- * dry_run: nothing is removed, and *ret_freed_bytes is what would be. */
+ * dry_run: nothing is removed, and *ret_freed_bytes is what would be. FLIC_E_REFUSED is ck_check_all_seen()'s. */
 int ck_collect(struct ck_store *store, const struct nv_name *without, size_t n, bool dry_run, uint64_t *ret_freed_bytes,
                struct flic_err *err);
 

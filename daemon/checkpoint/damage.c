@@ -53,6 +53,7 @@ static int look_at_leaf(struct look *l, size_t which, struct flic_err *err)
     if (rc == -ENOMEM)
         return flic_err_set(err, rc, "look for damage: out of memory");
     readable = !rc && len == sizeof(ids);
+    l->damage->leaf |= !readable;
     for (size_t i = 0; i < CK_LEAF_PAGES; i++) {
         uint64_t gfn = which * CK_LEAF_PAGES + i;
 

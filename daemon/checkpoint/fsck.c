@@ -3,6 +3,7 @@
 #include "daemon/checkpoint/fsck.h"
 
 #include "daemon/checkpoint/store_priv.h"
+#include "daemon/checkpoint/unseen.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,6 +63,7 @@ static int rebuild_index(struct ck_store *store, struct ck_fsck_figures *f, stru
         rc = ix_replace(store->index, err);
         f->index_replaced = !rc;
     }
+    ck_unseen_give_up(store);
     if (!rc)
         rc = ck_mirror_all(store, err);
     ck_work_end(store);

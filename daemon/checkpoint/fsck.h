@@ -20,7 +20,8 @@ struct ck_fsck_figures {
     char why[512];              /* why it is not sound, or "" */
 };
 
-/* Looks; with `rebuild` also mends what is wrong. What is forgotten stays so: that stands in the packs. */
+/* Looks; with `rebuild` also mends what is wrong. What is forgotten stays so: that stands in the packs. What only the index knows
+ * (unseen.h) is given up. */
 int ck_fsck(struct ck_store *store, bool rebuild, struct ck_fsck_figures *figures, struct flic_err *err);
 
 #endif

@@ -95,8 +95,10 @@ static int look(struct job *job, struct flic_err *err)
 {
     struct pk_use *uses;
     size_t n;
-    int rc;
+    int rc = job->params->anyway ? 0 : ck_check_all_seen(job->store, err);
 
+    if (rc)
+        return rc;
     job->since = pk_moment(ck_packs(job->store));
     rc = ck_reach_all(job->store, job->params->without, job->params->n_without, &job->marks, err);
     if (!rc)

@@ -20,6 +20,7 @@
 struct ck_gc_params {
     unsigned live_percent;          /* packs of whose objects fewer are in use are compacted; 0: none */
     uint64_t kib_per_s;             /* of what is moved; 0: as fast as it goes */
+    bool anyway;                    /* also when ck_check_all_seen() refuses: somebody asked for it */
     bool dry_run;                   /* only find out; the figures are then what would be, the moved bytes an estimate */
     const struct nv_name *without;  /* of a dry run: as if these were forgotten */
     size_t n_without;

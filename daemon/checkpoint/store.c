@@ -10,6 +10,7 @@
 #include "daemon/checkpoint/identity.h"
 #include "daemon/checkpoint/root.h"
 #include "daemon/checkpoint/store_priv.h"
+#include "daemon/checkpoint/unseen.h"
 #include "daemon/checkpoint/verify.h"
 
 #include <errno.h>
@@ -63,8 +64,10 @@ static int make_arena(struct ck_store *store, const struct ck_config *config, st
  * anything: if it refuses, what nv_open() said is the thing to tell. */
 static int open_arena(struct ck_store *store, const struct ck_config *config, struct flic_err *err)
 {
-    int rc = 0;
+    int rc = ck_unseen_check_arena(store, config->arena, err);
 
+    if (rc)
+        return rc;
     if (config->arena_bytes && access(config->arena, F_OK))
         rc = make_arena(store, config, err);
     if (!rc)
@@ -77,6 +80,7 @@ static int open_arena(struct ck_store *store, const struct ck_config *config, st
 
 static int64_t now_ms(void) { return (int64_t)(flic_now_us() / 1000); }
 
+/* The arena last: whether one that is missing may be made is known from what flash and the index say. */
 static int open_parts(struct ck_store *store, const struct ck_config *config, struct flic_err *err)
 {
     char packs[PATH_MAX];
@@ -86,12 +90,14 @@ static int open_parts(struct ck_store *store, const struct ck_config *config, st
     if (!rc)
         rc = ck_identity_load(config->folder, &store->identity, err);
     if (!rc)
-        rc = open_arena(store, config, err);
-    if (!rc)
         rc = pk_open(packs, &store->identity.secret, &store->packs, err);
     if (!rc)
         rc = open_index(store, config->folder, err);
-    return rc;
+    if (!rc)
+        rc = ck_catalog_read_flash(store, err);
+    if (!rc)
+        rc = ck_unseen_find(store, err);
+    return rc ? rc : open_arena(store, config, err);
 }
 
 int ck_open(const struct ck_config *config, struct ck_store **ret_store, struct flic_err *err)
@@ -132,6 +138,8 @@ void ck_close(struct ck_store *store)
     free(store->entries);
     free(store->tombs);
     free(store->users);
+    free(store->unseen);
+    marks_fini(&store->lost_stones);
     (void)pthread_cond_destroy(&store->turn);
     (void)pthread_mutex_destroy(&store->lock);
     explicit_bzero(&store->identity.secret, sizeof(store->identity.secret));
@@ -298,6 +306,18 @@ static int drop_from_arena(struct ck_store *store, const struct nv_name *name, s
     return rc ? rc : nv_note_drop(store->arena, name, NV_NOTE_RESTORED, err);
 }
 
+/* What a start did not see was told then, and would be told with every checkpoint that protect drops. */
+static void free_now(struct ck_store *store, uint64_t *ret_freed_bytes)
+{
+    struct flic_err why = { 0 };
+    int rc = ck_collect(store, NULL, 0, false, ret_freed_bytes, &why);
+
+    if (rc == FLIC_E_REFUSED)
+        flic_debug("nothing was freed on flash: %s", why.text);
+    else if (rc)
+        flic_warn("nothing was freed on flash: %s", why.text);
+}
+
 /* It is forgotten once it is buried: what cannot be freed now waits for the next collection. */
 static int forget_claimed(struct ck_store *store, const struct nv_name *name, uint64_t *ret_freed_bytes,
                           struct flic_err *err)
@@ -312,8 +332,8 @@ static int forget_claimed(struct ck_store *store, const struct nv_name *name, ui
     ck_mirror_packs(store);     /* should the tombstone's pack be damaged one day, the index knows what it held */
     if (drop_from_arena(store, name, &why))
         flic_warn("a forgotten checkpoint keeps its NVRAM until flicd starts again: %s", why.text);
-    if (ret_freed_bytes && ck_collect(store, NULL, 0, false, ret_freed_bytes, &why))
-        flic_warn("nothing was freed on flash: %s", why.text);
+    if (ret_freed_bytes)
+        free_now(store, ret_freed_bytes);
     return 0;
 }
 

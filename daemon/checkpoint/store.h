@@ -33,6 +33,8 @@ struct ck_recovery {
     uint32_t checkpoints, unpublished_dropped, tombstones;
     uint32_t damaged_roots;         /* and tombstones that cannot be read */
     uint32_t packs_quarantined, packs_unfinished, arena_damaged;
+    uint32_t packs_unread, roots_unread;    /* of these on flash: they may be read another time */
+    uint32_t unseen;                /* checkpoints that the index knows and nothing else */
     bool index_rebuilt;
     int64_t took_ms;
 };
@@ -49,6 +51,9 @@ struct ix_index *ck_index(struct ck_store *store);
 const struct flic_secret *ck_secret(const struct ck_store *store);
 const struct flic_uuid *ck_store_uuid(const struct ck_store *store);
 void ck_get_recovery(const struct ck_store *store, struct ck_recovery *ret_recovery);
+/* FLIC_E_REFUSED while there may be checkpoints that the start did not see whole, and whose pages, disks or packs must therefore stay: says
+ * why, and what to do. What frees by itself asks first. */
+int ck_check_all_seen(struct ck_store *store, struct flic_err *err);
 
 /* ---- the catalog ---- */
 
@@ -60,6 +65,7 @@ struct ck_entry {               /* a copy; stays valid */
     bool stuck;                 /* damaged: destage passes it by until the next start */
     bool damaged;               /* something of it is lost: see ck_damage_text() */
     uint64_t lost_pages, lost_gfn;      /* how many, at least, and the first of them */
+    bool lost_leaf;             /* nor is it known which pages it needs beside them */
 };
 
 /* The newest checkpoint of a guest (seq 0) or exactly this one. `name` is the guest's name or uuid; a name that two guests'
@@ -89,6 +95,7 @@ void ck_moved_to_flash(struct ck_store *store, const struct nv_name *name, const
 /* What somebody found out about its damage (pages 0 and root false: there is none). */
 struct ck_damage {
     uint64_t pages, first_gfn;
+    bool leaf;                  /* a list of pages is lost */
     bool root;                  /* not even its root or the list of its leaves can be read */
     bool flash;                 /* its flash form lacks what its NVRAM form has: ck_lost_flash() */
 };

@@ -9,6 +9,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -218,13 +220,27 @@ static int make_file(struct mapped *m, const char *path, uint64_t size, struct f
     return map(m, path, err);
 }
 
+/* A plain file among the device nodes is memory that the next boot forgets; /dev/shm is no place for nodes, and says what it is. */
+static int check_new_place(const char *path, struct flic_err *err)
+{
+    char copy[PATH_MAX];
+
+    (void)snprintf(copy, sizeof(copy), "%s", path);
+    FLIC_AUTO_FREE char *folder = realpath(dirname(copy), NULL);
+    if (!folder || strncmp(folder, "/dev", 4) || (folder[4] && folder[4] != '/') ||
+        (!strncmp(folder, "/dev/shm", 8) && (!folder[8] || folder[8] == '/')))
+        return 0;       /* a folder that is not there is told when the file is made */
+    return flic_err_set(err, FLIC_E_NVRAM, "there is no device '%s', and flicd makes no file among the devices: load its driver, or make the node with "
+                        "'ndctl create-namespace --mode=devdax', and restart flicd", path);
+}
+
 int nv_media_create(const char *path, uint64_t size, nv_media_check *check, struct nv_media **ret_media,
                     struct flic_err *err)
 {
     bool is_new = access(path, F_OK) != 0;
     struct mapped *m = NULL;
-    int fd = open_locked(path, is_new && size ? O_CREAT | O_EXCL : 0, err);
-    int rc;
+    int rc = is_new ? check_new_place(path, err) : 0;
+    int fd = rc ? rc : open_locked(path, is_new && size ? O_CREAT | O_EXCL : 0, err);
 
     if (fd < 0)
         return fd;

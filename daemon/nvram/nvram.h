@@ -52,7 +52,8 @@ struct nv_info {
 };
 
 /* Creates and pre-faults an arena (zeros written, so that no first touch happens in a pause). `size` 0 means the
- * whole device or existing file. Refuses (FLIC_E_FOREIGN) to overwrite anything that is not empty or zero. */
+ * whole device or existing file. Refuses (FLIC_E_FOREIGN) to overwrite anything that is not empty or zero, and (FLIC_E_NVRAM) to make a
+ * file below /dev, but for /dev/shm. */
 int nv_create(const char *path, uint64_t size_bytes, const struct flic_uuid *store, struct flic_err *err);
 
 /* Opens and recovers. FLIC_E_NVRAM: missing or too small; FLIC_E_FOREIGN: not an arena, or of another store

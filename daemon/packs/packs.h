@@ -45,6 +45,7 @@ struct pk_stats {
     uint64_t bytes;             /* of all sealed packs */
     uint64_t table_bytes;       /* RAM of the lookup table */
     uint32_t quarantined;       /* set aside by pk_set_aside(), or header, footer or trailer damaged: left in place, not used */
+    uint32_t unread;            /* of these, under their own name still: they may be read another time */
     uint32_t foreign;           /* whole packs of another store's secret; left in place, not used */
     uint32_t unfinished;        /* removed at open */
 };

@@ -195,6 +195,7 @@ static int load_pack(struct pk_store *store, uint32_t number, struct flic_err *e
     case -EIO:
     case -ELOOP:
         store->stats.quarantined++;
+        store->stats.unread++;
         break;
     default:
         return flic_err_set(err, rc, "open the store '%s': %s", store->dir, why.text);

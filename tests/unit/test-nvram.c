@@ -377,6 +377,16 @@ START_TEST(what_is_pinned_or_not_on_flash_is_never_given_up)
 }
 END_TEST
 
+START_TEST(no_file_is_made_in_the_place_of_a_device_that_is_not_there)
+{
+    static const char node[] = "/dev/dax99.9-of-a-test";
+
+    ck_assert_int_eq(nv_create(node, 16 * MIB, &STORY_STORE, &err), FLIC_E_NVRAM);
+    ck_assert_msg(strstr(err.text, node) && strstr(err.text, "driver"), "%s", err.text);
+    ck_assert_int_ne(access(node, F_OK), 0);
+}
+END_TEST
+
 START_TEST(what_is_said_not_to_be_on_flash_any_more_is_no_cache)
 {
     struct nv_name name = story_name(9);
@@ -875,6 +885,7 @@ int main(void)
     tcase_add_test(tcase, the_rotation_goes_on_after_reopening);
     tcase_add_test(tcase, cached_objects_are_given_up_oldest_first_and_only_as_many_as_needed);
     tcase_add_test(tcase, what_is_pinned_or_not_on_flash_is_never_given_up);
+    tcase_add_test(tcase, no_file_is_made_in_the_place_of_a_device_that_is_not_there);
     tcase_add_test(tcase, what_is_said_not_to_be_on_flash_any_more_is_no_cache);
     tcase_add_test(tcase, nothing_is_given_up_in_vain);
     tcase_add_test(tcase, a_pinned_object_keeps_its_bytes_when_it_is_forgotten);

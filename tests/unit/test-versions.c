@@ -111,11 +111,13 @@ static void bring_out(const char *folder, const char *file)
 
 static void set_up(void)
 {
-    char folder[160];
+    char folder[160], copy[256];
 
     scene_begin(ARENA);
     scene_close();
     scene_lose_index();
+    path_of(copy, scene_dir, "identity.copy", "");
+    ck_assert_int_eq(unlink(copy), 0);      /* an old store has none */
     data_folder(folder);
     each_file(bring_out, folder);
 }

@@ -144,8 +144,9 @@ int cmd_fsck(struct cmd_request *req, json_t **ret_answer, struct flic_err *err)
 
 int cmd_fsck_print(const struct cmd_request *req, const json_t *answer)
 {
-    uint64_t wrong = member_u64(answer, "missing") + member_u64(answer, "stray");
-    bool sound = json_is_true(json_object_get(answer, "index_sound"));
+    uint64_t unseen = member_u64(answer, "unseen"), stray = member_u64(answer, "stray");
+    uint64_t wrong = member_u64(answer, "missing") + (stray > unseen ? stray - unseen : 0);
+    bool sound = json_is_true(json_object_get(answer, "index_sound")), rebuilt = json_is_true(json_object_get(answer, "index_rebuilt"));
 
     (void)req;
     (void)printf("%" PRIu64 " checkpoints in NVRAM and packs, %" PRIu64 " forgotten; %" PRIu64 " packs, %" PRIu64 " set aside; %" PRIu64
@@ -155,10 +156,13 @@ int cmd_fsck_print(const struct cmd_request *req, const json_t *answer)
         (void)printf("the index is damaged: %s\n", member_text(answer, "why"));
     else
         (void)printf("the index is sound, and %" PRIu64 " of its rows are wrong\n", wrong);
-    if (json_is_true(json_object_get(answer, "index_rebuilt")))
+    if (rebuilt)
         (void)printf(json_is_true(json_object_get(answer, "index_replaced")) ? "it was set aside and made anew\n" : "it was written anew\n");
     else if (!sound || wrong)
         (void)printf("'flic fsck --rebuild' writes it anew\n");
+    if (unseen)
+        (void)printf(rebuilt && sound ? "%" PRIu64 " checkpoints that it alone knew were given up\n"
+                     : "%" PRIu64 " checkpoints are in it alone, their NVRAM or packs are not there: --rebuild gives them up\n", unseen);
     return 0;
 }
 

@@ -148,6 +148,7 @@ static void say(const struct ck_verify_figures *f)
 static int run_verify(struct run *run, struct ck_verify_params *params, struct ck_verify_figures *f, struct flic_err *err)
 {
     struct ix_entry journal = { .verb = "verify", .began_ns = flic_wall_ns() };
+    struct flic_err why = { 0 };
     int rc;
 
     params->cancelled = cancelled;
@@ -157,6 +158,8 @@ static int run_verify(struct run *run, struct ck_verify_params *params, struct c
     if (rc == FLIC_E_CANCELLED)
         return rc;
     say(f);
+    if (f->damaged && ck_check_all_seen(run->daemon->store, &why))
+        flic_warn("%s", why.text);
     journal.took_ns = f->took_us * 1000;
     journal.code = rc;
     journal.message = rc ? err->text : "";
@@ -252,11 +255,11 @@ json_t *fd_fsck(struct fd_daemon *daemon, json_t *request)
 
     if (ck_fsck(daemon->store, json_is_true(json_object_get(request, "rebuild")), &f, &err))
         return fd_answer_error(err.code, err.text);
-    answer = json_pack("{s:b, s:b, s:b, s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "ok", 1, "index_sound", (int)f.index_sound,
+    answer = json_pack("{s:b, s:b, s:b, s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "ok", 1, "index_sound", (int)f.index_sound,
                        "index_replaced", (int)f.index_replaced, "index_rebuilt", (int)f.index_rebuilt, "why", f.why, "checkpoints",
                        (json_int_t)f.checkpoints, "checkpoints_damaged", (json_int_t)f.damaged, "forgotten", (json_int_t)f.tombstones,
                        "packs", (json_int_t)f.packs, "packs_quarantined", (json_int_t)f.packs_quarantined, "missing",
-                       (json_int_t)f.missing, "stray", (json_int_t)f.stray);
+                       (json_int_t)f.missing, "stray", (json_int_t)f.stray, "unseen", (json_int_t)f.unseen);
     if (!f.index_rebuilt)
         return answer;
     fd_upkeep_forgot(daemon);           /* what was not found may be what kept it from its work */

@@ -243,7 +243,7 @@ static int note_destaged(struct ck_store *store, const struct nv_name *name, str
     struct ck_entry *entry = entry_of(store, &name->guest, name->seq);
     struct ck_damage damage = { .flash = false };
     struct marks whole = { 0 };
-    int rc = ck_look_for_damage(store, entry, &whole, &damage, err);
+    int rc = ck_look_for_damage(store, entry, &whole, &damage, NULL);
 
     marks_fini(&whole);
     if (rc == -ENOMEM)

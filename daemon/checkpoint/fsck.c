@@ -63,7 +63,8 @@ static int rebuild_index(struct ck_store *store, struct ck_fsck_figures *f, stru
         rc = ix_replace(store->index, err);
         f->index_replaced = !rc;
     }
-    ck_unseen_give_up(store);
+    if (f->index_sound)         /* else somebody asks for a sound one, and it gets their rows */
+        ck_unseen_give_up(store);
     if (!rc)
         rc = ck_mirror_all(store, err);
     ck_work_end(store);
@@ -89,6 +90,7 @@ int ck_fsck(struct ck_store *store, bool rebuild, struct ck_fsck_figures *figure
     (void)pthread_mutex_lock(&store->lock);
     figures->tombstones = store->n_tombs;
     figures->checkpoints = store->n_entries;
+    figures->unseen = store->n_unseen;
     (void)pthread_mutex_unlock(&store->lock);
     rc = figures->index_sound ? compare(store, figures, err) : 0;
     return rc || !rebuild ? rc : rebuild_index(store, figures, err);

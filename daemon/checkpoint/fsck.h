@@ -16,12 +16,13 @@ struct ck_fsck_figures {
     bool index_rebuilt;         /* its derived tables were written again */
     uint64_t checkpoints, tombstones, packs, packs_quarantined;
     uint64_t missing, stray;    /* checkpoints that the index did not have right; rows of what there is not */
+    uint64_t unseen;            /* of the stray rows, those kept because what they tell of may come back (unseen.h) */
     uint64_t damaged;           /* checkpoints that need what is lost */
     char why[512];              /* why it is not sound, or "" */
 };
 
 /* Looks; with `rebuild` also mends what is wrong. What is forgotten stays so: that stands in the packs. What only the index knows
- * (unseen.h) is given up. */
+ * (unseen.h) is given up, unless it had to be replaced. */
 int ck_fsck(struct ck_store *store, bool rebuild, struct ck_fsck_figures *figures, struct flic_err *err);
 
 #endif

@@ -47,7 +47,7 @@ int ck_unseen_check_arena(struct ck_store *store, const char *path, struct flic_
 {
     if (!store->n_unseen || !access(path, F_OK))
         return 0;
-    return flic_err_set(err, FLIC_E_NVRAM, "there is no arena at '%s', and %zu checkpoints that are not on flash must be in it, such as %s@%llu: "
+    return flic_err_set(err, FLIC_E_NVRAM, "there is no arena at '%s', and %zu checkpoints that are not found on flash may be in it, such as %s@%llu: "
                         "mount it, or load its driver, and restart flicd; if it is lost for good, make an empty file there: flicd begins a "
                         "new one in it, of 'nvram_size_mib'", path, store->n_unseen, store->unseen[0].name,
                         (unsigned long long)store->unseen[0].seq);

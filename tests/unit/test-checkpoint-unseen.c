@@ -192,10 +192,27 @@ START_TEST(what_is_lost_for_good_is_given_up_by_hand)
     before = scene_flash_bytes();
     OK(ck_fsck(store, true, &f, &err));
     ck_assert_uint_eq(f.stray, 1);
+    ck_assert_uint_eq(f.unseen, 1);
     OK(collect_by_itself());
     ck_assert_uint_lt(scene_flash_bytes(), before / 4);
     scene_reopen();
     OK(collect_by_itself());
+}
+END_TEST
+
+START_TEST(an_index_that_is_replaced_while_in_use_still_knows_them)
+{
+    struct ck_fsck_figures f;
+
+    scene_close();
+    ck_assert(!unlink(bad));
+    scene_open();
+    scene_lose_index();
+    OK(ck_fsck(store, true, &f, &err));
+    ck_assert(f.index_replaced);
+    refuses_to_free("such as web@1");
+    scene_reopen();
+    refuses_to_free("such as web@1");
 }
 END_TEST
 
@@ -361,6 +378,7 @@ static Suite *suite(void)
     tcase_add_test(t, what_a_root_that_cannot_be_read_needs_stays_until_it_can);
     tcase_add_test(t, a_checkpoint_that_the_index_alone_knows_is_remembered_until_it_is_back);
     tcase_add_test(t, what_is_lost_for_good_is_given_up_by_hand);
+    tcase_add_test(t, an_index_that_is_replaced_while_in_use_still_knows_them);
     tcase_add_test(t, gc_by_hand_frees_all_the_same);
     tcase_add_test(t, a_checkpoint_that_lost_a_list_of_its_pages_keeps_them_until_the_pack_is_put_back);
     tcase_add_test(t, an_arena_that_is_not_there_is_not_made_anew_while_checkpoints_must_be_in_it);

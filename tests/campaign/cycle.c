@@ -13,15 +13,15 @@
 
 struct image cycle_images[CYCLE_SAVES];
 
-enum verb { SAVE, DESTAGE, FORGET, GC, REOPEN, NOTE };
+enum verb { SAVE, DESTAGE, ROOM, FORGET, GC, REOPEN, NOTE };
 
 static const struct step {
     enum verb verb;
     unsigned which;
 } story[CYCLE_STEPS] = {
     { SAVE, 0 }, { DESTAGE, 0 }, { SAVE, 1 }, { NOTE, 1 }, { FORGET, 0 }, { NOTE, 2 }, { REOPEN, 0 }, { SAVE, 2 }, { DESTAGE, 1 },
-    { DESTAGE, 2 }, { FORGET, 1 }, { SAVE, 3 }, { GC, 0 }, { REOPEN, 0 }, { DESTAGE, 3 }, { FORGET, 2 }, { GC, 0 }, { SAVE, 4 },
-    { NOTE, 3 }, { REOPEN, 0 },
+    { DESTAGE, 2 }, { FORGET, 1 }, { SAVE, 3 }, { GC, 0 }, { REOPEN, 0 }, { DESTAGE, 3 }, { ROOM, 0 }, { FORGET, 2 }, { GC, 0 },
+    { SAVE, 4 }, { NOTE, 3 }, { REOPEN, 0 },
 };
 
 /* ---- the folder ---- */
@@ -178,6 +178,17 @@ static void settle_room(struct cycle *c, const struct step *step, int rc)
     c->flash_bytes = !rc && (step->verb == FORGET || step->verb == GC) ? scene_flash_bytes() : 0;
 }
 
+/* Room is needed: what NVRAM holds of destaged checkpoints is given up, and flash must have it. */
+static void give_up_caches(void)
+{
+    struct nv_info info;
+    struct nv_txn *txn;
+
+    nv_get_info(ck_arena(store), &info);
+    if (!nv_txn_begin(ck_arena(store), info.frames_free + info.frames_cached, &txn, &err))
+        nv_txn_abort(txn);
+}
+
 static int one_step(struct cycle *c, const struct step *step)
 {
     err = (struct flic_err){ 0 };
@@ -188,6 +199,10 @@ static int one_step(struct cycle *c, const struct step *step)
         return note(c, step->which);
     if (step->verb == GC)
         return collect();
+    if (step->verb == ROOM) {
+        give_up_caches();
+        return 0;
+    }
     if (step->verb == REOPEN) {
         scene_close();
         return scene_try_open();
@@ -306,17 +321,6 @@ static bool room_is_free(const struct cycle *c, char why[SCENE_WHY])
         return true;
     (void)snprintf(why, SCENE_WHY, "%lu bytes were given back and are taken again", (unsigned long)(bytes - c->flash_bytes));
     return false;
-}
-
-/* Room is needed: what NVRAM holds of destaged checkpoints is given up, and flash must have it. */
-static void give_up_caches(void)
-{
-    struct nv_info info;
-    struct nv_txn *txn;
-
-    nv_get_info(ck_arena(store), &info);
-    if (!nv_txn_begin(ck_arena(store), info.frames_free + info.frames_cached, &txn, &err))
-        nv_txn_abort(txn);
 }
 
 bool cycle_holds(const struct cycle *c, char why[SCENE_WHY], int64_t *ret_open_us)

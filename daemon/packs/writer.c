@@ -80,17 +80,16 @@ static int fail(struct pk_writer *w, int rc)
     return rc;
 }
 
+/* A mover's pins count like others': who took a moment before may not know that its copies are now the only ones. */
 static void unpin_all(struct pk_writer *w)
 {
     pthread_mutex_lock(&w->store->lock);
-    if (!w->moves)          /* what a mover needs is in use without it */
-        w->store->clock++;
+    w->store->clock++;
     for (uint32_t i = 0; i < w->pinned_room; i++) {
         if (!(w->pinned[i / 8] & 1u << i % 8) || !w->store->packs[i])      /* a bad one was set aside */
             continue;
         w->store->packs[i]->pins--;
-        if (!w->moves)
-            w->store->packs[i]->let_go = w->store->clock;
+        w->store->packs[i]->let_go = w->store->clock;
     }
     pthread_mutex_unlock(&w->store->lock);
 }

@@ -691,6 +691,68 @@ START_TEST(a_copy_that_outlives_its_twin_is_still_found)
 }
 END_TEST
 
+static bool is_used(const struct flic_id *id, void *arg)
+{
+    (void)id;
+    (void)arg;
+    return true;
+}
+
+/* As gc moves it: what lies elsewhere is not stored again, and the pack goes. */
+static void move_away(const struct pk_use *use)
+{
+    struct pk_move_stats moved;
+    struct pk_moving *moving;
+    struct pk_writer *mover;
+    bool done, gone;
+
+    pk_leave(store, use, 1, true);
+    OK(pk_mover_new(store, &mover, &err));
+    OK(pk_move_begin(store, use, is_used, NULL, &moving, &err));
+    OK(pk_move_some(mover, moving, UINT32_MAX, &done, &err));
+    pk_move_stats(moving, &moved);
+    ck_assert(done && !moved.moved && !moved.lost);
+    OK(pk_seal(mover, &err));
+    OK(pk_remove(store, pk_moment(store), use, &gone, &err));
+    ck_assert(gone);
+    pk_move_end(moving);
+    pk_writer_free(mover);
+}
+
+/* The earlier collection knows neither the hit, which ended after it took its moment, nor that the mover counted on the twin. */
+START_TEST(invariant_5_a_twin_that_a_mover_counted_on_is_not_removed_by_a_collection_that_began_before)
+{
+    struct pk_writer *a = writer(), *b = writer(), *save;
+    struct pk_use *uses;
+    struct flic_id twin;
+    uint64_t since;
+    bool gone;
+    size_t n, hit;
+
+    put_page(a, 1, &twin);
+    put_page(b, 1, &twin);
+    OK(pk_seal(a, &err));
+    OK(pk_seal(b, &err));
+    pk_writer_free(a);
+    pk_writer_free(b);
+    since = pk_moment(store);
+    OK(pk_survey(store, since, is_kept, &(struct keep){ 0 }, &uses, &n, &err));
+    ck_assert_uint_eq(n, 2);
+    save = writer();
+    ck_assert(!put_page(save, 1, NULL));
+    pk_writer_free(save);
+    hit = pk_is_idle(store, since, &uses[0]);
+    ck_assert(!pk_is_idle(store, since, &uses[hit]) && pk_is_idle(store, since, &uses[!hit]));
+    move_away(&uses[hit]);
+    OK(pk_remove(store, since, &uses[!hit], &gone, &err));
+    ck_assert(!gone);
+    ck_assert(page_reads(&twin, 1));
+    OK(pk_remove(store, pk_moment(store), &uses[!hit], &gone, &err));
+    ck_assert(gone);
+    free(uses);
+}
+END_TEST
+
 /* ---- size and threads ---- */
 
 START_TEST(a_hundred_thousand_objects_are_found_and_take_about_twenty_bytes_each)
@@ -821,6 +883,7 @@ static Suite *packs_suite(void)
     tcase_add_test(tc, collecting_frees_exactly_the_packs_that_nothing_uses);
     tcase_add_test(tc, a_pack_that_a_live_writer_hit_or_sealed_is_not_collected);
     tcase_add_test(tc, a_copy_that_outlives_its_twin_is_still_found);
+    tcase_add_test(tc, invariant_5_a_twin_that_a_mover_counted_on_is_not_removed_by_a_collection_that_began_before);
     tcase_add_test(tc, a_hundred_thousand_objects_are_found_and_take_about_twenty_bytes_each);
     tcase_add_test(tc, threads_write_read_and_collect_at_the_same_time);
     suite_add_tcase(suite, tc);

@@ -71,8 +71,8 @@ static int run_gc(struct fd_upkeep *u, const struct ck_gc_params *params, struct
     int rc;
 
     rc = ck_gc(u->daemon->store, params, f, err);
-    if (params->dry_run || rc == FLIC_E_BUSY || rc == FLIC_E_REFUSED || (!rc && !f->removed_bytes && !f->packs_damaged))
-        return rc;          /* nothing that was worth a write to flash */
+    if (params->dry_run || rc == FLIC_E_BUSY || rc == FLIC_E_REFUSED || ((!rc || rc == FLIC_E_CANCELLED) && !f->removed_bytes && !f->packs_damaged))
+        return rc;          /* nothing that was worth a write to flash: beside 'protect' it is called off every few seconds */
     journal.took_ns = f->took_us * 1000;
     journal.code = rc;
     journal.message = rc ? err->text : "";

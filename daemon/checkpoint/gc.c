@@ -27,6 +27,7 @@ struct job {
     struct pk_use *victims;         /* those used least first */
     size_t n;
     uint64_t began_us, moved_bytes; /* for the pace */
+    bool one_by_one;                /* there is no room for more in a batch */
 };
 
 static bool stops(const struct job *job)
@@ -131,8 +132,10 @@ static int move_pack(struct job *job, struct batch *b, const struct pk_use *use,
     while (!rc && !done) {
         uint64_t before = stats.moved_bytes;
 
-        if (stops(job))
-            return stopped(err);
+        if (stops(job)) {
+            rc = stopped(err);
+            break;
+        }
         *ret_taken = !pk_is_idle(ck_packs(job->store), job->since, use);
         if (*ret_taken)
             break;
@@ -217,21 +220,58 @@ static void end_batch(struct job *job, struct batch *b)
     free(b);
 }
 
+/* Called off: what was moved so far is not to be in vain, if it is worth a seal. The pack in the middle of which that was stays, and
+ * has less to move the next time. */
+static int finish_early(struct job *job, struct batch *b, struct flic_err *err)
+{
+    int rc = 0;
+
+    pk_move_end(b->moving[--b->n]);
+    if (b->n || b->bytes >= SMALL_BYTES)
+        rc = finish_batch(job, b, err);
+    return rc ? rc : stopped(err);
+}
+
+/* Packs with nothing in use go before room is asked for: on a full flash they are the room. */
+static bool joins(const struct job *job, const struct batch *b, const struct pk_use *next)
+{
+    if (!b->n)
+        return b->bytes < BATCH_BYTES;
+    return !job->one_by_one && b->n < BATCH_PACKS && b->bytes < BATCH_BYTES && (!next->used || b->packs[0]->used);
+}
+
+/* Those from `first` on, up to *at, did not fit together: then each by itself, as what one leaves is room for the next. That ends at
+ * one that does not fit either, but for those with nothing in use, whose copies elsewhere are to be moved as well. */
+static int try_with_less(struct job *job, size_t first, size_t *at, struct flic_err *err)
+{
+    if (*at - first > 1)
+        *at = first;
+    else if (job->victims[first].used)
+        return FLIC_E_NOSPACE;
+    job->one_by_one = true;
+    if (err)
+        *err = (struct flic_err){ 0 };
+    return 0;
+}
+
 /* From victim *at on, which moves. */
 static int run_batch(struct job *job, size_t *at, struct flic_err *err)
 {
     struct batch *b = calloc(1, sizeof(*b));
+    size_t first = *at;
     int rc;
 
     if (!b)
         return flic_err_set(err, -ENOMEM, "gc: out of memory");
     rc = pk_mover_new(ck_packs(job->store), &b->writer, err);
-    while (!rc && *at < job->n && b->n < BATCH_PACKS && b->bytes < BATCH_BYTES)
+    while (!rc && *at < job->n && joins(job, b, &job->victims[*at]))
         rc = add_pack(job, b, &job->victims[(*at)++], err);
-    if (!rc)
+    if (rc == FLIC_E_CANCELLED)
+        rc = finish_early(job, b, err);
+    else if (!rc)
         rc = finish_batch(job, b, err);
     end_batch(job, b);
-    return rc;
+    return rc == FLIC_E_NOSPACE ? try_with_less(job, first, at, err) : rc;
 }
 
 /* What would be: a pack gives what is not in use, about. */

@@ -7,6 +7,9 @@
  * Order: the new pack is sealed, its folder synced, then the old packs are removed. Wherever it is cut off, everything is there
  * at least once; what is there twice goes the next time. Runs beside saves, restores, destages and forgets; packs that a running
  * operation or a tracked guest needs are left alone and counted. One at a time (FLIC_E_BUSY).
+ *
+ * What needs no room goes first, and without room for a whole batch packs go one by one. When it is called off, what was moved so
+ * far is sealed if it is a MiB or finishes a pack: a gc that is called off every few seconds comes to an end, too.
  */
 #ifndef FLIC_DAEMON_CHECKPOINT_GC_H
 #define FLIC_DAEMON_CHECKPOINT_GC_H

@@ -6,6 +6,7 @@
 #include "daemon/checkpoint/gc.h"
 #include "daemon/checkpoint/reach.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <pthread.h>
@@ -26,8 +27,11 @@ static void set_up(void)
     scene_guest(GUEST, "web", 1, GUEST_PAGES);
 }
 
+static uint64_t flash_limit;        /* of all packs together; 0: none */
+
 static void tear_down(void)
 {
+    flash_limit = 0;
     for (size_t i = 0; i < N_SAVES; i++)
         image_free(&images[i]);
     scene_end();
@@ -285,6 +289,32 @@ START_TEST(a_gc_that_is_stopped_anywhere_loses_nothing_and_can_go_on)
 }
 END_TEST
 
+/* It asks once per 20 ms that it waits for its pace, so this is the time that it gets; what was moved before takes hardly any. */
+START_TEST(a_gc_that_never_gets_long_at_a_time_ends_all_the_same)
+{
+    struct ck_gc_params params = { .live_percent = 100, .kib_per_s = 8192, .cancelled = stop_then };
+    int rc = FLIC_E_CANCELLED, runs = 0;
+    uint64_t moved = 0, in_use = 0;
+    struct ck_gc_figures f;
+
+    save_all();
+    for (size_t i = 0; i < N_SAVES - 1; i++)
+        forget(&names[i]);
+    for (stop_after = 24; rc == FLIC_E_CANCELLED; runs++) {
+        ck_assert_int_lt(runs, 20);
+        asked = 0;
+        rc = ck_gc(store, &params, &f, &err);
+        in_use = in_use ? in_use : f.objects_in_use;
+        moved += f.objects_moved;
+    }
+    ck_assert_int_eq(rc, 0);
+    ck_assert_int_gt(runs, 1);
+    ck_assert_uint_le(moved, in_use + 256u * (unsigned)runs);       /* less than a MiB is not worth a seal */
+    nothing_is_left_over();
+    scene_restore_and_compare(&names[N_SAVES - 1], &images[N_SAVES - 1]);
+}
+END_TEST
+
 START_TEST(gc_moves_no_faster_than_it_may)
 {
     struct ck_gc_params params = { .live_percent = 100, .kib_per_s = 8192 };
@@ -345,6 +375,75 @@ START_TEST(a_pack_with_something_in_use_that_cannot_be_read_is_kept)
     ck_assert_uint_eq(f.packs_damaged, 0);
     scene_restore_and_compare(&names[1], &images[1]);
     nothing_is_left_over();
+}
+END_TEST
+
+/* ---- on a full flash ---- */
+
+ssize_t __real_pwrite(int fd, const void *data, size_t len, off_t at);
+ssize_t __wrap_pwrite(int fd, const void *data, size_t len, off_t at);
+ssize_t __wrap_pwrite(int fd, const void *data, size_t len, off_t at)
+{
+    if (!flash_limit || scene_flash_bytes() + len <= flash_limit)
+        return __real_pwrite(fd, data, len, at);
+    errno = ENOSPC;
+    return -1;
+}
+
+/* Two are kept; one pack has nothing in use, others little or much. */
+static void fill_flash(uint64_t room)
+{
+    save_all();
+    for (size_t i = 0; i < N_SAVES; i++)
+        if (i != 0 && i != 4)
+            OK(ck_forget(store, &names[i], false, NULL, &err));
+    flash_limit = scene_flash_bytes() + room;
+}
+
+static void two_are_whole(void)
+{
+    scene_restore_and_compare(&names[0], &images[0]);
+    scene_restore_and_compare(&names[4], &images[4]);
+}
+
+START_TEST(on_a_full_flash_what_needs_no_room_goes_first_and_is_the_room_for_the_rest)
+{
+    struct ck_gc_figures f;
+    uint64_t before;
+
+    fill_flash(0);
+    before = scene_flash_bytes();
+    OK(ck_gc(store, &all_of_it, &f, &err));
+    ck_assert_uint_gt(f.packs_removed, 0);
+    ck_assert_uint_gt(f.packs_compacted, 0);
+    ck_assert_uint_lt(scene_flash_bytes(), before);
+    flash_limit = 0;
+    nothing_is_left_over();
+    two_are_whole();
+}
+END_TEST
+
+/* Whatever the room: what is free stays free, and what could not be done can be once there is more. */
+START_TEST(gc_on_a_flash_with_little_room_gives_back_what_it_can)
+{
+    struct ck_gc_figures f;
+    uint64_t before;
+    int rc;
+
+    fill_flash(0);
+    for (uint64_t less = 0; less < 8; less++) {
+        before = scene_flash_bytes();
+        flash_limit = before - less * 64 * PAGE;
+        rc = ck_gc(store, &all_of_it, &f, &err);
+        ck_assert(!rc || rc == FLIC_E_NOSPACE);
+        ck_assert_uint_le(scene_flash_bytes(), before);
+        ck_assert(less || f.packs_removed);
+        two_are_whole();
+    }
+    flash_limit = 0;
+    (void)gc();
+    nothing_is_left_over();
+    two_are_whole();
 }
 END_TEST
 
@@ -440,7 +539,10 @@ static Suite *suite(void)
     tcase_add_test(t, many_forgotten_ones_leave_one_small_pack_and_stay_forgotten);
     tcase_add_test(t, packs_that_a_running_operation_needs_are_left_alone);
     tcase_add_test(t, a_gc_that_is_stopped_anywhere_loses_nothing_and_can_go_on);
+    tcase_add_test(t, a_gc_that_never_gets_long_at_a_time_ends_all_the_same);
     tcase_add_test(t, gc_moves_no_faster_than_it_may);
+    tcase_add_test(t, on_a_full_flash_what_needs_no_room_goes_first_and_is_the_room_for_the_rest);
+    tcase_add_test(t, gc_on_a_flash_with_little_room_gives_back_what_it_can);
     tcase_add_test(t, a_pack_with_something_in_use_that_cannot_be_read_is_kept);
     tcase_add_test(t, invariant_5_gc_runs_beside_saves_destages_restores_and_forgets);
     tcase_add_test(t, nothing_is_moved_out_of_a_pack_that_a_save_took_up_meanwhile);

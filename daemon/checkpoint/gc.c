@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "daemon/checkpoint/collect.h"
 #include "daemon/checkpoint/reach.h"
+#include "daemon/checkpoint/spare.h"
 #include "daemon/checkpoint/store_priv.h"
 
 #include <errno.h>
@@ -240,13 +241,16 @@ static bool joins(const struct job *job, const struct batch *b, const struct pk_
     return !job->one_by_one && b->n < BATCH_PACKS && b->bytes < BATCH_BYTES && (!next->used || b->packs[0]->used);
 }
 
-/* Those from `first` on, up to *at, did not fit together: then each by itself, as what one leaves is room for the next. That ends at
- * one that does not fit either, but for those with nothing in use, whose copies elsewhere are to be moved as well. */
+/* Those from `first` on, up to *at, did not fit together: then each by itself, as what one leaves is room for the next, and with what
+ * is kept for forgetting. That ends at one that does not fit either, but for those with nothing in use, whose copies elsewhere are to
+ * be moved as well. */
 static int try_with_less(struct job *job, size_t first, size_t *at, struct flic_err *err)
 {
-    if (*at - first > 1)
+    if (!job->one_by_one && *at - first > 1)
         *at = first;
-    else if (job->victims[first].used)
+    else if (ck_spare_give(job->store))
+        --*at;
+    else if (job->victims[*at - 1].used)
         return FLIC_E_NOSPACE;
     job->one_by_one = true;
     if (err)
@@ -316,6 +320,8 @@ int ck_gc(struct ck_store *store, const struct ck_gc_params *params, struct ck_g
         return flic_err_set(err, FLIC_E_BUSY, "gc is running already: 'flic log' shows what it did when it is done");
     rc = run(&job, err);
     ck_end_moving(store);
+    if (!params->dry_run)
+        ck_spare_make(store);
     free(job.victims);
     marks_fini(&job.marks);
     if (figures->removed_bytes > figures->flash_bytes)

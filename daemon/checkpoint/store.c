@@ -9,11 +9,13 @@
 #include "daemon/checkpoint/device.h"
 #include "daemon/checkpoint/identity.h"
 #include "daemon/checkpoint/root.h"
+#include "daemon/checkpoint/spare.h"
 #include "daemon/checkpoint/store_priv.h"
 #include "daemon/checkpoint/unseen.h"
 #include "daemon/checkpoint/verify.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,6 +90,10 @@ static int open_parts(struct ck_store *store, const struct ck_config *config, st
 
     (void)snprintf(packs, sizeof(packs), "%s/packs", config->folder);
     if (!rc)
+        store->folder_fd = open(config->folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (!rc && store->folder_fd < 0)
+        rc = flic_err_errno(err, "open the folder '%s'", config->folder);
+    if (!rc)
         rc = ck_identity_load(config->folder, &store->identity, err);
     if (!rc)
         rc = pk_open(packs, &store->identity.secret, &store->packs, err);
@@ -110,7 +116,7 @@ int ck_open(const struct ck_config *config, struct ck_store **ret_store, struct 
         return flic_err_set(err, -ENOMEM, "open the store: out of memory");
     (void)pthread_mutex_init(&store->lock, NULL);       /* these cannot fail with default attributes */
     (void)pthread_cond_init(&store->turn, NULL);
-    store->flash_stat = -1;
+    store->flash_stat = store->folder_fd = -1;
     rc = open_parts(store, config, err);
     if (!rc)
         rc = ck_catalog_build(store, err);
@@ -121,6 +127,7 @@ int ck_open(const struct ck_config *config, struct ck_store **ret_store, struct 
         return rc;
     }
     store->flash_stat = ck_device_open(config->folder);
+    ck_spare_make(store);
     store->recovery.took_ms = now_ms() - began;
     *ret_store = store;
     return 0;
@@ -132,6 +139,8 @@ void ck_close(struct ck_store *store)
         return;
     if (store->flash_stat >= 0)
         (void)close(store->flash_stat);     /* only read */
+    if (store->folder_fd >= 0)
+        (void)close(store->folder_fd);      /* as well */
     ix_close(store->index);
     pk_close(store->packs);
     nv_close(store->arena);
@@ -277,8 +286,7 @@ void ck_unuse(struct ck_store *store, const struct nv_name *name)
 
 /* ---- forgetting ---- */
 
-/* The tombstone lies on flash before anything is freed, so that a new or lost arena cannot bring the checkpoint back. */
-int ck_bury(struct ck_store *store, const struct nv_name *name, struct flic_err *err)
+static int put_tombstone(struct ck_store *store, const struct nv_name *name, struct flic_err *err)
 {
     uint8_t stone[CK_TOMBSTONE_SIZE];
     struct pk_writer *writer;
@@ -295,6 +303,17 @@ int ck_bury(struct ck_store *store, const struct nv_name *name, struct flic_err 
     ck_work_end(store);
     ck_end_writer(store, writer);
     return rc;
+}
+
+/* The tombstone lies on flash before anything is freed, so that a new or lost arena cannot bring the checkpoint back. */
+int ck_bury(struct ck_store *store, const struct nv_name *name, struct flic_err *err)
+{
+    struct flic_err why = { 0 };
+    int rc = put_tombstone(store, name, &why);
+
+    if (rc == FLIC_E_NOSPACE && ck_spare_give(store))
+        rc = put_tombstone(store, name, &why);
+    return rc ? flic_err_set(err, rc, "%s", why.text) : 0;
 }
 
 static int drop_from_arena(struct ck_store *store, const struct nv_name *name, struct flic_err *err)

@@ -22,6 +22,7 @@ struct ck_store {
     struct ck_identity identity;
     struct ck_recovery recovery;
     int flash_stat;             /* for ck_device_written(); -1: none */
+    int folder_fd;              /* of the store; -1: none yet */
     /* While it is opened: ids of tombstones that cannot be read, and of all that lay in packs that cannot be; and how many could be read. */
     struct marks lost_stones; size_t n_tombs_read;
 

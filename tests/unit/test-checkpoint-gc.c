@@ -382,22 +382,35 @@ END_TEST
 
 ssize_t __real_pwrite(int fd, const void *data, size_t len, off_t at);
 ssize_t __wrap_pwrite(int fd, const void *data, size_t len, off_t at);
+static bool spare_is_there(void)
+{
+    char path[128];
+
+    (void)snprintf(path, sizeof(path), "%s/spare", scene_dir);
+    return !access(path, F_OK);
+}
+
+static uint64_t flash_taken(void)
+{
+    return scene_flash_bytes() + (spare_is_there() ? MIB : 0);
+}
+
 ssize_t __wrap_pwrite(int fd, const void *data, size_t len, off_t at)
 {
-    if (!flash_limit || scene_flash_bytes() + len <= flash_limit)
+    if (!flash_limit || flash_taken() + len <= flash_limit)
         return __real_pwrite(fd, data, len, at);
     errno = ENOSPC;
     return -1;
 }
 
 /* Two are kept; one pack has nothing in use, others little or much. */
-static void fill_flash(uint64_t room)
+static void fill_flash(void)
 {
     save_all();
     for (size_t i = 0; i < N_SAVES; i++)
         if (i != 0 && i != 4)
             OK(ck_forget(store, &names[i], false, NULL, &err));
-    flash_limit = scene_flash_bytes() + room;
+    flash_limit = flash_taken();
 }
 
 static void two_are_whole(void)
@@ -411,7 +424,7 @@ START_TEST(on_a_full_flash_what_needs_no_room_goes_first_and_is_the_room_for_the
     struct ck_gc_figures f;
     uint64_t before;
 
-    fill_flash(0);
+    fill_flash();
     before = scene_flash_bytes();
     OK(ck_gc(store, &all_of_it, &f, &err));
     ck_assert_uint_gt(f.packs_removed, 0);
@@ -430,10 +443,10 @@ START_TEST(gc_on_a_flash_with_little_room_gives_back_what_it_can)
     uint64_t before;
     int rc;
 
-    fill_flash(0);
+    fill_flash();
     for (uint64_t less = 0; less < 8; less++) {
         before = scene_flash_bytes();
-        flash_limit = before - less * 64 * PAGE;
+        flash_limit = flash_taken() - less * 64 * PAGE;
         rc = ck_gc(store, &all_of_it, &f, &err);
         ck_assert(!rc || rc == FLIC_E_NOSPACE);
         ck_assert_uint_le(scene_flash_bytes(), before);
@@ -444,6 +457,75 @@ START_TEST(gc_on_a_flash_with_little_room_gives_back_what_it_can)
     (void)gc();
     nothing_is_left_over();
     two_are_whole();
+}
+END_TEST
+
+/* As take_up(), of all packs but the first and largest. */
+static bool take_up_the_small(void *arg)
+{
+    struct flic_id id;
+    bool is_new;
+
+    (void)arg;
+    if (taker)
+        return false;
+    OK(pk_writer_new(ck_packs(store), &taker, &err));
+    for (size_t i = 1; i < N_SAVES; i++) {
+        OK(pk_put(taker, PK_PAGE, images[i].bytes + (200 + 100 * i + 5) * PAGE, PAGE, &id, &is_new, &err));
+        ck_assert(!is_new);
+    }
+    return false;
+}
+
+START_TEST(gc_ends_when_what_does_not_fit_comes_after_packs_that_were_taken_up)
+{
+    struct ck_gc_params params = { .live_percent = 100, .cancelled = take_up_the_small };
+    struct ck_gc_figures f;
+
+    taker = NULL;
+    fill_flash();
+    OK(ck_forget(store, &names[0], false, NULL, &err));
+    ck_assert_int_eq(ck_gc(store, &params, &f, &err), FLIC_E_NOSPACE);
+    ck_assert_uint_gt(f.packs_in_use, 1);
+    ck_end_writer(store, taker);
+    scene_restore_and_compare(&names[4], &images[4]);
+}
+END_TEST
+
+START_TEST(on_a_full_flash_checkpoints_can_still_be_forgotten)
+{
+    struct ck_gc_figures f;
+    int rc;
+
+    save_all();
+    flash_limit = flash_taken();
+    ck_assert(spare_is_there());
+    for (size_t i = 0; i < N_SAVES - 1; i++)
+        OK(ck_forget(store, &names[i], false, NULL, &err));
+    ck_assert(!spare_is_there());
+    rc = ck_gc(store, &all_of_it, &f, &err);
+    ck_assert(!rc || rc == FLIC_E_NOSPACE);
+    ck_assert_uint_gt(f.packs_compacted, 0);
+    ck_assert(spare_is_there());
+    ck_assert_uint_le(flash_taken(), flash_limit);
+    scene_restore_and_compare(&names[N_SAVES - 1], &images[N_SAVES - 1]);
+}
+END_TEST
+
+START_TEST(what_is_kept_for_forgetting_is_there_again_after_a_start)
+{
+    char path[128];
+
+    (void)snprintf(path, sizeof(path), "%s/spare", scene_dir);
+    ck_assert_int_eq(unlink(path), 0);
+    scene_reopen();
+    ck_assert(spare_is_there());
+    ck_assert_int_eq(truncate(path, 0), 0);         /* as a power cut may leave it */
+    scene_reopen();
+    ck_assert(spare_is_there());
+    save_all();
+    flash_limit = flash_taken() - MIB / 2;          /* it is what is to be given up first */
+    OK(ck_forget(store, &names[0], false, NULL, &err));
 }
 END_TEST
 
@@ -542,6 +624,9 @@ static Suite *suite(void)
     tcase_add_test(t, a_gc_that_never_gets_long_at_a_time_ends_all_the_same);
     tcase_add_test(t, gc_moves_no_faster_than_it_may);
     tcase_add_test(t, on_a_full_flash_what_needs_no_room_goes_first_and_is_the_room_for_the_rest);
+    tcase_add_test(t, gc_ends_when_what_does_not_fit_comes_after_packs_that_were_taken_up);
+    tcase_add_test(t, on_a_full_flash_checkpoints_can_still_be_forgotten);
+    tcase_add_test(t, what_is_kept_for_forgetting_is_there_again_after_a_start);
     tcase_add_test(t, gc_on_a_flash_with_little_room_gives_back_what_it_can);
     tcase_add_test(t, a_pack_with_something_in_use_that_cannot_be_read_is_kept);
     tcase_add_test(t, invariant_5_gc_runs_beside_saves_destages_restores_and_forgets);

@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "daemon/cond.h"
 #include "daemon/migrate/wire.h"
+#include "daemon/upkeep.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -577,6 +578,8 @@ void fd_op_end(struct fd_op *op, int rc, const struct flic_err *err, json_t *ans
     entry->began_ns = op->began_ns;
     entry->code = rc;
     entry->message = rc ? err->text : "";
+    if (rc == FLIC_E_NOSPACE)
+        fd_upkeep_no_room(op->daemon);
     if (rc) {
         json_decref(answer);
         answer = fd_answer_error(rc, err->text);

@@ -8,6 +8,7 @@
 #include "daemon/op.h"
 #include "daemon/protect_file.h"
 #include "daemon/schedule.h"
+#include "daemon/upkeep.h"
 
 #include <errno.h>
 #include <spawn.h>
@@ -146,9 +147,10 @@ bool fd_protect_will_drop(struct fd_daemon *daemon, const struct flic_uuid *gues
     return will;
 }
 
+/* To look through all that is stored at each beat would be too much: upkeep does that when it is worth it. */
 static void drop_surplus(struct fd_protect *p, const struct flic_uuid *guest)
 {
-    uint64_t made[PT_MADE_MAX], freed;
+    uint64_t made[PT_MADE_MAX];
     size_t n = 0, surplus = 0;
     struct guest *g;
 
@@ -166,8 +168,10 @@ static void drop_surplus(struct fd_protect *p, const struct flic_uuid *guest)
         struct ck_entry entry;
 
         if (!ck_find_exact(p->daemon->store, guest, made[i], &entry, NULL))
-            (void)fd_forget(p->daemon, &entry, false, &freed, &err);    /* it is in the journal, and tried again */
+            (void)fd_forget(p->daemon, &entry, false, NULL, &err);  /* it is in the journal, and tried again */
     }
+    if (surplus)
+        fd_upkeep_left_packs(p->daemon);
 }
 
 /* ---- how it went ---- */

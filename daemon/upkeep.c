@@ -14,14 +14,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define COLLECT_S 60            /* what is forgotten at each beat of 'protect' is looked for that often */
+
 struct fd_upkeep {
     struct fd_daemon *daemon;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t poked;
     atomic_bool closing;
-    bool gc_due, rules_due;     /* under lock */
-    uint64_t gc_at_us;          /* not before; the thread's own */
+    bool gc_due, rules_due, collect_due, no_room;   /* under lock */
+    uint64_t gc_at_us, collect_at_us;               /* not before; the thread's own */
 };
 
 static bool closing(void *arg)
@@ -115,21 +117,26 @@ json_t *fd_gc(struct fd_daemon *daemon, json_t *request)
     struct ck_gc_params params = { .live_percent = (unsigned)daemon->conf.gc_live_percent, .anyway = true,
                                    .dry_run = json_is_true(json_object_get(request, "dry_run")), .cancelled = closing,
                                    .arg = daemon->upkeep };
-    struct flic_err err = { 0 };
+    struct flic_err err = { 0 }, why = { 0 };
     struct fd_retained retained;
     struct ck_gc_figures f;
     json_t *answer;
-    int rc;
+    int rc, kept;
 
     if (!daemon->upkeep)
         return fd_answer_error(FLIC_E_INTERNAL, "flicd is starting: ask again");
-    rc = fd_retain(daemon, params.dry_run, &retained, &err);
+    kept = fd_retain(daemon, params.dry_run, &retained, &why);
     if (params.dry_run) {
         params.without = retained.names;
         params.n_without = retained.n;
     }
-    if (!rc)
+    if (!kept || kept == FLIC_E_NOSPACE)        /* then gc is what makes room */
         rc = run_gc(daemon->upkeep, &params, &f, &err);
+    else
+        rc = flic_err_set(&err, kept, "%s", why.text);
+    if (!rc && kept)
+        rc = flic_err_set(&err, kept, "gc gave back %llu bytes, and what the rules no longer keep is still there: %s; say 'flic gc' again",
+                          (unsigned long long)f.freed_bytes, why.text);
     answer = rc ? fd_answer_error(err.code, err.text) : gc_figures(&f);
     if (!rc) {
         (void)json_object_set_new(answer, "ok", json_true());
@@ -146,17 +153,31 @@ static void apply_rules(struct fd_upkeep *u)
 {
     struct fd_retained retained;
     struct flic_err err = { 0 };
-    uint64_t freed;
-    int rc;
 
     if (!u->daemon->store || !take_due(u, &u->rules_due))
         return;
-    rc = fd_retain(u->daemon, false, &retained, &err);
-    if (!rc && retained.n && (rc = ck_collect(u->daemon->store, NULL, 0, false, &freed, &err)) == FLIC_E_REFUSED)
-        rc = 0;         /* said at start */
-    if (rc)
+    if (fd_retain(u->daemon, false, &retained, &err))
         flic_warn("what the rules no longer keep is still there: %s", err.text);
+    if (retained.n)             /* also when the next one could not be forgotten */
+        fd_upkeep_left_packs(u->daemon);
     fd_retained_fini(&retained);
+}
+
+/* A look at all that is stored: soon after one was forgotten, and then not with every further one, unless room is wanted. */
+static void collect(struct fd_upkeep *u)
+{
+    struct flic_err err = { 0 };
+    uint64_t freed;
+    int rc;
+
+    if (!u->daemon->store || (!take_due(u, &u->no_room) && flic_now_us() < u->collect_at_us) || !take_due(u, &u->collect_due))
+        return;
+    rc = ck_collect(u->daemon->store, NULL, 0, false, &freed, &err);
+    if (rc && rc != FLIC_E_REFUSED) {       /* that one was said at start */
+        flic_warn("nothing was freed on flash: %s", err.text);
+        fd_upkeep_left_packs(u->daemon);    /* it is still to be done */
+    }
+    u->collect_at_us = flic_now_us() + COLLECT_S * 1000000ull;
 }
 
 /* ---- the thread ---- */
@@ -167,6 +188,7 @@ static void *keep_up(void *arg)
 
     while (!closing(u)) {
         apply_rules(u);
+        collect(u);
         if (u->daemon->store && !must_rest(u))
             fd_verify_go_on(u->daemon, must_rest, u);
         gc_when_idle(u);
@@ -187,7 +209,8 @@ int fd_upkeep_start(struct fd_daemon *daemon, struct flic_err *err)
     if (!u)
         return flic_err_set(err, -ENOMEM, "start the upkeep of the store: out of memory");
     u->daemon = daemon;
-    u->gc_due = u->rules_due = true;    /* what an earlier flicd did not get to */
+    u->gc_due = u->rules_due = u->collect_due = true;   /* what an earlier flicd did not get to */
+    u->collect_at_us = flic_now_us() + COLLECT_S * 1000000ull;
     u->gc_at_us = flic_now_us() + (uint64_t)daemon->conf.gc_interval_s * 1000000;
     (void)pthread_mutex_init(&u->lock, NULL);
     fd_cond_init(&u->poked);
@@ -226,24 +249,34 @@ void fd_upkeep_stop(struct fd_daemon *daemon)
     daemon->upkeep = NULL;
 }
 
-static void poke(struct fd_daemon *daemon, bool rules)
+static void poke(struct fd_upkeep *u, bool *due)
 {
-    struct fd_upkeep *u = daemon->upkeep;
-
-    if (!u)
-        return;
     (void)pthread_mutex_lock(&u->lock);
-    *(rules ? &u->rules_due : &u->gc_due) = true;
+    *due = true;
     (void)pthread_cond_signal(&u->poked);
     (void)pthread_mutex_unlock(&u->lock);
 }
 
 void fd_upkeep_forgot(struct fd_daemon *daemon)
 {
-    poke(daemon, false);
+    if (daemon->upkeep)
+        poke(daemon->upkeep, &daemon->upkeep->gc_due);
+}
+
+void fd_upkeep_left_packs(struct fd_daemon *daemon)
+{
+    if (daemon->upkeep)
+        poke(daemon->upkeep, &daemon->upkeep->collect_due);
+}
+
+void fd_upkeep_no_room(struct fd_daemon *daemon)
+{
+    if (daemon->upkeep)
+        poke(daemon->upkeep, &daemon->upkeep->no_room);
 }
 
 void fd_upkeep_published(struct fd_daemon *daemon)
 {
-    poke(daemon, true);
+    if (daemon->upkeep)
+        poke(daemon->upkeep, &daemon->upkeep->rules_due);
 }

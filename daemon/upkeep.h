@@ -19,6 +19,10 @@ void fd_upkeep_stop(struct fd_daemon *daemon);
 /* Something was forgotten: there may be space to give back; or published: the rules may drop another. Any thread. */
 void fd_upkeep_forgot(struct fd_daemon *daemon);
 void fd_upkeep_published(struct fd_daemon *daemon);
+/* Something was forgotten without a ck_collect(): upkeep does it within a minute, for all of that time; at once if there was no room
+ * for an operation. Any thread. */
+void fd_upkeep_left_packs(struct fd_daemon *daemon);
+void fd_upkeep_no_room(struct fd_daemon *daemon);
 
 /* Whether that was said; `arg` is the daemon. For what runs long. */
 bool fd_upkeep_closing(void *arg);

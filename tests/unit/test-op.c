@@ -649,6 +649,16 @@ static struct flic_talk *protect_web(int every_ms, int keep)
     return talk;
 }
 
+static atomic_uint collections;
+
+int __real_ck_collect(struct ck_store *s, const struct nv_name *without, size_t n, bool dry_run, uint64_t *freed, struct flic_err *e);
+int __wrap_ck_collect(struct ck_store *s, const struct nv_name *without, size_t n, bool dry_run, uint64_t *freed, struct flic_err *e);
+int __wrap_ck_collect(struct ck_store *s, const struct nv_name *without, size_t n, bool dry_run, uint64_t *freed, struct flic_err *e)
+{
+    atomic_fetch_add(&collections, 1);
+    return __real_ck_collect(s, without, n, dry_run, freed, e);
+}
+
 START_TEST(protect_answers_when_the_first_is_published_then_keeps_the_newest_of_its_own_and_all_of_the_users)
 {
     struct going_on by_user;
@@ -667,6 +677,7 @@ START_TEST(protect_answers_when_the_first_is_published_then_keeps_the_newest_of_
     be_worker(4);
     await_worker(5);                    /* what was to go is gone before the next begins */
     ck_assert_uint_eq(scene_count(), 3);
+    ck_assert_uint_eq(atomic_load(&collections), 0);    /* that is upkeep's, once for many */
     OK(ck_find(store, "web", 1, &entry, &err));
     ck_assert_int_eq(ck_find(store, "web", 3, &entry, &err), FLIC_E_NOCHECKPOINT);
     OK(ck_find(store, "web", 5, &entry, &err));

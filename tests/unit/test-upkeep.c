@@ -20,8 +20,33 @@ int fd_check_ready(const struct fd_daemon *daemon, struct flic_err *why)
     return 0;
 }
 
+/* How many more are forgotten before the flash is full; below 0: all are. */
+static int forgets_before_full;
+
+int __real_ck_forget(struct ck_store *s, const struct nv_name *name, bool dry_run, uint64_t *freed, struct flic_err *e);
+int __wrap_ck_forget(struct ck_store *s, const struct nv_name *name, bool dry_run, uint64_t *freed, struct flic_err *e);
+int __wrap_ck_forget(struct ck_store *s, const struct nv_name *name, bool dry_run, uint64_t *freed, struct flic_err *e)
+{
+    if (!dry_run && !forgets_before_full)
+        return flic_err_set(e, FLIC_E_NOSPACE, "made to fail");
+    forgets_before_full -= forgets_before_full > 0;
+    return __real_ck_forget(s, name, dry_run, freed, e);
+}
+
+static atomic_uint collections;
+
+int __real_ck_collect(struct ck_store *s, const struct nv_name *without, size_t n, bool dry_run, uint64_t *freed, struct flic_err *e);
+int __wrap_ck_collect(struct ck_store *s, const struct nv_name *without, size_t n, bool dry_run, uint64_t *freed, struct flic_err *e);
+int __wrap_ck_collect(struct ck_store *s, const struct nv_name *without, size_t n, bool dry_run, uint64_t *freed, struct flic_err *e)
+{
+    atomic_fetch_add(&collections, 1);
+    return __real_ck_collect(s, without, n, dry_run, freed, e);
+}
+
 static void set_up(void)
 {
+    forgets_before_full = -1;
+    atomic_store(&collections, 0);
     scene_begin(16 * MIB);
     scene_guest(GUEST, "web", 1, GUEST_PAGES);
     fd_conf_defaults(&flicd.conf);
@@ -250,6 +275,47 @@ START_TEST(verify_and_fsck_answer_with_what_they_found)
 }
 END_TEST
 
+START_TEST(gc_runs_although_the_rules_found_no_room_for_what_they_write)
+{
+    json_t *answer;
+    uint64_t before;
+
+    save_some(6);
+    for (size_t i = 0; i < 3; i++)
+        OK(ck_forget(store, &names[i], false, NULL, &err));
+    OK(fd_upkeep_start(&flicd, &err));
+    (void)usleep(50000);            /* it applies the rules at its start, and there is none */
+    flicd.conf.keep_last = 1;
+    forgets_before_full = 1;
+    before = scene_flash_bytes();
+    answer = ask(json_pack("{s:s}", "op", "gc"));
+    ck_assert_uint_eq(json_array_size(json_object_get(answer, "forgotten")), 1);
+    refused(answer, "FLIC_E_NOSPACE", "still there: made to fail; say 'flic gc' again");
+    ck_assert_uint_lt(scene_flash_bytes(), before);
+    forgets_before_full = -1;
+    answer = gc(false);
+    ck_assert_uint_eq(json_array_size(json_object_get(answer, "forgotten")), 1);
+    json_decref(answer);
+}
+END_TEST
+
+START_TEST(what_is_forgotten_again_and_again_is_collected_once_a_minute_or_when_there_is_no_room)
+{
+    OK(fd_upkeep_start(&flicd, &err));
+    for (int i = 0; i < 10; i++) {
+        fd_upkeep_left_packs(&flicd);
+        (void)usleep(20000);
+    }
+    ck_assert_uint_eq(atomic_load(&collections), 0);
+    fd_upkeep_no_room(&flicd);
+    for (int i = 0; i < 1000 && !atomic_load(&collections); i++)
+        (void)usleep(10000);
+    fd_upkeep_no_room(&flicd);      /* nothing was forgotten since */
+    (void)usleep(100000);
+    ck_assert_uint_eq(atomic_load(&collections), 1);
+}
+END_TEST
+
 START_TEST(gc_runs_by_itself_when_something_was_forgotten_and_nothing_else_goes_on)
 {
     struct pk_stats stats;
@@ -396,6 +462,8 @@ static Suite *suite(void)
     tcase_add_test(t, a_quota_counts_pages_once_and_drops_the_oldest);
     tcase_add_test(t, a_reading_that_was_cut_off_goes_on_by_itself);
     tcase_add_test(t, verify_and_fsck_answer_with_what_they_found);
+    tcase_add_test(t, gc_runs_although_the_rules_found_no_room_for_what_they_write);
+    tcase_add_test(t, what_is_forgotten_again_and_again_is_collected_once_a_minute_or_when_there_is_no_room);
     tcase_add_test(t, gc_runs_by_itself_when_something_was_forgotten_and_nothing_else_goes_on);
     tcase_add_test(t, a_drained_store_takes_a_new_arena_of_another_size);
     tcase_add_test(t, a_journal_is_told_a_thousand_entries_at_a_time);

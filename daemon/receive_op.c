@@ -246,13 +246,23 @@ static int decide(struct run *r, enum mv_state *ret_state, struct flic_err *err)
     return 0;
 }
 
+/* A guest that runs elsewhere is not to be restored here. */
+static void forget_arrived(struct run *r)
+{
+    struct nv_name name = { .guest = r->move.guest, .seq = r->seq };
+    struct flic_err why = { 0 };
+    uint64_t freed;
+
+    if (ck_forget(r->op->daemon->store, &name, false, &freed, &why))
+        flic_error("'%s' went back to its sender, and what arrived of it is still offered here: %s; then say 'flic forget %s@%llu', and do not "
+                   "restore it", r->name, why.text, r->name, (unsigned long long)r->seq);
+}
+
 /* "running" first, then it runs: should we end in between, the look for orphans lets it run. */
 static int take_over(struct run *r, struct flic_err *err)
 {
     struct fd_daemon *daemon = r->op->daemon;
-    struct nv_name name = { .guest = r->move.guest, .seq = r->seq };
     enum mv_state state;
-    uint64_t freed;
     int rc = mr_publish(r->receiver, r->disk_list, strlen(r->disk_list), err);
 
     if (rc)
@@ -261,7 +271,7 @@ static int take_over(struct run *r, struct flic_err *err)
     if (!rc && state != MV_RUNNING)
         rc = flic_err_set(err, FLIC_E_CANCELLED, "its sender asked for '%s' back before it had arrived", r->name);
     if (rc) {
-        (void)ck_forget(daemon->store, &name, false, &freed, NULL);     /* a guest that runs elsewhere is not to be restored here */
+        forget_arrived(r);
         return rc;
     }
     r->ours = true;

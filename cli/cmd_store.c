@@ -184,7 +184,7 @@ int cmd_drain_print(const struct cmd_request *req, const json_t *answer)
     (void)printf("moved %" PRIu64 " checkpoints to flash, %s\n", member_u64(answer, "moved"),
                  human_bytes(member_u64(answer, "flash_bytes"), bytes));
     json_array_foreach(left, i, ck)
-        (void)printf("%s still lies in NVRAM alone\n", cmd_checkpoint_name(ck, name));
+        (void)printf("%s still lies in NVRAM alone ('flic log' says why)\n", cmd_checkpoint_name(ck, name));
     if (!json_array_size(left))
         (void)printf("nothing lies in NVRAM alone\n");
     return 0;

@@ -106,7 +106,7 @@ static int drain(struct fd_keeper *k, uint64_t *ret_moved, uint64_t *ret_bytes, 
             *ret_bytes += f.flash_bytes;
         }
         (void)pthread_mutex_unlock(&k->moving);
-        if (rc == FLIC_E_DAMAGED || rc == FLIC_E_NOCHECKPOINT)  /* the next one; damaged ones are passed by from now on */
+        if (ck_destage_passes_by(rc))       /* the next one */
             rc = 0;
     }
     return rc;

@@ -695,14 +695,14 @@ void ck_count_restore(struct ck_store *store, const struct nv_name *name)
     change(store, name, apply_restore, NULL);
 }
 
-void ck_cannot_move(struct ck_store *store, const struct nv_name *name)
+void ck_cannot_move(struct ck_store *store, const struct nv_name *name, uint64_t until_us)
 {
     struct ck_entry *entry;
 
     (void)pthread_mutex_lock(&store->lock);
     entry = entry_of(store, &name->guest, name->seq);
     if (entry)
-        entry->stuck = true;
+        entry->stuck_until_us = until_us;
     (void)pthread_mutex_unlock(&store->lock);
 }
 

@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define PASSED_BY_S 600     /* until one whose moving failed is tried again */
+
 static bool any(const struct ck_entry *entry, void *arg)
 {
     (void)entry;
@@ -24,6 +26,7 @@ bool ck_destage_next(struct ck_store *store, struct ck_entry *ret_entry)
 bool ck_destage_next_of(struct ck_store *store, bool (*wanted)(const struct ck_entry *entry, void *arg), void *arg,
                         struct ck_entry *ret_entry)
 {
+    uint64_t now = flic_now_us();
     struct ck_entry *entries;
     bool found = false;
     size_t n;
@@ -31,13 +34,25 @@ bool ck_destage_next_of(struct ck_store *store, bool (*wanted)(const struct ck_e
     if (ck_list(store, &entries, &n, NULL))
         return false;
     for (size_t i = 0; i < n; i++) {        /* newest first: the last match is the oldest */
-        if (entries[i].destaged || entries[i].stuck || !wanted(&entries[i], arg))
+        if (entries[i].destaged || entries[i].stuck_until_us > now || !wanted(&entries[i], arg))
             continue;
         *ret_entry = entries[i];
         found = true;
     }
     free(entries);
     return found;
+}
+
+bool ck_destage_passes_by(int rc)
+{
+    return rc && rc != FLIC_E_CANCELLED && rc != FLIC_E_NOSPACE && rc != -ENOMEM;
+}
+
+/* The younger ones are not to wait for it. Damage stays as long as flicd runs; a failing read or write may not. */
+static void pass_by(struct ck_store *store, const struct nv_name *name, int rc)
+{
+    if (ck_destage_passes_by(rc))
+        ck_cannot_move(store, name, rc == FLIC_E_DAMAGED ? UINT64_MAX : flic_now_us() + PASSED_BY_S * 1000000ull);
 }
 
 struct job {
@@ -154,8 +169,10 @@ int ck_destage(struct ck_store *store, const struct ck_entry *entry, bool (*canc
     int rc = ck_use(store, &name, err);
 
     *figures = (struct ck_destage_figures){ 0 };
-    if (rc)
+    if (rc) {
+        pass_by(store, &name, rc);
         return rc;
+    }
     rc = ck_load(store, entry, &job.loaded, err);
     if (!rc) {
         rc = run(&job, cancelled, arg, err);
@@ -163,8 +180,7 @@ int ck_destage(struct ck_store *store, const struct ck_entry *entry, bool (*canc
         ck_map_free(job.map);
         ck_unload(store, &job.loaded);
     }
-    if (rc == FLIC_E_DAMAGED)
-        ck_cannot_move(store, &name);
+    pass_by(store, &name, rc);
     ck_unuse(store, &name);
     figures->took_us = flic_now_us() - began;
     return rc;

@@ -23,7 +23,10 @@ struct ck_destage_figures {
 int ck_destage(struct ck_store *store, const struct ck_entry *entry, bool (*cancelled)(void *arg), void *arg,
                struct ck_destage_figures *figures, struct flic_err *err);
 
-/* The oldest published checkpoint that lies only in NVRAM and was not found damaged by an earlier try; false when there is none. */
+/* Whether what ck_destage() returned is that checkpoint's own: ck_destage_next() passes it by then, a damaged one until the next start
+ * and another for ten minutes. */
+bool ck_destage_passes_by(int rc);
+/* The oldest published checkpoint that lies only in NVRAM and is not to be passed by; false when there is none. */
 bool ck_destage_next(struct ck_store *store, struct ck_entry *ret_entry);
 /* The same, of those that `wanted` says yes to. */
 bool ck_destage_next_of(struct ck_store *store, bool (*wanted)(const struct ck_entry *entry, void *arg), void *arg,

@@ -62,7 +62,7 @@ struct ck_entry {               /* a copy; stays valid */
     struct flic_uuid id;        /* of this checkpoint: what a reference names */
     struct flic_id flash_root;  /* when info.places has IX_FLASH */
     bool destaged;
-    bool stuck;                 /* damaged: destage passes it by until the next start */
+    uint64_t stuck_until_us;    /* it cannot be moved to flash: destage passes it by until then */
     bool damaged;               /* something of it is lost: see ck_damage_text() */
     uint64_t lost_pages, lost_gfn;      /* how many, at least, and the first of them */
     bool lost_leaf;             /* nor is it known which pages it needs beside them */
@@ -106,7 +106,7 @@ void ck_lost_flash(struct ck_store *store, const struct nv_name *name);
 #define CK_DAMAGE_TEXT 128
 void ck_damage_text(const struct ck_entry *entry, char out[CK_DAMAGE_TEXT]);
 void ck_mirror_packs(struct ck_store *store);       /* those sealed since the last time */
-void ck_cannot_move(struct ck_store *store, const struct nv_name *name);
+void ck_cannot_move(struct ck_store *store, const struct nv_name *name, uint64_t until_us);
 void ck_count_restore(struct ck_store *store, const struct nv_name *name);
 /* Durable tombstone first, then the catalog, then frames and packs nobody needs any more; with ret_freed_bytes NULL the packs are left
  * to the caller's ck_collect(). */

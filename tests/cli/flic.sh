@@ -324,7 +324,7 @@ it 'drain says what it moved and what it could not'
 run "$flic" drain
 exits 0
 says 'moved 2 checkpoints to flash, 2 MiB'
-says 'db@3 still lies in NVRAM alone'
+says "db@3 still lies in NVRAM alone ('flic log' says why)"
 was_asked 'r[-1] == {"op": "drain"}'
 
 it 'pin needs the number, and asks to pin or to unpin'

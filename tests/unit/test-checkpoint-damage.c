@@ -3,6 +3,7 @@
 /* Invariant 4: no guest starts on wrong bytes. Bytes are flipped in NVRAM, in packs, in roots. */
 #include "tests/unit/checkpoint-scene.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <sys/stat.h>
@@ -252,6 +253,37 @@ START_TEST(a_damaged_checkpoint_does_not_keep_later_ones_from_flash)
     OK(scene_destage(&good, NULL));
     ck_assert(!ck_destage_next(store, &entry));
     scene_restore_and_compare(&good, &image);
+}
+END_TEST
+
+static uint64_t unreadable;         /* the number of a checkpoint whose leaves cannot be read now; 0: none */
+
+int __real_ck_load_map(struct ck_store *s, const struct ck_loaded *from, struct ck_map **ret_map, struct flic_err *e);
+int __wrap_ck_load_map(struct ck_store *s, const struct ck_loaded *from, struct ck_map **ret_map, struct flic_err *e);
+int __wrap_ck_load_map(struct ck_store *s, const struct ck_loaded *from, struct ck_map **ret_map, struct flic_err *e)
+{
+    return unreadable && from->name.seq == unreadable ? flic_err_set(e, -EIO, "made to fail") : __real_ck_load_map(s, from, ret_map, e);
+}
+
+START_TEST(one_that_cannot_be_read_now_does_not_keep_later_ones_from_flash_either)
+{
+    struct nv_name bad = save_with_work(), good;
+    struct ck_destage_figures d;
+    struct ck_entry entry;
+
+    good = save_with_work();
+    unreadable = bad.seq;
+    ck_assert(ck_destage_next(store, &entry));
+    ck_assert_int_eq(ck_destage(store, &entry, scene_never, NULL, &d, &err), -EIO);
+    ck_assert(ck_destage_next(store, &entry));
+    ck_assert_uint_eq(entry.info.seq, good.seq);
+    unreadable = 0;
+    OK(scene_destage(&good, NULL));
+    ck_assert(!ck_destage_next(store, &entry));         /* for a while */
+    scene_reopen();
+    ck_assert(ck_destage_next(store, &entry));
+    ck_assert_uint_eq(entry.info.seq, bad.seq);
+    OK(scene_destage(&bad, NULL));
 }
 END_TEST
 
@@ -528,6 +560,7 @@ static Suite *suite(void)
     tcase_add_test(t, a_root_damaged_in_nvram_is_read_from_flash_when_it_is_there);
     tcase_add_test(t, a_page_damaged_in_nvram_is_read_from_flash_when_it_is_there);
     tcase_add_test(t, a_damaged_checkpoint_does_not_keep_later_ones_from_flash);
+    tcase_add_test(t, one_that_cannot_be_read_now_does_not_keep_later_ones_from_flash_either);
     tcase_add_test(t, nothing_is_freed_while_a_checkpoint_cannot_be_read_and_forgetting_that_one_works);
     tcase_add_test(t, a_damaged_tombstone_is_told);
     tcase_add_test(t, a_flipped_byte_anywhere_in_either_copy_of_the_identity_is_mended_from_the_other);

@@ -74,7 +74,7 @@ static int reach_flash_form(struct ck_store *store, const struct ck_entry *entry
     return rc;
 }
 
-int ck_reach(struct ck_store *store, const struct ck_entry *entry, struct marks *marks, struct flic_err *err)
+static int reach_forms(struct ck_store *store, const struct ck_entry *entry, struct marks *marks, struct flic_err *err)
 {
     struct ck_loaded loaded;
     int rc = ck_load(store, entry, &loaded, err);
@@ -86,6 +86,16 @@ int ck_reach(struct ck_store *store, const struct ck_entry *entry, struct marks 
     if (!rc)
         rc = reach_flash_form(store, entry, marks, err);
     return rc ? flic_err_wrap(err, rc, "checkpoint %s@%llu", entry->info.name, (unsigned long long)entry->info.seq) : 0;
+}
+
+int ck_reach(struct ck_store *store, const struct ck_entry *entry, struct marks *marks, struct flic_err *err)
+{
+    struct flic_err why = { 0 };
+    int rc = reach_forms(store, entry, marks, &why);
+
+    if (rc == FLIC_E_DAMAGED)
+        return flic_err_set(err, rc, "%s; 'flic verify' finds out what of it is lost, and then the rest is seen to without that", why.text);
+    return rc ? flic_err_set(err, rc, "%s", why.text) : 0;
 }
 
 /* A tombstone stays as long as the root it buries is in a pack that cannot be removed yet; simplest and safe: always. */

@@ -33,6 +33,17 @@ int __wrap_ck_forget(struct ck_store *s, const struct nv_name *name, bool dry_ru
     return __real_ck_forget(s, name, dry_run, freed, e);
 }
 
+static uint64_t unreadable;         /* the number of a checkpoint whose root is damaged; 0: none */
+
+int __real_ck_load(struct ck_store *s, const struct ck_entry *entry, struct ck_loaded *ret_loaded, struct flic_err *e);
+int __wrap_ck_load(struct ck_store *s, const struct ck_entry *entry, struct ck_loaded *ret_loaded, struct flic_err *e);
+int __wrap_ck_load(struct ck_store *s, const struct ck_entry *entry, struct ck_loaded *ret_loaded, struct flic_err *e)
+{
+    if (unreadable && entry->info.seq == unreadable)
+        return flic_err_set(e, FLIC_E_DAMAGED, "made to fail");
+    return __real_ck_load(s, entry, ret_loaded, e);
+}
+
 static atomic_uint collections;
 
 int __real_ck_collect(struct ck_store *s, const struct nv_name *without, size_t n, bool dry_run, uint64_t *freed, struct flic_err *e);
@@ -47,6 +58,7 @@ static void set_up(void)
 {
     forgets_before_full = -1;
     atomic_store(&collections, 0);
+    unreadable = 0;
     scene_begin(16 * MIB);
     scene_guest(GUEST, "web", 1, GUEST_PAGES);
     fd_conf_defaults(&flicd.conf);
@@ -209,6 +221,24 @@ START_TEST(a_quota_counts_pages_once_and_drops_the_oldest)
     (void)usleep(100000);                           /* were it to drop more */
     ck_assert_uint_ge(scene_count(), 2);            /* what they share is counted once */
     ck_assert(scene_offers(&names[4]) && !scene_offers(&names[0]));
+}
+END_TEST
+
+START_TEST(one_that_is_lost_does_not_keep_the_rules_from_the_others)
+{
+    const struct ck_damage lost = { .root = true };
+    json_t *answer;
+
+    save_some(4);
+    flicd.conf.guest_quota_mib = GUEST_PAGES * 4 / 1024;
+    unreadable = names[1].seq;
+    OK(fd_upkeep_start(&flicd, &err));
+    refused(ask(json_pack("{s:s}", "op", "gc")), "FLIC_E_DAMAGED", "'flic verify' finds out what of it is lost");
+    ck_set_damage(store, &names[1], &lost);
+    answer = gc(false);
+    ck_assert_uint_gt(json_array_size(json_object_get(answer, "forgotten")), 0);
+    json_decref(answer);
+    ck_assert(!scene_offers(&names[0]) && scene_offers(&names[3]));
 }
 END_TEST
 
@@ -460,6 +490,7 @@ static Suite *suite(void)
     tcase_add_test(t, pins_that_cannot_be_read_keep_everything);
     tcase_add_test(t, gc_asked_for_drops_by_the_rules_and_a_dry_run_says_what_and_how_much);
     tcase_add_test(t, a_quota_counts_pages_once_and_drops_the_oldest);
+    tcase_add_test(t, one_that_is_lost_does_not_keep_the_rules_from_the_others);
     tcase_add_test(t, a_reading_that_was_cut_off_goes_on_by_itself);
     tcase_add_test(t, verify_and_fsck_answer_with_what_they_found);
     tcase_add_test(t, gc_runs_although_the_rules_found_no_room_for_what_they_write);

@@ -527,6 +527,7 @@ int ck_list(struct ck_store *store, struct ck_entry **ret_entries, size_t *ret_n
 
 int ck_next_seq(struct ck_store *store, const struct flic_uuid *guest, uint64_t *ret_seq, struct flic_err *err)
 {
+    struct flic_err why = { 0 };
     uint64_t above = 1;
     int rc;
 
@@ -539,9 +540,11 @@ int ck_next_seq(struct ck_store *store, const struct flic_uuid *guest, uint64_t 
             above = store->tombs[i].seq + 1;
     (void)pthread_mutex_unlock(&store->lock);
     ck_work_begin(store);
-    rc = ix_next_seq(store->index, guest, above, ret_seq, err);
+    rc = ix_next_seq(store->index, guest, above, ret_seq, &why);
     ck_work_end(store);
-    return rc;
+    if (rc == FLIC_E_DAMAGED)
+        return flic_err_set(err, rc, "%s: 'flic fsck --rebuild' makes the index anew from what is stored; only its journal is lost", why.text);
+    return rc ? flic_err_set(err, rc, "%s", why.text) : 0;
 }
 
 int ck_reserve(struct ck_store *store, struct flic_err *err)

@@ -17,7 +17,7 @@ static int io_error(struct ix_index *ix, int fallback)
 
 static int code_of(struct ix_index *ix)
 {
-    switch (ix->db ? sqlite3_errcode(ix->db) & 0xff : SQLITE_NOMEM) {
+    switch (sqlite3_errcode(ix->db) & 0xff) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
     case SQLITE_FORMAT:
@@ -41,12 +41,20 @@ static int code_of(struct ix_index *ix)
     }
 }
 
+/* After an ix_replace() that failed. */
+static int not_open(struct ix_index *ix, const char *what, struct flic_err *err)
+{
+    return flic_err_set(err, FLIC_E_DAMAGED, "%s: '%s' was set aside and could not be made anew", what, ix->path);
+}
+
 int ix_error(struct ix_index *ix, const char *what, struct flic_err *err)
 {
-    int code = code_of(ix);
+    int code;
 
-    return flic_err_set(err, code, "%s in '%s': %s%s", what, ix->path,
-                        ix->db ? sqlite3_errmsg(ix->db) : "out of memory",
+    if (!ix->db)
+        return not_open(ix, what, err);
+    code = code_of(ix);
+    return flic_err_set(err, code, "%s in '%s': %s%s", what, ix->path, sqlite3_errmsg(ix->db),
                         code == FLIC_E_NOSPACE ? "; make room there, or forget checkpoints (flic forget)" : "");
 }
 
@@ -69,8 +77,15 @@ void ix_give(struct ix_index *ix, sqlite3_stmt *stmt)
     pthread_mutex_unlock(&ix->lock);
 }
 
-int ix_in_use(const char *what, struct flic_err *err)
+int ix_in_use(struct ix_index *ix, const char *what, struct flic_err *err)
 {
+    bool is_open;
+
+    pthread_mutex_lock(&ix->lock);
+    is_open = ix->db;
+    pthread_mutex_unlock(&ix->lock);
+    if (!is_open)
+        return not_open(ix, what, err);
     return flic_err_set(err, FLIC_E_INTERNAL, "%s: called from within itself", what);
 }
 
@@ -111,7 +126,7 @@ int ix_do(struct ix_index *ix, enum ix_stmt which, const char *what, struct flic
 {
     sqlite3_stmt *stmt = ix_take(ix, which);
 
-    return stmt ? ix_run(ix, stmt, SQLITE_OK, what, err) : ix_in_use(what, err);
+    return stmt ? ix_run(ix, stmt, SQLITE_OK, what, err) : ix_in_use(ix, what, err);
 }
 
 void ix_get_text(sqlite3_stmt *stmt, int at, char *ret, size_t size)

@@ -38,7 +38,7 @@ int ix_error(struct ix_index *ix, const char *what, struct flic_err *err);
 sqlite3_stmt *ix_take(struct ix_index *ix, enum ix_stmt which);
 /* Ends what ix_take() began. */
 void ix_give(struct ix_index *ix, sqlite3_stmt *stmt);
-int ix_in_use(const char *what, struct flic_err *err);
+int ix_in_use(struct ix_index *ix, const char *what, struct flic_err *err);
 
 /* Binding; the first error sticks in *rc (SQLITE_OK at the start). Texts and blobs are borrowed until ix_give(). */
 void ix_bind_u64(sqlite3_stmt *stmt, int at, uint64_t value, int *rc);

@@ -16,7 +16,7 @@ static int saw_checkpoint(struct ix_index *ix, const struct flic_uuid *guest, ui
         return 0;
     stmt = ix_take(ix, IX_saw_checkpoint);
     if (!stmt)
-        return ix_in_use("note a checkpoint", err);
+        return ix_in_use(ix, "note a checkpoint", err);
     ix_bind_guest(stmt, 1, guest, &rc);
     ix_bind_u64(stmt, 2, seq, &rc);
     return ix_run(ix, stmt, rc, "note a checkpoint", err);
@@ -28,7 +28,7 @@ int ix_put_checkpoint(struct ix_index *ix, const struct ix_checkpoint *ck, struc
     int rc = SQLITE_OK;
 
     if (!stmt)
-        return ix_in_use("write a checkpoint", err);
+        return ix_in_use(ix, "write a checkpoint", err);
     ix_bind_guest(stmt, 1, &ck->guest, &rc);
     ix_bind_u64(stmt, 2, ck->seq, &rc);
     ix_bind_text(stmt, 3, ck->name, &rc);
@@ -48,7 +48,7 @@ int ix_drop_checkpoint(struct ix_index *ix, const struct flic_uuid *guest, uint6
     int rc = SQLITE_OK;
 
     if (!stmt)
-        return ix_in_use("drop a checkpoint", err);
+        return ix_in_use(ix, "drop a checkpoint", err);
     ix_bind_guest(stmt, 1, guest, &rc);
     ix_bind_u64(stmt, 2, seq, &rc);
     return ix_run(ix, stmt, rc, "drop a checkpoint", err);
@@ -76,7 +76,7 @@ int ix_each_checkpoint(struct ix_index *ix, const struct flic_uuid *guest,
     int rc = SQLITE_OK, result = 0;
 
     if (!stmt)
-        return ix_in_use("list the checkpoints", err);
+        return ix_in_use(ix, "list the checkpoints", err);
     if (guest)
         ix_bind_guest(stmt, 1, guest, &rc);
     while (rc == SQLITE_OK && !result && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
@@ -115,7 +115,7 @@ static int next_seq(struct ix_index *ix, const struct flic_uuid *guest, uint64_t
     int rc = SQLITE_OK;
 
     if (!stmt)
-        return ix_in_use("number a checkpoint", err);
+        return ix_in_use(ix, "number a checkpoint", err);
     ix_bind_guest(stmt, 1, guest, &rc);
     ix_bind_u64(stmt, 2, at_least, &rc);
     rc = rc == SQLITE_OK ? count_up(ix, stmt, ret_seq, err)
@@ -153,7 +153,7 @@ static int saw_pack(struct ix_index *ix, uint32_t number, struct flic_err *err)
         return 0;
     stmt = ix_take(ix, IX_saw_pack);
     if (!stmt)
-        return ix_in_use("note a pack", err);
+        return ix_in_use(ix, "note a pack", err);
     ix_bind_u64(stmt, 1, number, &rc);
     return ix_run(ix, stmt, rc, "note a pack", err);
 }
@@ -165,7 +165,7 @@ int ix_put_pack(struct ix_index *ix, uint32_t number, uint64_t bytes, uint32_t o
     int rc = SQLITE_OK;
 
     if (!stmt)
-        return ix_in_use("write a pack", err);
+        return ix_in_use(ix, "write a pack", err);
     ix_bind_u64(stmt, 1, number, &rc);
     ix_bind_u64(stmt, 2, bytes, &rc);
     ix_bind_u64(stmt, 3, objects, &rc);
@@ -181,7 +181,7 @@ int ix_drop_pack(struct ix_index *ix, uint32_t number, struct flic_err *err)
     int rc = SQLITE_OK;
 
     if (!stmt)
-        return ix_in_use("drop a pack", err);
+        return ix_in_use(ix, "drop a pack", err);
     ix_bind_u64(stmt, 1, number, &rc);
     return ix_run(ix, stmt, rc, "drop a pack", err);
 }
@@ -192,7 +192,7 @@ int ix_each_run(struct ix_index *ix, int (*see)(uint32_t number, const uint8_t *
     int rc = SQLITE_OK, result = 0;
 
     if (!stmt)
-        return ix_in_use("read what packs hold", err);
+        return ix_in_use(ix, "read what packs hold", err);
     while (!result && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
         result = see((uint32_t)sqlite3_column_int64(stmt, 0), sqlite3_column_blob(stmt, 1), (size_t)sqlite3_column_bytes(stmt, 1), arg);
     if (rc != SQLITE_ROW && rc != SQLITE_DONE)
@@ -210,7 +210,7 @@ int ix_begin_sync(struct ix_index *ix, struct flic_err *err)
     pthread_mutex_lock(&ix->lock);      /* until ix_end_sync() */
     if (ix->syncing) {
         pthread_mutex_unlock(&ix->lock);
-        return ix_in_use("synchronise the index", err);
+        return ix_in_use(ix, "synchronise the index", err);
     }
     rc = ix_do(ix, IX_forget_seen_checkpoints, "synchronise", err);
     if (!rc)

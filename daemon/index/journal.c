@@ -13,7 +13,7 @@ static int add(struct ix_index *ix, const struct ix_entry *entry, struct flic_er
     int rc = SQLITE_OK;
 
     if (!stmt)
-        return ix_in_use("write the journal", err);
+        return ix_in_use(ix, "write the journal", err);
     ix_bind_u64(stmt, 1, entry->began_ns, &rc);
     ix_bind_u64(stmt, 2, entry->took_ns, &rc);
     ix_bind_text(stmt, 3, entry->verb, &rc);
@@ -45,7 +45,7 @@ int ix_journal_trim(struct ix_index *ix, uint32_t keep, struct flic_err *err)
 {
     sqlite3_stmt *stmt = ix_take(ix, IX_journal_trim);
 
-    return stmt ? ix_run(ix, stmt, sqlite3_bind_int64(stmt, 1, keep), "shorten the journal", err) : ix_in_use("shorten the journal", err);
+    return stmt ? ix_run(ix, stmt, sqlite3_bind_int64(stmt, 1, keep), "shorten the journal", err) : ix_in_use(ix, "shorten the journal", err);
 }
 
 static bool read_entry(sqlite3_stmt *stmt, struct ix_entry *ret)
@@ -95,7 +95,7 @@ static int read_batch(struct ix_index *ix, const struct flic_uuid *guest, uint64
 
     *ret_n = 0;
     if (!stmt)
-        return ix_in_use("read the journal", err);
+        return ix_in_use(ix, "read the journal", err);
     rc = sqlite3_bind_int64(stmt, 1, BATCH);
     ix_bind_u64(stmt, 2, before, &rc);
     if (guest)

@@ -146,7 +146,7 @@ static int connect_file(struct ix_index *ix, struct flic_err *err)
     if (rc)
         return rc;
     if (sqlite3_open_v2(ix->path, &ix->db, flags, NULL) != SQLITE_OK)
-        return ix_error(ix, "open", err);
+        return ix->db ? ix_error(ix, "open", err) : flic_err_set(err, -ENOMEM, "open '%s': out of memory", ix->path);
     ix->inode = stat(ix->path, &st) ? 0 : st.st_ino;
     (void)sqlite3_extended_result_codes(ix->db, 1);
     (void)sqlite3_db_config(ix->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);

@@ -814,6 +814,31 @@ START_TEST(an_index_that_was_removed_is_made_anew_while_it_is_in_use_and_numbers
 }
 END_TEST
 
+START_TEST(a_save_that_an_index_gone_bad_refuses_says_how_to_make_it_anew)
+{
+    char path[128], aside[128];
+    struct ck_fsck_figures f;
+    struct saving s;
+
+    (void)snprintf(aside, sizeof(aside), "%s/index.sqlite.damaged", scene_dir);
+    (void)snprintf(path, sizeof(path), "%s/index.sqlite", scene_dir);
+    save(0);
+    scene_lose_index();
+    ck_assert_int_eq(mkdir(aside, 0700), 0);
+    ck_assert_int_eq(close(open(path, O_CREAT | O_WRONLY, 0600)), 0);
+    ck_assert_int_ne(ck_fsck(store, true, &f, &err), 0);
+    saving_init(&s, GUEST);
+    ck_assert_int_eq(saving_new(&s), FLIC_E_DAMAGED);
+    ck_assert_msg(strstr(err.text, "'flic fsck --rebuild'"), "%s", err.text);
+    saving_end(&s);
+    ck_assert_int_eq(rmdir(aside), 0);
+    f = fsck(true);
+    ck_assert(f.index_rebuilt);
+    save(1);
+    ck_assert_uint_gt(names[1].seq, names[0].seq);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("checkpoint-verify");
@@ -821,6 +846,7 @@ static Suite *suite(void)
 
     tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, set_up, tear_down);
+    tcase_add_test(t, a_save_that_an_index_gone_bad_refuses_says_how_to_make_it_anew);
     tcase_add_test(t, a_sound_store_is_read_whole_and_nothing_is_changed);
     tcase_add_test(t, a_bad_pack_is_set_aside_its_good_pages_stay_and_the_checkpoint_that_lost_one_is_named_and_refused);
     tcase_add_test(t, pages_that_nvram_has_too_are_taken_from_there);

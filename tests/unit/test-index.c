@@ -673,6 +673,24 @@ START_TEST(a_file_that_is_no_database_is_damaged_and_can_be_set_aside)
 }
 END_TEST
 
+START_TEST(one_that_could_not_be_made_anew_says_so_until_it_is)
+{
+    char aside[300];
+    uint64_t seq;
+
+    (void)snprintf(aside, sizeof(aside), "%s.damaged", path);
+    ck_assert_int_eq(mkdir(aside, 0700), 0);
+    ck_assert_int_ne(ix_replace(ix, &err), 0);
+    ck_assert_int_eq(ix_next_seq(ix, &web, 0, &seq, &err), FLIC_E_DAMAGED);
+    ck_assert_msg(strstr(err.text, "could not be made anew"), "%s", err.text);
+    ck_assert_int_eq(ix_begin_sync(ix, &err), FLIC_E_DAMAGED);
+    ck_assert_int_eq(ix_check(ix, &err), FLIC_E_DAMAGED);
+    ck_assert_int_eq(rmdir(aside), 0);
+    ck_assert_int_eq(ix_replace(ix, &err), 0);
+    ck_assert_uint_eq(next(&web, 0), 1);
+}
+END_TEST
+
 START_TEST(an_overwritten_page_is_damage_not_wrong_rows)
 {
     uint8_t junk[4096];
@@ -810,6 +828,7 @@ static Suite *index_suite(void)
     tcase_add_test(tc, an_older_flic_refuses_the_file_of_a_newer_one_naming_both_versions);
     tcase_add_test(tc, another_programs_database_is_refused_and_not_touched);
     tcase_add_test(tc, a_file_that_is_no_database_is_damaged_and_can_be_set_aside);
+    tcase_add_test(tc, one_that_could_not_be_made_anew_says_so_until_it_is);
     tcase_add_test(tc, an_overwritten_page_is_damage_not_wrong_rows);
     tcase_add_test(tc, a_file_cut_short_is_damage);
     tcase_add_test(tc, a_second_opener_is_told_that_the_file_is_in_use);

@@ -112,7 +112,7 @@ int fd_protect_note(struct fd_daemon *daemon, const struct flic_uuid *guest, uin
         g->set.made[g->set.n_made++] = seq;
         rc = write_down(p, err);
     } else {
-        rc = flic_err_set(err, FLIC_E_REFUSED, "this guest is not protected (any more)");
+        rc = flic_err_set(err, FLIC_E_REFUSED, "this guest is not protected (any more): 'flic protect' begins it");
     }
     end_change(p);
     return rc;
@@ -526,7 +526,7 @@ static int take_request(json_t *request, struct pt_setting *ret_set, struct flic
     return 0;
 }
 
-/* A checkpoint under way ends as it ends: its save is told "not protected (any more)", or is published and nobody's. */
+/* A checkpoint under way ends as it ends: its save is told that it is not protected (any more), or is published and nobody's. */
 static void remove_guest(struct fd_protect *p, struct guest *g)
 {
     for (size_t i = 0; g->worker && i < PT_GUESTS_MAX; i++) {

@@ -82,7 +82,8 @@ static int read_plan(const struct sn_where *where, const struct flic_uuid *guest
     *ret_swaps = json_incref(json_object_get(plan, "swaps"));
     *ret_stays = json_is_true(json_object_get(plan, "stays"));
     json_decref(plan);
-    return json_is_array(*ret_swaps) ? 0 : flic_err_set(err, FLIC_E_DAMAGED, "'%s' is damaged", path);
+    return json_is_array(*ret_swaps) ? 0 : flic_err_set(err, FLIC_E_DAMAGED, "'%s' is damaged, which says what a restore put in the "
+                                                                "place of disks: look at these, then remove it", path);
 }
 
 static int cross_out(const struct sn_where *where, const struct flic_uuid *guest, struct flic_err *err)

@@ -52,7 +52,8 @@ int ck_publish(struct ck_store *store, const struct ck_facts *facts, uint64_t lo
     int rc;
 
     if (len > CK_DISKS_MAX)
-        return flic_err_set(err, FLIC_E_REFUSED, "it has too many disks to record");
+        return flic_err_set(err, FLIC_E_REFUSED, "its list of disks takes %zu bytes, and %u can be recorded: give it fewer disks or shorter paths, "
+                            "or save it with --ram-only", len, CK_DISKS_MAX);
     rc = nv_note_add(ck_arena(store), &name, NV_NOTE_PUBLISHED, disks, len, err);
     if (rc)
         return rc;

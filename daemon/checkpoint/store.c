@@ -263,7 +263,7 @@ static int claim(struct ck_store *store, const struct nv_name *name, bool forget
         return flic_err_set(err, rc, "checkpoint number %llu is in use by a running operation: wait for it or cancel it",
                             (unsigned long long)name->seq);
     if (rc == FLIC_E_BUSY)
-        return flic_err_set(err, rc, "checkpoint number %llu is being forgotten", (unsigned long long)name->seq);
+        return flic_err_set(err, rc, "checkpoint number %llu is being forgotten: 'flic list' shows what there is", (unsigned long long)name->seq);
     return rc ? flic_err_set(err, rc, "use a checkpoint: out of memory") : 0;
 }
 

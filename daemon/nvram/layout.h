@@ -34,6 +34,9 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the arena is little-en
 
 #define NVL_MAGIC 0x3141564e43494c46ull     /* "FLICNVA1" as stored */
 #define NVL_VERSION 1u
+/* For who has an arena that cannot be opened any more. */
+#define NVL_NEXT_STEP "checkpoints that are on flash stay, those in NVRAM alone are lost; move the arena's file away, " \
+                      "or fill a device with zeros, set 'nvram_size_mib' in flicd.conf, then start flicd: it makes a new one"
 #define NVL_LINE 64u                        /* records start at multiples of this */
 #define NVL_FLIPS 8                         /* wrong bits that a switch survives: one bad byte */
 

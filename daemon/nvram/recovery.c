@@ -77,7 +77,7 @@ static int find_half(struct nv_arena *a, struct flic_err *err)
         }
     }
     if (best > NVL_FLIPS)
-        return flic_err_set(err, FLIC_E_DAMAGED, "the arena's log switch is damaged: no half of the log fits it");
+        return flic_err_set(err, FLIC_E_DAMAGED, "the arena's log switch is damaged, no half of the log fits it: " NVL_NEXT_STEP);
     if (best)
         a->damaged++;
     return 0;

@@ -72,7 +72,7 @@ int nv_super_read(const struct nv_media *media, const char *path, struct nvl_sup
         if (state[0] == SUPER_NOT_OURS && state[1] == SUPER_NOT_OURS)
             return flic_err_set(err, FLIC_E_FOREIGN, "'%s' is not a FLIC arena: give 'nvram' in flicd.conf another path, or remove "
                                 "what is there", path);
-        return flic_err_set(err, FLIC_E_DAMAGED, "both superblocks of arena '%s' are damaged", path);
+        return flic_err_set(err, FLIC_E_DAMAGED, "both superblocks of arena '%s' are damaged: " NVL_NEXT_STEP, path);
     }
     use = state[0] == SUPER_GOOD ? 0 : 1;
     if (copies[use].size_bytes > media->size)

@@ -819,6 +819,7 @@ START_TEST(one_bad_superblock_is_repaired_and_two_are_refused)
     poke(NVL_SUPER_AT(0) + 17, 1);
     poke(NVL_SUPER_AT(1) + 50, 1);
     ck_assert_int_eq(nv_open(path, &STORY_STORE, &arena, &err), FLIC_E_DAMAGED);
+    ck_assert_msg(strstr(err.text, "on flash stay") && strstr(err.text, "it makes a new one"), "%s", err.text);
 }
 END_TEST
 

@@ -254,10 +254,11 @@ static int target_check(struct domain *d)
 {
     struct vcpu *v;
 
-    if ( d->arch.flic.context == FLIC_CONTEXT_LOADING )
-        return 0;
     if ( d->creation_finished || d->arch.flic.context == FLIC_CONTEXT_LOADED )
         return flic_refuse(d, -EEXIST, "has run, or was loaded before");
+    /* What a load that failed in its middle had set may be set again. */
+    if ( d->arch.flic.context == FLIC_CONTEXT_LOADING )
+        return 0;
     for_each_vcpu ( d, v )
         if ( v->is_initialised || v->vcpu_info_area.pg )
             return flic_refuse(d, -EEXIST, "vCPU %u is in use", v->vcpu_id);

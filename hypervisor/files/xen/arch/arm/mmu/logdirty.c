@@ -209,32 +209,6 @@ static void free_bits(struct p2m_logdirty *ld)
     xvfree(ld);
 }
 
-/* Room for the bits of [first, last], so that running out of memory is met here and not later. */
-static struct p2m_logdirty *alloc_bits(unsigned long first, unsigned long last)
-{
-    struct p2m_logdirty *ld = xvzalloc(struct p2m_logdirty);
-    unsigned long gfn;
-
-    if ( !ld )
-        return NULL;
-
-    ld->p2m_changes = NOW();
-    ld->spare = alloc_chunk();
-    if ( !ld->spare || !grow(ld, last) )
-        goto fail;
-
-    for ( gfn = first & ~(CHUNK_GFNS - 1); gfn <= last; gfn += CHUNK_GFNS )
-        if ( !chunk_of(ld, gfn) )
-            goto fail;
-
-    return ld;
-
- fail:
-    free_bits(ld);
-
-    return NULL;
-}
-
 /* The entries */
 
 static bool find_leaf(struct p2m_domain *p2m, gfn_t gfn, struct leaf *leaf)
@@ -265,6 +239,67 @@ static bool find_leaf(struct p2m_domain *p2m, gfn_t gfn, struct leaf *leaf)
 static void put_leaf(const struct leaf *leaf)
 {
     unmap_domain_page(leaf->table);
+}
+
+/* So many gfns from here on are a hole that the upper levels tell of; 0: there may be something. */
+static unsigned long hole_at(struct p2m_domain *p2m, unsigned long gfn)
+{
+    unsigned long gfns = CHUNK_GFNS;
+    struct leaf leaf;
+
+    p2m_read_lock(p2m);
+
+    if ( find_leaf(p2m, _gfn(gfn), &leaf) )
+    {
+        unsigned long size = 1UL << XEN_PT_LEVEL_ORDER(leaf.level);
+
+        gfns = size > 1 && leaf.entry->p2m.type == p2m_invalid
+               ? size - (gfn & (size - 1)) : 0;
+        put_leaf(&leaf);
+    }
+
+    p2m_read_unlock(p2m);
+
+    return gfns;
+}
+
+/*
+ * Room for the bits of what is mapped in [first, last], so that running out of memory is met here and not later. Not for
+ * all of it: where the last one is, is the guest's choice.
+ */
+static struct p2m_logdirty *alloc_bits(struct p2m_domain *p2m)
+{
+    unsigned long gfn = gfn_x(p2m->lowest_mapped_gfn);
+    unsigned long last = gfn_x(p2m->max_mapped_gfn);
+    struct p2m_logdirty *ld = xvzalloc(struct p2m_logdirty);
+
+    if ( !ld )
+        return NULL;
+
+    ld->p2m_changes = NOW();
+    ld->spare = alloc_chunk();
+    if ( !ld->spare || !grow(ld, last) )
+        goto fail;
+
+    while ( gfn <= last )
+    {
+        unsigned long gfns = hole_at(p2m, gfn);
+
+        if ( !gfns )
+        {
+            if ( !chunk_of(ld, gfn) )
+                goto fail;
+            gfns = CHUNK_GFNS - gfn % CHUNK_GFNS;
+        }
+        gfn += gfns;
+    }
+
+    return ld;
+
+ fail:
+    free_bits(ld);
+
+    return NULL;
 }
 
 /* Only the permission changes: no break-before-make. The caller sees to the TLBs. */
@@ -637,8 +672,7 @@ static int enable(struct domain *d, const struct xen_domctl_shadow_op *sc)
         rc = check_guest(d);
         if ( rc )
             return rc;
-        ld = alloc_bits(gfn_x(p2m->lowest_mapped_gfn),
-                        gfn_x(p2m->max_mapped_gfn));
+        ld = alloc_bits(p2m);
         if ( !ld )
             return -ENOMEM;
 
@@ -739,11 +773,12 @@ static unsigned long *take_chunk(struct p2m_domain *p2m, unsigned long gfn,
                                  unsigned long nr)
 {
     struct p2m_logdirty *ld = p2m->logdirty;
-    unsigned long **chunk = &ld->chunk[gfn / CHUNK_GFNS];
-    unsigned long *bits;
+    unsigned long **chunk, *bits;
 
     p2m_write_lock(p2m);
 
+    /* Dom0 may map something beyond the last chunk at any time, and grow() moves them all. */
+    chunk = &ld->chunk[gfn / CHUNK_GFNS];
     bits = ld->spare;
     if ( *chunk )
         SWAP(*chunk, bits);

@@ -117,8 +117,8 @@ void flx_unmap(struct flx_map *map);        /* accepts NULL */
  * of vcpus, HVM params, shared_info gfn, the hypervisor's context. Nothing is changed in the domain. */
 int flx_state_save(struct flx_dom *dom, void **ret_state, size_t *ret_len, struct flic_err *err);
 
-/* Of a domain that runs, paused for a moment: what flx_state_parse(), flx_state_fits() and flx_build_begin() need to know, before there is a
- * state. FLIC_E_GUEST when it is not at rest for long. gives *ret_sketch (free()). */
+/* Of a domain that runs: what flx_state_parse(), flx_state_fits() and flx_build_begin() need to know, before there is a state. gives
+ * *ret_sketch (free()). */
 int flx_state_sketch(struct flx_dom *dom, void **ret_sketch, size_t *ret_len, struct flic_err *err);
 
 struct flx_state_info {

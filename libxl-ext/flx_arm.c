@@ -3,6 +3,7 @@
 /* What is particular to arm64: the memory layout (xen/arch-arm.h), the machine's identity, caches, address width. */
 #include "libxl-ext/flx_priv.h"
 
+#include "common/bytes.h"
 #include "hypervisor/files/xen/include/public/arch-arm/hvm/save.h"
 
 #include <assert.h>
@@ -187,6 +188,38 @@ int flx_arch_save_way(struct flx_dom *dom, struct flx_way *ret_way, struct flic_
         errno == EBUSY || errno == EADDRNOTAVAIL)
         return 0;
     return flx_context_fail(err, dom->domid, "cannot be saved");
+}
+
+static int put_record(struct flx_dom *dom, struct flic_builder *b, uint16_t type, void *body, uint32_t len)
+{
+    if (xc_domain_hvm_getcontext_partial(dom->xch, dom->domid, type, 0, body, len) < 0)
+        return -errno;
+    flic_put_u16(b, type);
+    flic_put_u16(b, 0);
+    flic_put_u32(b, len);
+    flic_put_bytes(b, body, len);
+    return 0;
+}
+
+/* Nothing of its vCPUs and interrupts: they may be anywhere while it runs, in 32-bit code of its users too. */
+int flx_arch_sketch_context(struct flx_dom *dom, void **ret_context, size_t *ret_len, struct flic_err *err)
+{
+    struct xen_arm_save_header header;
+    struct xen_arm_save_domain domain;
+    struct flic_builder b;
+    int rc;
+
+    flic_builder_init(&b);
+    rc = put_record(dom, &b, XEN_ARM_SAVE_HEADER, &header, sizeof(header));
+    if (!rc)
+        rc = put_record(dom, &b, XEN_ARM_SAVE_DOMAIN, &domain, sizeof(domain));
+    flic_put_u64(&b, 0);        /* the record that ends them */
+    *ret_context = rc ? NULL : flic_builder_take(&b, ret_len);
+    flic_builder_fini(&b);
+    errno = -rc;
+    if (rc)
+        return flx_context_fail(err, dom->domid, "look at its context");
+    return *ret_context ? 0 : flic_err_set(err, -ENOMEM, "domain %u: context: out of memory", dom->domid);
 }
 
 /* The context says it all. */

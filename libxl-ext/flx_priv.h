@@ -35,6 +35,8 @@ xentoollog_logger *flx_logger(void);
 int flx_fail(struct flic_err *err, uint32_t domid, const char *call);
 /* The errno of a context call, translated (the table in xen/include/public/arch-arm/hvm/save.h). */
 int flx_context_fail(struct flic_err *err, uint32_t domid, const char *call);
+/* All of it, of a domain at rest. gives *ret_context (free()). */
+int flx_read_context(struct flx_dom *dom, void **ret_context, size_t *ret_len, struct flic_err *err);
 
 int flx_read_info(const struct flx_dom *dom, xc_domaininfo_t *ret_info, struct flic_err *err);
 
@@ -60,6 +62,8 @@ int flx_arch_shared_info(struct flx_dom *dom, uint64_t *ret_gfn);
 int flx_arch_layout(struct flx_dom *dom, uint64_t *ret_layout);
 /* Puts into the blob what it has beside the context; borrowed from the handle. */
 int flx_arch_read_state(struct flx_dom *dom, struct flx_blob *blob, struct flic_err *err);
+/* The context of a domain that runs, as far as a new domain and this build need to know it ahead. gives *ret_context. */
+int flx_arch_sketch_context(struct flx_dom *dom, void **ret_context, size_t *ret_len, struct flic_err *err);
 /* Fills the host's side of `ret` (gic, midr, counter_hz); 0 where it cannot be told, or does not count. */
 void flx_arch_machine(struct flx_blob_machine *ret);
 /* Whether this host can run a guest of the same architecture, beyond these: 0 or FLIC_E_MISMATCH. */

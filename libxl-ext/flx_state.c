@@ -8,10 +8,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <xenguest.h>
-
-#define SKETCH_TRIES 100u
 
 /* ---- errors of the context calls ---- */
 
@@ -49,7 +46,7 @@ int flx_context_fail(struct flic_err *err, uint32_t domid, const char *call)
 
 /* ---- saving ---- */
 
-static int read_context(struct flx_dom *dom, void **ret_context, size_t *ret_len, struct flic_err *err)
+int flx_read_context(struct flx_dom *dom, void **ret_context, size_t *ret_len, struct flic_err *err)
 {
     int size = xc_domain_hvm_getcontext(dom->xch, dom->domid, NULL, 0);
     uint8_t *context;
@@ -82,7 +79,9 @@ static int read_params(struct flx_dom *dom, struct flx_blob *blob, struct flic_e
     return 0;
 }
 
-static int collect(struct flx_dom *dom, const struct flx_info *info, void **ret_state, size_t *ret_len, struct flic_err *err)
+typedef int context_fn(struct flx_dom *dom, void **ret_context, size_t *ret_len, struct flic_err *err);
+
+static int collect(struct flx_dom *dom, const struct flx_info *info, context_fn *read_context, void **ret_state, size_t *ret_len, struct flic_err *err)
 {
     FLIC_AUTO_FREE void *context = NULL;
     struct flx_blob blob = { .width = 64, .gfn_end = info->gfn_end, .vcpus = info->vcpus };
@@ -114,28 +113,16 @@ int flx_state_save(struct flx_dom *dom, void **ret_state, size_t *ret_len, struc
 
     if (!rc && info.run != FLX_SUSPENDED)
         rc = flic_err_set(err, FLIC_E_GUEST, "domain %u is not suspended", dom->domid);
-    return rc ? rc : collect(dom, &info, ret_state, ret_len, err);
+    return rc ? rc : collect(dom, &info, flx_read_context, ret_state, ret_len, err);
 }
 
-/* Paused where an interrupt is being handled it has no context that could be taken: the next moment is another one. */
+/* It is not paused for this: whoever pauses a guest and is killed leaves it so. */
 int flx_state_sketch(struct flx_dom *dom, void **ret_sketch, size_t *ret_len, struct flic_err *err)
 {
-    const struct timespec moment = { .tv_nsec = 7 * 1000 * 1000 };
     struct flx_info info;
     int rc = flx_info(dom, &info, err);
 
-    for (unsigned i = 0; !rc && i < SKETCH_TRIES; i++) {
-        if (xc_domain_pause(dom->xch, dom->domid))
-            return flx_fail(err, dom->domid, "pause the guest for a moment");
-        rc = collect(dom, &info, ret_sketch, ret_len, err);
-        if (xc_domain_unpause(dom->xch, dom->domid) && !rc)
-            rc = flx_fail(err, dom->domid, "let the guest run on");
-        if (rc != FLIC_E_GUEST || i + 1 == SKETCH_TRIES)
-            break;
-        rc = 0;
-        (void)nanosleep(&moment, NULL);
-    }
-    return rc;
+    return rc ? rc : collect(dom, &info, flx_arch_sketch_context, ret_sketch, ret_len, err);
 }
 
 /* ---- looking at a state ---- */

@@ -229,6 +229,12 @@ int flx_arch_read_state(struct flx_dom *dom, struct flx_blob *blob, struct flic_
     return 0;
 }
 
+/* Xen pauses it for as long as it looks. */
+int flx_arch_sketch_context(struct flx_dom *dom, void **ret_context, size_t *ret_len, struct flic_err *err)
+{
+    return flx_read_context(dom, ret_context, ret_len, err);
+}
+
 static bool policy_fits(xc_interface *xch, xc_cpu_policy_t *host, xc_cpu_policy_t *guest, const struct flx_blob_x86 *x86)
 {
     return xc_cpu_policy_update_cpuid(xch, guest, x86->cpuid, (uint32_t)x86->n_cpuid) == 0 &&

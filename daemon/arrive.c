@@ -57,9 +57,15 @@ static int bad_offer(struct flic_err *err)
     return flic_err_set(err, FLIC_E_PROTOCOL, "the peer's list of disks is not that of the guest's configuration, or out of bounds");
 }
 
+/* An image of another format names further files, which its backend opens. */
 static int check_there(struct ar_disks *d, const struct fd_disk *disk, uint64_t size, struct flic_err *err)
 {
-    int rc = disk->writable ? aw_in_folders(d->daemon->conf.shared_disk_folders, "shared_disk_folders", disk->vdev, disk->path, err)
+    int rc;
+
+    if (!fd_disks_is_raw(disk))
+        return flic_err_set(err, FLIC_E_DISK, "its disk %s ('%s') is a %s image: of another phone's guests only raw ones are opened here", disk->vdev,
+                            disk->path, disk->format);
+    rc = disk->writable ? aw_in_folders(d->daemon->conf.shared_disk_folders, "shared_disk_folders", disk->vdev, disk->path, err)
                             : aw_in_either(&d->daemon->conf, disk->vdev, disk->path, err);
 
     d->shares |= disk->writable;
@@ -71,8 +77,7 @@ static int check_copy(struct ar_disks *d, const struct fd_disk *disk, uint64_t s
     struct coming *c = &d->coming[d->n];
     int rc = aw_in_folders(d->daemon->conf.disk_folders, "disk_folders", disk->vdev, disk->path, err);
 
-    if (!rc && (!disk->writable || !size || size > DW_SIZE_MAX || d->n == DW_DISKS_MAX || (disk->format && strcmp(disk->format, "raw") &&
-                                                                                           strcmp(disk->format, "unknown"))))
+    if (!rc && (!disk->writable || !size || size > DW_SIZE_MAX || d->n == DW_DISKS_MAX || !fd_disks_is_raw(disk)))
         return bad_offer(err);
     if (!rc)
         rc = aw_find_place(d->daemon, &d->name.guest, disk->vdev, disk->path, &c->place, err);

@@ -15,7 +15,7 @@
  *   [{"vdev":"xvda","how":"copy","size":268435456,"allocated":104857600}, {"vdev":"xvdb","how":"there","size":4096,"allocated":0}]
  *
  * The peer is hostile: files are made only in flicd.conf's disk_folders, where nothing is but what is known to be this guest's, and others'
- * are opened only in its shared_disk_folders.
+ * are opened only in its shared_disk_folders, and only as raw. The offer's configuration is what peer_config.h made of it.
  */
 #ifndef FLIC_DAEMON_ARRIVE_H
 #define FLIC_DAEMON_ARRIVE_H

@@ -64,14 +64,3 @@ int fd_find_living(const struct flic_uuid *guest, const char *name, struct flx_i
 
     return flx_each_domain(see_domain, &wanted, err);
 }
-
-int fd_check_config(const char *text, const struct flic_uuid *guest, const char *name, struct flic_err *err)
-{
-    json_t *config = json_loads(text, 0, NULL), *info = json_object_get(config, "c_info");
-    const char *uuid = json_string_value(json_object_get(info, "uuid")), *its = json_string_value(json_object_get(info, "name"));
-    struct flic_uuid parsed;
-    bool same = uuid && its && flic_uuid_parse(uuid, &parsed) && flic_uuid_equal(&parsed, guest) && !strcmp(its, name);
-
-    json_decref(config);
-    return same ? 0 : flic_err_set(err, FLIC_E_PROTOCOL, "the configuration that came with '%s' is of another guest", name);
-}

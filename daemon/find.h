@@ -11,7 +11,4 @@ int fd_find(struct fd_daemon *daemon, json_t *request, struct ck_entry *ret_entr
 /* A domain that is not dying: of this guest or, unless that is NULL, of this name. 1 and *ret_info, 0: there is none, negative: an error. */
 int fd_find_living(const struct flic_uuid *guest, const char *name, struct flx_info *ret_info, struct flic_err *err);
 
-/* FLIC_E_PROTOCOL unless a peer's libxl JSON would make this guest and no other. */
-int fd_check_config(const char *config, const struct flic_uuid *guest, const char *name, struct flic_err *err);
-
 #endif

@@ -9,13 +9,13 @@
 #include "common/log.h"
 #include "daemon/disks.h"
 #include "daemon/filter/kept.h"
-#include "daemon/find.h"
 #include "daemon/kept.h"
 #include "daemon/lease.h"
 #include "daemon/lineage.h"
 #include "daemon/migrate/hello.h"
 #include "daemon/migrate/take.h"
 #include "daemon/op.h"
+#include "daemon/peer_config.h"
 #include "daemon/upkeep.h"
 
 #include <stdio.h>
@@ -73,6 +73,7 @@ static int say_wish(struct run *r, struct flic_err *err)
 static int check_offer(struct run *r, struct flic_err *err)
 {
     const struct mc_offer *offer = mt_offer(r->taker);
+    char *config = NULL;
     int rc;
 
     (void)snprintf(r->name, sizeof(r->name), "%s", offer->name);
@@ -83,8 +84,11 @@ static int check_offer(struct run *r, struct flic_err *err)
     (void)snprintf(r->move.name, sizeof(r->move.name), "%s", offer->name);
     (void)snprintf(r->move.peer, sizeof(r->move.peer), "%s", r->peer);
     fd_op_describe(r->op, 0, offer->name);
-    rc = fd_check_config(offer->config, &offer->guest, offer->name, err);
-    return rc ? rc : fd_op_claim_guest(r->op, &offer->guest, err);
+    rc = pc_take(&r->op->daemon->conf, offer->config, &offer->guest, offer->name, &config, err);
+    if (rc)
+        return rc;
+    mt_set_config(r->taker, config);        /* from here on it is what we read in it that counts */
+    return fd_op_claim_guest(r->op, &offer->guest, err);
 }
 
 static int know_other(void *arg, const struct ck_loaded *other, struct flic_err *err)

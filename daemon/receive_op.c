@@ -17,6 +17,7 @@
 #include "daemon/migrate/receive.h"
 #include "daemon/moves.h"
 #include "daemon/op.h"
+#include "daemon/peer_config.h"
 #include "daemon/upkeep.h"
 
 #include <stdio.h>
@@ -90,6 +91,18 @@ static int claim(struct run *r, const struct mh_offer *offer, struct flic_err *e
     return rc;
 }
 
+/* From here on it is what we read in it that counts, for us and for libxl. */
+static int take_config(struct run *r, struct flic_err *err)
+{
+    const struct mh_offer *offer = mr_offer(r->receiver);
+    char *config = NULL;
+    int rc = pc_take(&r->op->daemon->conf, offer->config, &offer->guest, offer->name, &config, err);
+
+    if (!rc)
+        mr_set_config(r->receiver, config);
+    return rc;
+}
+
 static int check_offer(struct run *r, struct flic_err *err)
 {
     const struct mh_offer *offer = mr_offer(r->receiver);
@@ -104,7 +117,7 @@ static int check_offer(struct run *r, struct flic_err *err)
     if (!rc)
         rc = claim(r, offer, err);
     if (!rc)
-        rc = fd_check_config(offer->config, &offer->guest, offer->name, err);
+        rc = take_config(r, err);
     if (!rc)
         rc = ar_new(r->op->daemon, offer, &r->disks, err);
     return rc;

@@ -17,6 +17,7 @@
 #include "daemon/find.h"
 #include "daemon/lease.h"
 #include "daemon/op.h"
+#include "daemon/peer_config.h"
 #include "daemon/swap.h"
 #include "daemon/tracking.h"
 
@@ -120,7 +121,7 @@ static int prepare(struct run *r, struct flic_err *err)
         rc = check_alive(r, err);
     if (!rc && !r->ram_only)
         rc = fd_disks_check(r->loaded.root.disks, err);
-    return rc;
+    return rc ? rc : pc_check_copy(daemon, &r->loaded.root, err);
 }
 
 /* Nothing else can refuse now. */

@@ -119,3 +119,13 @@ int mc_get_offer(struct mw_wire *wire, struct mc_offer *ret, struct flic_err *er
     mc_offer_fini(ret);
     return flic_err_set(err, FLIC_E_PROTOCOL, "the peer's offer lacks something, or has it out of bounds");
 }
+
+bool mc_same_config(const char *a, const char *b)
+{
+    json_t *one = json_loads(a, JSON_REJECT_DUPLICATES, NULL), *other = json_loads(b, JSON_REJECT_DUPLICATES, NULL);
+    bool same = one && other ? json_equal(one, other) : !strcmp(a, b);
+
+    json_decref(one);
+    json_decref(other);
+    return same;
+}

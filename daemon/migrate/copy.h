@@ -45,4 +45,7 @@ int mc_send_offer(struct mw_wire *wire, const struct mc_offer *offer, struct fli
 /* Everything within bounds; that it makes sense here is the caller's to see. */
 int mc_get_offer(struct mw_wire *wire, struct mc_offer *ret_offer, struct flic_err *err);
 
+/* Whether two JSON texts say the same. Text that came from a peer is written anew, that of an own save is as libxl wrote it. */
+bool mc_same_config(const char *a, const char *b);
+
 #endif

@@ -109,6 +109,12 @@ void mr_free(struct mr_receiver *r)
 
 const struct md_key *mr_key(const struct mr_receiver *r) { return &r->key; }
 const struct mh_offer *mr_offer(const struct mr_receiver *r) { return &r->offer; }
+
+void mr_set_config(struct mr_receiver *r, char *config)
+{
+    free(r->offer.config);
+    r->offer.config = config;
+}
 const struct ck_facts *mr_facts(const struct mr_receiver *r) { return ck_arrival_facts(r->leaves.arrival); }
 
 const void *mr_sketch(const struct mr_receiver *r, size_t *ret_len)

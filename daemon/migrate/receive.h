@@ -43,6 +43,8 @@ void mr_free(struct mr_receiver *receiver);     /* accepts NULL */
 
 const struct md_key *mr_key(const struct mr_receiver *receiver);
 const struct mh_offer *mr_offer(const struct mr_receiver *receiver);
+/* takes `config`: what is stored in place of the offer's. Before mr_begin(). */
+void mr_set_config(struct mr_receiver *receiver, char *config);
 const void *mr_sketch(const struct mr_receiver *receiver, size_t *ret_len);
 /* Whether the peer's owner group is this one. */
 bool mr_is_group(const struct mr_receiver *receiver, const char *group);

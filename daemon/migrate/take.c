@@ -64,6 +64,12 @@ void mt_free(struct mt_taker *t)
 
 const struct mc_offer *mt_offer(const struct mt_taker *t) { return &t->offer; }
 
+void mt_set_config(struct mt_taker *t, char *config)
+{
+    free(t->offer.config);
+    t->offer.config = config;
+}
+
 bool mt_is_group(const struct mt_taker *t, const char *group)
 {
     return mh_is_group(t->params.key, group, &t->offer.group);
@@ -199,7 +205,7 @@ static bool is_same(const struct mt_taker *t, const struct ck_entry *entry)
     if (entry->damaged || !flic_uuid_equal(&entry->info.guest, &t->offer.guest) || ck_load(t->params.store, entry, &loaded, NULL))
         return false;
     same = loaded.root.facts.gfn_end == t->offer.gfn_end && loaded.root.state_len == t->state_len &&
-           !memcmp(loaded.root.state, t->state, t->state_len) && !strcmp(loaded.root.config, t->offer.config) && same_map(t, &loaded);
+           !memcmp(loaded.root.state, t->state, t->state_len) && mc_same_config(loaded.root.config, t->offer.config) && same_map(t, &loaded);
     ck_unload(t->params.store, &loaded);
     return same;
 }

@@ -36,6 +36,8 @@ struct mt_taker;
 int mt_hear(const struct mt_params *params, struct mt_taker **ret_taker, struct flic_err *err);
 void mt_free(struct mt_taker *taker);   /* accepts NULL */
 const struct mc_offer *mt_offer(const struct mt_taker *taker);
+/* takes `config`: what is stored in place of the offer's. Before mt_begin(). */
+void mt_set_config(struct mt_taker *taker, char *config);
 bool mt_is_group(const struct mt_taker *taker, const char *group);
 
 /* As mr_know() and mr_begin(). Then the peer is told that it is taken. */

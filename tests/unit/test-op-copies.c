@@ -4,6 +4,7 @@
 #include "tests/unit/op-scene.h"
 
 #include "daemon/migrate/copy.h"
+#include "daemon/migrate/give.h"
 #include "daemon/migrate/hello.h"
 
 /* Opens the operation and its tunnel, and takes the offer. */
@@ -142,6 +143,159 @@ START_TEST(a_checkpoint_there_is_not_is_not_pushed_and_what_comes_with_anothers_
 }
 END_TEST
 
+/* ---- what is pushed here: the test is the phone that pushes the newest checkpoint, as if it had another configuration ---- */
+
+#define C_INFO "\"c_info\": {\"name\": \"web\", \"uuid\": \"01010101-0101-0101-0101-010101010101\"}"
+#define PATH_ONLY "\"pdev_path\": \"/guests/a.img\""
+
+static int give(struct mw_wire *wire, struct ck_loaded *as)
+{
+    struct flic_uuid push = scene_uuid(0x77);
+    struct md_key key;
+    struct mg_params params = { .wire = wire, .key = &key, .store = store, .loaded = as, .push = &push, .from = "phone2", .owner_group = "", .handed = true,
+                                .progress = scene_no_progress };
+    struct mg_giver *giver = NULL;
+    uint64_t seq;
+    bool sent;
+    int rc = mh_greet(wire, true, &key, &err);
+
+    rc = rc ? rc : mg_new(&params, &giver, &err);
+    rc = rc ? rc : mg_send(giver, &seq, &err);
+    rc = rc ? rc : mg_hand_over(giver, true, &sent, &err);
+    mg_free(giver);
+    return rc;
+}
+
+static void push_with(const char *config, int code)
+{
+    struct flic_talk *owner = connect_and_say(json_pack("{s:s}", "op", "get")), *tunnel;
+    char operation[FD_OP_ID], *own;
+    struct ck_loaded loaded;
+    struct ck_entry entry;
+    struct mw_wire *wire;
+
+    hear_event(owner, "ready", operation);
+    tunnel = connect_and_say(about("tunnel", operation));
+    OK(mw_new(dup(flic_talk_fd(tunnel)), NULL, 0, scene_never, NULL, &wire, &err));
+    flic_talk_close(tunnel);
+    OK(ck_find(store, "web", 0, &entry, &err));
+    OK(ck_load(store, &entry, &loaded, &err));
+    own = loaded.root.config;
+    loaded.root.config = (char *)(uintptr_t)config;
+    ck_assert_msg(give(wire, &loaded) == code, "%s: %s", config, err.text);
+    loaded.root.config = own;
+    ck_unload(store, &loaded);
+    mw_free(wire);
+    if (code)
+        hear_refusal(owner, code);
+    else
+        hear_ok(owner);
+    flic_talk_close(owner);
+    await_no_operation();
+}
+
+START_TEST(invariant_7_of_a_copy_nothing_is_stored_of_whose_configuration_libxl_and_flicd_would_read_two_things)
+{
+    save_whole();
+    flx_fake_kill(GUEST);
+    push_with("{" C_INFO ", \"disks\": [{\"pdev_path\": \"/dev/mmcblk0\", " PATH_ONLY ", \"vdev\": \"xvda\"}]}", FLIC_E_PROTOCOL);
+    push_with("{" C_INFO ", \"b_info\": {\"device_model\": \"/tmp/x\"}}", FLIC_E_REFUSED);
+    ck_assert_msg(strstr(err.text, "b_info.device_model") != NULL, "%s", err.text);
+    ck_assert_uint_eq(scene_count(), 1);
+}
+END_TEST
+
+START_TEST(what_is_stored_of_a_copy_is_the_configuration_that_was_checked_and_it_is_found_again)
+{
+    const char *config = "{\n  " C_INFO ", \"disks\": [ ]\n}";
+    struct ck_loaded loaded;
+    struct ck_entry entry;
+
+    save_whole();
+    flx_fake_kill(GUEST);
+    push_with(config, 0);
+    ck_assert_uint_eq(scene_count(), 2);
+    OK(ck_find(store, "web", 0, &entry, &err));
+    OK(ck_load(store, &entry, &loaded, &err));
+    ck_assert_str_eq(loaded.root.config, "{\"c_info\":{\"name\":\"web\",\"uuid\":\"01010101-0101-0101-0101-010101010101\"},\"disks\":[]}");
+    ck_unload(store, &loaded);
+    push_with(config, 0);
+    ck_assert_uint_eq(scene_count(), 2);
+}
+END_TEST
+
+START_TEST(an_own_checkpoint_that_comes_back_is_found_as_libxl_wrote_it)
+{
+    const char *config = "{\n  " C_INFO ", \"disks\": [ ]\n}";
+
+    save_whole_of(json_pack("{s:s, s:i, s:s}", "op", "save", "domid", (int)GUEST, "config", config));
+    flx_fake_kill(GUEST);
+    push_with(config, 0);
+    ck_assert_uint_eq(scene_count(), 1);
+}
+END_TEST
+
+static void ram_only_restore_is(int code)
+{
+    struct flic_talk *talk = connect_and_say(json_pack("{s:s, s:s, s:b}", "op", "restore", "domain", "web", "ram_only", 1));
+
+    if (code)
+        hear_refusal(talk, code);
+    else
+        hear_event(talk, "ready", NULL);
+    flic_talk_close(talk);
+    await_no_operation();
+}
+
+START_TEST(invariant_7_a_copys_memory_is_restored_only_where_its_disks_may_be)
+{
+    char config[400], disk[96];
+
+    save_whole();
+    flx_fake_kill(GUEST);
+    (void)snprintf(disk, sizeof(disk), "%s/web.img", scene_dir);
+    (void)snprintf(config, sizeof(config), "{" C_INFO ", \"disks\": [{\"pdev_path\": \"%s\", \"vdev\": \"xvda\", \"readwrite\": 1}]}", disk);
+    push_with(config, 0);
+    ram_only_restore_is(FLIC_E_DISK);
+    ck_assert_msg(strstr(err.text, disk) && strstr(err.text, "disk_folders") && strstr(err.text, "phone2"), "%s", err.text);
+    (void)snprintf(flicd.conf.shared_disk_folders, sizeof(flicd.conf.shared_disk_folders), "\n%s\n", scene_dir);
+    ram_only_restore_is(0);
+    flicd.conf.shared_disk_folders[0] = '\0';
+    ram_only_restore_is(FLIC_E_DISK);
+    (void)snprintf(flicd.conf.disk_folders, sizeof(flicd.conf.disk_folders), "\n%s\n", scene_dir);
+    ram_only_restore_is(0);
+}
+END_TEST
+
+START_TEST(a_copy_whose_disk_is_known_here_as_its_guests_own_is_restored_without_a_folder)
+{
+    char config[400], disk[96];
+    int fd;
+
+    (void)snprintf(disk, sizeof(disk), "%s/web.img", scene_dir);
+    fd = open(disk, O_WRONLY | O_CREAT, 0600);
+    ck_assert(fd >= 0 && !close(fd));
+    (void)snprintf(config, sizeof(config), "{" C_INFO ", \"disks\": [{\"pdev_path\": \"%s\", \"vdev\": \"xvda\", \"readwrite\": 1}]}", disk);
+    save_whole_of(json_pack("{s:s, s:i, s:s}", "op", "save", "domid", (int)GUEST, "config", config));
+    flx_fake_kill(GUEST);
+    strcpy(strrchr(config, ']'), "], \"on_crash\": \"destroy\"}");      /* another checkpoint, not the same */
+    push_with(config, 0);
+    ck_assert_uint_eq(scene_count(), 2);
+    ram_only_restore_is(0);
+    ck_assert_int_eq(unlink(disk), 0);
+    ram_only_restore_is(FLIC_E_DISK);
+}
+END_TEST
+
+START_TEST(an_own_checkpoint_is_restored_wherever_its_disks_are)
+{
+    save_whole_of(json_pack("{s:s, s:i, s:s, s:b}", "op", "save", "domid", (int)GUEST, "config", "{\"disks\":[{\"pdev_path\":\"/dev/null\",\"vdev\":\"xvda\","
+                            "\"readwrite\":1}]}", "ram_only", 1));
+    flx_fake_kill(GUEST);
+    ram_only_restore_is(0);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("op-copies");
@@ -153,6 +307,12 @@ static Suite *suite(void)
     tcase_add_test(t, a_push_whose_right_the_peer_does_not_take_leaves_it_here);
     tcase_add_test(t, of_a_guest_that_lives_here_a_copy_goes_and_no_right);
     tcase_add_test(t, a_checkpoint_there_is_not_is_not_pushed_and_what_comes_with_anothers_configuration_is_not_taken);
+    tcase_add_test(t, invariant_7_of_a_copy_nothing_is_stored_of_whose_configuration_libxl_and_flicd_would_read_two_things);
+    tcase_add_test(t, what_is_stored_of_a_copy_is_the_configuration_that_was_checked_and_it_is_found_again);
+    tcase_add_test(t, an_own_checkpoint_that_comes_back_is_found_as_libxl_wrote_it);
+    tcase_add_test(t, invariant_7_a_copys_memory_is_restored_only_where_its_disks_may_be);
+    tcase_add_test(t, a_copy_whose_disk_is_known_here_as_its_guests_own_is_restored_without_a_folder);
+    tcase_add_test(t, an_own_checkpoint_is_restored_wherever_its_disks_are);
     suite_add_tcase(s, t);
     return s;
 }

@@ -258,12 +258,13 @@ START_TEST(invariant_6_a_guest_is_not_received_where_it_is_alive_and_runs_on_the
 END_TEST
 
 /* The test is a sending phone that offers the guest 9, with the state of that domain, and then says nothing more. */
-static struct flic_talk *offer_one(uint32_t sketch_of, char operation[FD_OP_ID], struct mw_wire **ret_wire)
+#define NINE "\"c_info\": {\"name\": \"nine\", \"uuid\": \"09090909-0909-0909-0909-090909090909\"}"
+
+static struct flic_talk *offer_with(const char *config, uint32_t sketch_of, char operation[FD_OP_ID], struct mw_wire **ret_wire)
 {
     struct flic_talk *owner = connect_and_say(json_pack("{s:s}", "op", "receive")), *tunnel;
     struct mh_offer offer = { .migration = scene_uuid(0x66), .guest = scene_uuid(9), .name = "nine", .gfn_end = 2048, .pages = 4,
-                              .config = (char *)"{\"c_info\": {\"name\": \"nine\", \"uuid\": \"09090909-0909-0909-0909-090909090909\"}}",
-                              .disks = (char *)"[]" };
+                              .config = (char *)(uintptr_t)config, .disks = (char *)"[]" };
     struct flx_dom *dom;
     struct md_key key;
     void *sketch;
@@ -282,6 +283,39 @@ static struct flic_talk *offer_one(uint32_t sketch_of, char operation[FD_OP_ID],
     free(sketch);
     return owner;
 }
+
+static struct flic_talk *offer_one(uint32_t sketch_of, char operation[FD_OP_ID], struct mw_wire **ret_wire)
+{
+    return offer_with("{" NINE "}", sketch_of, operation, ret_wire);
+}
+
+START_TEST(invariant_7_libxl_is_given_what_was_read_in_an_arrivals_configuration_and_nothing_of_one_that_reads_two_ways)
+{
+    static const char *const bad[] = { "{\"c_info\": {}, " NINE "}", "{" NINE ", \"c_info\": {}}", "{" NINE ", \"disks\": [], \"disks\": []}",
+                                       "{" NINE ", \"pcidevs\": [{\"dev\": 2}]}" };
+    char operation[FD_OP_ID];
+    struct flic_talk *owner;
+    struct mw_wire *wire;
+    json_t *offered;
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        owner = offer_with(bad[i], GUEST, operation, &wire);
+        hear_refusal(owner, i < 3 ? FLIC_E_PROTOCOL : FLIC_E_REFUSED);
+        mw_free(wire);
+        flic_talk_close(owner);
+        await_no_operation();
+    }
+    ck_assert_msg(strstr(err.text, "'pcidevs'") != NULL, "%s", err.text);
+    owner = offer_with("{ " NINE ",\n\"disks\": [ ] }", GUEST, operation, &wire);
+    offered = hear(owner);
+    ck_assert_str_eq(json_string_value(json_object_get(offered, "config")),
+                     "{\"c_info\":{\"name\":\"nine\",\"uuid\":\"09090909-0909-0909-0909-090909090909\"},\"disks\":[]}");
+    json_decref(offered);
+    mw_free(wire);
+    flic_talk_close(owner);
+    await_no_operation();
+}
+END_TEST
 
 /* Its power was cut: no end of the connection ever came. */
 START_TEST(an_arrival_whose_sender_is_not_heard_any_more_gives_way_to_the_same_guests_next)
@@ -878,6 +912,7 @@ static Suite *suite(void)
     tcase_add_test(t, a_save_called_off_before_the_suspend_leaves_no_mark_on_the_guest);
     tcase_add_test(t, a_reference_of_another_store_or_of_another_checkpoint_is_refused);
     tcase_add_test(t, invariant_6_a_guest_is_not_received_where_it_is_alive_and_runs_on_there);
+    tcase_add_test(t, invariant_7_libxl_is_given_what_was_read_in_an_arrivals_configuration_and_nothing_of_one_that_reads_two_ways);
     tcase_add_test(t, an_arrival_whose_sender_is_not_heard_any_more_gives_way_to_the_same_guests_next);
     tcase_add_test(t, what_a_broken_arrival_left_paused_is_waited_for_until_it_is_gone);
     tcase_add_test(t, invariant_9_a_restore_does_not_give_way_to_an_arrival);

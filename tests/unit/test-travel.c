@@ -694,6 +694,17 @@ START_TEST(invariant_7_a_list_of_disks_that_is_not_the_configurations_is_refused
 }
 END_TEST
 
+START_TEST(invariant_7_a_disk_that_is_there_is_opened_only_as_raw)
+{
+    write_at(b.disk, 0, 4096, 'x');
+    (void)snprintf(b.daemon.conf.shared_disk_folders, sizeof(b.daemon.conf.shared_disk_folders), "\n%s\n", b.guests);
+    ck_assert_int_eq(hear_offer("[{\"vdev\":\"xvda\",\"how\":\"there\",\"size\":4096,\"allocated\":0}]"), 0);
+    configure(&b, b.disk, "qcow2");
+    ck_assert_int_eq(hear_offer("[{\"vdev\":\"xvda\",\"how\":\"there\",\"size\":4096,\"allocated\":0}]"), FLIC_E_DISK);
+    ck_assert_msg(strstr(err.text, "qcow2") != NULL, "%s", err.text);
+}
+END_TEST
+
 /* ---- shared ---- */
 
 START_TEST(a_shared_disk_is_only_looked_at_and_a_checkpoint_of_it_is_for_ram_only)
@@ -877,6 +888,7 @@ static Suite *suite(void)
     tcase_add_test(t, what_is_not_known_as_this_guests_disk_is_not_replaced);
     tcase_add_test(t, a_disk_for_which_there_is_no_room_is_refused_before_anything_is_sent);
     tcase_add_test(t, invariant_7_a_list_of_disks_that_is_not_the_configurations_is_refused);
+    tcase_add_test(t, invariant_7_a_disk_that_is_there_is_opened_only_as_raw);
     tcase_add_test(t, a_shared_disk_whose_backend_keeps_part_of_it_in_memory_is_refused);
     tcase_add_test(t, a_shared_disk_is_only_looked_at_and_a_checkpoint_of_it_is_for_ram_only);
     tcase_add_test(t, a_shared_disk_of_another_size_there_is_another_disk);

@@ -94,8 +94,12 @@ static int listen_once(struct op *op, int timeout_ms, const char *wanted, json_t
     return 0;
 }
 
-/* Until the answer to our request is there; `limit` in ms of the monotonic clock, < 0: none. Not cancellable: what flicd
- * does now is short, and its outcome must be known. */
+static int send_abort(struct op *op, struct flic_err *err)
+{
+    return flic_talk_send(op->talk, json_pack("{s:s, s:s}", "op", "abort", "operation", op->operation), err);
+}
+
+/* Until the answer to our request is there; `limit` in ms of the monotonic clock, < 0: none. */
 static int await_answer(struct op *op, int64_t limit, struct flic_err *err)
 {
     while (!op->answer) {
@@ -105,6 +109,13 @@ static int await_answer(struct op *op, int64_t limit, struct flic_err *err)
             return rc;
         if (limit >= 0 && now_ms() > limit)
             return flic_err_set(err, FLIC_E_TIMEOUT, "flicd did not answer in time");
+        if (limit >= 0 || op->answer || op->asked_abort || !op->cancel || !*op->cancel)
+            continue;
+        /* A wish, told once: flicd knows whether it comes too late, and its answer is awaited all the same, for the outcome must be known. */
+        op->asked_abort = true;
+        rc = send_abort(op, err);
+        if (rc)
+            return rc;
     }
     return flic_talk_outcome(op->answer, err);
 }
@@ -287,8 +298,11 @@ int op_run(struct op *op, int (*start)(struct op *op, void *arg), void *arg, str
     op->how = (libxl_asyncop_how){ .callback = on_done, .u.for_callback = op };
     rc = set_env(op, old, err);
     if (!rc) {
-        op->libxl_rc = start(op, arg);
-        if (!op->libxl_rc)
+        int began = start(op, arg);
+
+        if (began)
+            op->libxl_rc = began;
+        else                    /* it may be over already: on_done() was called within start() */
             rc = drive(op, err);
         if (!rc && op->libxl_rc)
             rc = flic_err_set(err, FLIC_E_XEN, "libxl failed (error %d): its messages say why", op->libxl_rc);
@@ -323,18 +337,13 @@ int op_tell_more(struct op *op, json_t *msg, struct flic_err *err)
 
 void op_abort(struct op *op, struct flic_err *err)
 {
-    json_t *msg = json_pack("{s:s, s:s}", "op", "abort", "operation", op->operation);
     bool vague = err->code == FLIC_E_XEN || err->code == FLIC_E_NODAEMON;
     struct flic_err said = { 0 };
     int rc;
 
-    if (!op->talk) {
-        json_decref(msg);
+    if (!op->talk)
         return;
-    }
-    rc = op->answer ? 0 : flic_talk_send(op->talk, msg, &said);
-    if (op->answer)
-        json_decref(msg);
+    rc = op->answer || op->asked_abort ? 0 : send_abort(op, &said);
     if (!rc)
         (void)await_answer(op, now_ms() + ABORT_MS, &said);
     if (vague && op->answer && said.code && said.code != FLIC_E_CANCELLED)

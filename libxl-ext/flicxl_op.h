@@ -31,6 +31,7 @@ struct op {
     char mark[64];                      /* likewise: what the guest carries in xenstore as long as flicd may have to let it go on */
     json_t *answer;                     /* flicd's to our request, when it has come */
     bool libxl_done, aborting;
+    bool asked_abort;                   /* flicd was told of a cancel while its last word was awaited */
     bool resumed;                       /* flicd has let the guest go on */
     int libxl_rc;
     libxl_asyncop_how how;
@@ -61,7 +62,8 @@ int op_let_run(const struct op *op, uint32_t domid, struct flic_err *err);
  * and FLIC_SOCKET are set meanwhile. 0, or why it failed: a cancel, the limit, flicd's answer, else libxl's code. */
 int op_run(struct op *op, int (*start)(struct op *op, void *arg), void *arg, struct flic_err *err);
 
-/* Tells flicd { "op": name, "operation": ... , domid if not 0 } and waits for the answer to our request (op->answer). */
+/* Tells flicd { "op": name, "operation": ... , domid if not 0 } and waits for the answer to our request (op->answer). A cancel meanwhile is
+ * passed on; what flicd answers then is still what became of it. */
 int op_tell(struct op *op, const char *name, uint32_t domid, struct flic_err *err);
 /* The same with more members: takes `msg`, which has "op". */
 int op_tell_more(struct op *op, json_t *msg, struct flic_err *err);

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/* libflicxl on a twin of libxl, with the test as flicd. */
+#include "tests/fake/libxl_fake.h"
+
+#include "common/bytes.h"
+#include "common/id.h"
+#include "common/io.h"
+#include "libxl-ext/flicxl.h"
+
+#include <check.h>
+#include <dirent.h>
+#include <jansson.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static char dir[64], socket_path[96], file[96];
+static struct flicxl_info info;
+static volatile int cancel;
+
+/* ---- a flicd ---- */
+
+static struct {
+    int listener;
+    pthread_t thread;
+    char heard[256];            /* the "op" of what came, in order */
+    json_t *request;            /* the first message */
+    const char *no;             /* refuses what ends the operation, with this code */
+    bool waits;                 /* answers that only after an abort; the user cancels meanwhile */
+} flicd;
+
+static void say(FILE *to, json_t *msg)
+{
+    char *text = json_dumps(msg, JSON_COMPACT);
+
+    (void)fprintf(to, "%s\n", text);
+    (void)fflush(to);
+    free(text);
+    json_decref(msg);
+}
+
+static void hear(FILE *to, json_t *msg)
+{
+    const char *verb = json_string_value(json_object_get(msg, "op"));
+    char hex[REFERENCE_HEX];
+
+    strcat(strcat(flicd.heard, *flicd.heard ? " " : ""), verb);
+    if (!flicd.request) {
+        flicd.request = json_incref(msg);
+        reference_to_hex(libxl_fake.reference, hex);
+        say(to, json_pack("{s:s, s:s, s:s, s:s}", "event", "ready", "operation", "op-1", "config", "{}", "reference", hex));
+    } else if (!strcmp(verb, "abort")) {
+        say(to, json_pack("{s:b, s:s, s:s}", "ok", 0, "code", "FLIC_E_CANCELLED", "error", "cancelled by flicd"));
+    } else if (flicd.waits) {
+        cancel = 1;
+    } else if (flicd.no) {
+        say(to, json_pack("{s:b, s:s, s:s}", "ok", 0, "code", flicd.no, "error", "no"));
+    } else {
+        say(to, json_pack("{s:b, s:i}", "ok", 1, "seq", 7));
+    }
+}
+
+static void *serve(void *arg)
+{
+    int fd = accept(flicd.listener, NULL, NULL);
+    FILE *from = fdopen(fd, "r"), *to = fdopen(dup(fd), "w");
+    char *line = NULL;
+    size_t room = 0;
+
+    while (getline(&line, &room, from) > 0) {
+        json_t *msg = json_loads(line, 0, NULL);
+
+        hear(to, msg);
+        json_decref(msg);
+    }
+    free(line);
+    (void)fclose(from);
+    (void)fclose(to);
+    return arg;
+}
+
+static void start_flicd(void)
+{
+    struct sockaddr_un at = { .sun_family = AF_UNIX };
+
+    memcpy(at.sun_path, socket_path, strlen(socket_path) + 1);
+    flicd.listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(bind(flicd.listener, (struct sockaddr *)&at, sizeof(at)), 0);
+    ck_assert_int_eq(listen(flicd.listener, 1), 0);
+    ck_assert_int_eq(pthread_create(&flicd.thread, NULL, serve, NULL), 0);
+}
+
+/* What it has heard: the conversation is over when libflicxl has returned. */
+static const char *end_flicd(void)
+{
+    ck_assert_int_eq(pthread_join(flicd.thread, NULL), 0);
+    (void)close(flicd.listener);
+    (void)unlink(socket_path);
+    return flicd.heard;
+}
+
+/* ---- the scene ---- */
+
+/* As docs/protocol.md writes the reference down, byte by byte. */
+static void build_reference(uint64_t seq, uint8_t out[REFERENCE_SIZE])
+{
+    struct flic_builder b;
+    uint8_t filler[16];
+
+    memset(filler, 0x11, sizeof(filler));
+    flic_builder_init(&b);
+    flic_put_bytes(&b, "FLICREF1", 8);
+    flic_put_u32(&b, 1);
+    flic_put_u32(&b, REFERENCE_SIZE);
+    flic_put_bytes(&b, filler, 16);
+    flic_put_bytes(&b, filler, 16);
+    flic_put_u64(&b, seq);
+    flic_put_bytes(&b, filler, 16);
+    memset(filler, 0, sizeof(filler));
+    flic_put_bytes(&b, filler, 16);
+    flic_put_u64(&b, flic_checksum(b.data, b.len));
+    ck_assert(!b.bad && b.len == REFERENCE_SIZE);
+    memcpy(out, b.data, REFERENCE_SIZE);
+    flic_builder_fini(&b);
+}
+
+static void set_up(void)
+{
+    memset(&libxl_fake, 0, sizeof(libxl_fake));
+    memset(&flicd, 0, sizeof(flicd));
+    cancel = 0;
+    build_reference(7, libxl_fake.reference);
+    (void)strcpy(dir, "/tmp/flic-flicxl-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    (void)snprintf(socket_path, sizeof(socket_path), "%s/sock", dir);
+    (void)snprintf(file, sizeof(file), "%s/web", dir);
+}
+
+static void tear_down(void)
+{
+    char command[128];
+
+    json_decref(flicd.request);
+    (void)snprintf(command, sizeof(command), "rm -rf %s", dir);
+    ck_assert_int_eq(system(command), 0);
+}
+
+static int save(const char *to)
+{
+    struct flicxl_save_params params;
+
+    flicxl_save_params_init(&params);
+    params.file = to;
+    params.socket = socket_path;
+    params.cancel = &cancel;
+    return flicxl_domain_save(NULL, 5, &params, &info, NULL);
+}
+
+static int restore(const char *what)
+{
+    struct flicxl_restore_params params;
+
+    flicxl_restore_params_init(&params);
+    params.what = what;
+    params.socket = socket_path;
+    params.cancel = &cancel;
+    return flicxl_domain_restore(NULL, &params, &info, NULL);
+}
+
+/* ---- driving libxl ---- */
+
+START_TEST(what_libxl_does_within_the_call_or_after_it_is_done)
+{
+    libxl_fake.at_once = _i;
+    start_flicd();
+    ck_assert_int_eq(save(NULL), 0);
+    ck_assert_str_eq(end_flicd(), "save publish");
+    ck_assert_uint_eq(libxl_fake.destroyed, 1);
+    tear_down();
+    set_up();
+    libxl_fake.at_once = _i;
+    start_flicd();
+    ck_assert_int_eq(restore("web"), 0);
+    ck_assert_str_eq(end_flicd(), "restore restored");
+    ck_assert_uint_eq(libxl_fake.unpaused, 1);
+}
+END_TEST
+
+/* _i: libxl says so from its event loop, within the call that begins, or by what that returns. */
+static void let_libxl_fail(int how)
+{
+    libxl_fake.at_once = how == 1;
+    *(how == 2 ? &libxl_fake.refused : &libxl_fake.result) = ERROR_NOMEM;
+}
+
+START_TEST(a_restore_that_fails_in_libxl_is_never_said_to_be_restored)
+{
+    let_libxl_fail(_i);
+    start_flicd();
+    ck_assert_int_ne(restore("web"), 0);
+    ck_assert_str_eq(end_flicd(), "restore abort");
+    ck_assert_int_eq(info.code, FLIC_E_XEN);
+    ck_assert_ptr_nonnull(strstr(info.text, "(error -5)"));
+    ck_assert_uint_eq(libxl_fake.unpaused, 0);
+}
+END_TEST
+
+START_TEST(a_save_that_fails_in_libxl_is_never_published_and_its_guest_goes_on)
+{
+    let_libxl_fail(_i);
+    start_flicd();
+    ck_assert_int_ne(save(NULL), 0);
+    ck_assert_str_eq(end_flicd(), "save abort");
+    ck_assert_int_eq(info.code, FLIC_E_XEN);
+    ck_assert_ptr_nonnull(strstr(info.text, "(error -5)"));
+    ck_assert(libxl_fake.resumed == 1 && !libxl_fake.destroyed);
+}
+END_TEST
+
+START_TEST(a_cancel_reaches_flicd_also_while_its_last_word_is_awaited)
+{
+    flicd.waits = true;
+    start_flicd();
+    ck_assert_int_ne(_i ? save(NULL) : restore("web"), 0);
+    ck_assert_str_eq(end_flicd(), _i ? "save publish abort" : "restore restored abort");
+    ck_assert_int_eq(info.code, FLIC_E_CANCELLED);
+    ck_assert_str_eq(info.text, "cancelled by flicd");
+    ck_assert_uint_eq(libxl_fake.destroyed, _i ? 0 : 1);    /* the guest of a save goes on, the half domain of a restore is nobody's */
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("flicxl");
+    TCase *tc = tcase_create("flicxl");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    suite_add_tcase(suite, tc);
+    tcase_add_checked_fixture(tc, set_up, tear_down);
+    tcase_set_timeout(tc, 20);
+    tcase_add_loop_test(tc, what_libxl_does_within_the_call_or_after_it_is_done, 0, 2);
+    tcase_add_loop_test(tc, a_restore_that_fails_in_libxl_is_never_said_to_be_restored, 0, 3);
+    tcase_add_loop_test(tc, a_save_that_fails_in_libxl_is_never_published_and_its_guest_goes_on, 0, 3);
+    tcase_add_loop_test(tc, a_cancel_reaches_flicd_also_while_its_last_word_is_awaited, 0, 2);
+    srunner_run_all(runner, CK_ENV);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}

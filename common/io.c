@@ -102,35 +102,43 @@ int flic_make_folder(const char *path, unsigned mode, struct flic_err *err)
     return flic_sync_parent(path, err);
 }
 
-static int write_and_sync(const char *path, const void *data, size_t len, unsigned mode)
+/* Takes `fd`, the temporary file's; < 0: it could not be opened. */
+static int publish(int fd, const char *tmp, const char *path, const void *data, size_t len, struct flic_err *err)
 {
-    FLIC_AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
-    int rc;
+    int rc = fd < 0 ? -errno : flic_write_all(fd, data, len);
 
-    if (fd < 0)
-        return -errno;
-    rc = flic_write_all(fd, data, len);
     if (!rc && fsync(fd))
         rc = -errno;
-    return rc;
+    if (fd >= 0)
+        (void)close(fd);        /* all of it is there since fsync() */
+    if (!rc && rename(tmp, path))
+        rc = -errno;
+    if (rc) {
+        if (fd >= 0)
+            (void)unlink(tmp);  /* the first error is the one to tell */
+        errno = -rc;
+        return flic_err_errno(err, "write '%s'", path);
+    }
+    return flic_sync_parent(path, err);
 }
 
 int flic_publish_file(const char *path, const void *data, size_t len, unsigned mode, struct flic_err *err)
 {
     char tmp[PATH_MAX];
-    int rc;
 
     if (snprintf(tmp, sizeof(tmp), "%s.new", path) >= (int)sizeof(tmp))
         return flic_err_set(err, -ENAMETOOLONG, "'%s': path too long", path);
-    rc = write_and_sync(tmp, data, len, mode);
-    if (!rc && rename(tmp, path))
-        rc = -errno;
-    if (rc) {
-        (void)unlink(tmp);      /* the first error is the one to tell */
-        errno = -rc;
-        return flic_err_errno(err, "write '%s'", path);
-    }
-    return flic_sync_parent(path, err);
+    return publish(open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode), tmp, path, data, len, err);
+}
+
+int flic_publish_among_others(const char *path, const void *data, size_t len, struct flic_err *err)
+{
+    char copy[PATH_MAX], tmp[PATH_MAX];
+
+    if (snprintf(copy, sizeof(copy), "%s", path) >= (int)sizeof(copy) ||
+        snprintf(tmp, sizeof(tmp), "%s/.flic-new.XXXXXX", dirname(copy)) >= (int)sizeof(tmp))
+        return flic_err_set(err, -ENAMETOOLONG, "'%s': path too long", path);
+    return publish(mkostemp(tmp, O_CLOEXEC), tmp, path, data, len, err);
 }
 
 int flic_load_file(const char *path, size_t max, void **ret_data, size_t *ret_len, struct flic_err *err)

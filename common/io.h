@@ -25,8 +25,12 @@ int flic_sync_parent(const char *path, struct flic_err *err);
 int flic_make_folder(const char *path, unsigned mode, struct flic_err *err);
 
 /* Writes a temporary file beside `path`, fsyncs it, renames it over `path` and fsyncs the folder. On any
- * failure `path` is what it was and the temporary file is gone. */
+ * failure `path` is what it was and the temporary file is gone. That file is `path`.new, whatever stood there: for folders that are ours,
+ * where one that a crash left is overwritten by the next. */
 int flic_publish_file(const char *path, const void *data, size_t len, unsigned mode, struct flic_err *err);
+
+/* The same in a folder where other people's files are, none of which is touched but `path`. Mode 0600. */
+int flic_publish_among_others(const char *path, const void *data, size_t len, struct flic_err *err);
 
 /* The whole of a file that is at most `max` bytes long: gives *ret_data (free()). */
 int flic_load_file(const char *path, size_t max, void **ret_data, size_t *ret_len, struct flic_err *err);

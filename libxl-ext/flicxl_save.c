@@ -30,6 +30,8 @@ struct save {
     char file[PATH_MAX];        /* absolute; "" without FILE */
     void *previous;             /* what FILE held before: put back when the save fails after it was written */
     size_t previous_len;
+    void *written;              /* what we put into FILE; NULL: nothing yet */
+    size_t written_len;
     int stream;                 /* libxl's stream, in memory */
 };
 
@@ -78,18 +80,16 @@ static int check_file(struct save *s, struct flic_err *err)
 
 static int write_file(struct save *s, struct flic_err *err)
 {
-    FLIC_AUTO_FREE void *bytes = NULL;
     uint8_t reference[REFERENCE_SIZE];
-    size_t len;
     int rc = flic_pread_all(s->stream, reference, sizeof(reference), STREAM_REFERENCE);
 
     if (rc)
         return flic_err_set(err, FLIC_E_PROTOCOL, "libxl's stream holds no reference");
     rc = reference_check(reference, err);
     if (!rc && *s->file)
-        rc = reference_file_build(reference, s->json, &bytes, &len, err);
+        rc = reference_file_build(reference, s->json, &s->written, &s->written_len, err);
     if (!rc && *s->file)
-        rc = flic_publish_file(s->file, bytes, len, 0600, err);
+        rc = flic_publish_among_others(s->file, s->written, s->written_len, err);
     return rc;
 }
 
@@ -128,15 +128,25 @@ static int publish(struct save *s, struct flic_err *err)
     return rc;
 }
 
+/* Another save may have been given the same FILE, and have written it since. */
+static bool is_ours(const struct save *s)
+{
+    FLIC_AUTO_FREE void *bytes = NULL;
+    size_t len;
+
+    return s->written && !flic_load_file(s->file, REFERENCE_FILE_MAX, &bytes, &len, NULL) &&
+           len == s->written_len && !memcmp(bytes, s->written, len);
+}
+
 static void take_file_back(const struct save *s)
 {
-    if (!*s->file)
+    if (!is_ours(s))
         return;
     if (s->previous) {
-        (void)flic_publish_file(s->file, s->previous, s->previous_len, 0600, NULL);
+        (void)flic_publish_among_others(s->file, s->previous, s->previous_len, NULL);
         return;
     }
-    (void)unlink(s->file);      /* may never have been written */
+    (void)unlink(s->file);
     (void)flic_sync_parent(s->file, NULL);
 }
 
@@ -237,5 +247,6 @@ int flicxl_domain_save(libxl_ctx *ctx, uint32_t domid, const struct flicxl_save_
     op_fini(&s.op);
     free(s.json);
     free(s.previous);
+    free(s.written);
     return rc;
 }

@@ -31,6 +31,7 @@ static struct {
     char heard[256];            /* the "op" of what came, in order */
     json_t *request;            /* the first message */
     const char *no;             /* refuses what ends the operation, with this code */
+    void (*asked)(void);        /* called before it refuses */
     bool waits;                 /* answers that only after an abort; the user cancels meanwhile */
 } flicd;
 
@@ -59,6 +60,8 @@ static void hear(FILE *to, json_t *msg)
     } else if (flicd.waits) {
         cancel = 1;
     } else if (flicd.no) {
+        if (flicd.asked)
+            flicd.asked();
         say(to, json_pack("{s:b, s:s, s:s}", "ok", 0, "code", flicd.no, "error", "no"));
     } else {
         say(to, json_pack("{s:b, s:i}", "ok", 1, "seq", 7));
@@ -234,6 +237,127 @@ START_TEST(a_cancel_reaches_flicd_also_while_its_last_word_is_awaited)
 }
 END_TEST
 
+/* ---- FILE ---- */
+
+static void put(const char *path, const char *text)
+{
+    FILE *to = fopen(path, "w");
+
+    ck_assert_ptr_nonnull(to);
+    ck_assert_int_ge(fputs(text, to), 0);
+    ck_assert_int_eq(fclose(to), 0);
+}
+
+static void assert_holds(const char *path, const char *text)
+{
+    struct flic_err err;
+    void *data;
+    size_t len;
+
+    ck_assert_int_eq(flic_load_file(path, 4096, &data, &len, &err), 0);
+    ck_assert_str_eq(data, text);
+    free(data);
+}
+
+static void put_reference(uint64_t seq)
+{
+    uint8_t reference[REFERENCE_SIZE];
+    void *bytes;
+    size_t len;
+
+    build_reference(seq, reference);
+    ck_assert_int_eq(reference_file_build(reference, "{}", &bytes, &len, NULL), 0);
+    ck_assert_int_eq(flic_publish_file(file, bytes, len, 0600, NULL), 0);
+    free(bytes);
+}
+
+/* The number in the reference at FILE; 0: there is no FILE. */
+static uint64_t seq_in_file(void)
+{
+    uint8_t reference[REFERENCE_SIZE];
+    const char *json;
+    struct flic_reader r;
+    void *bytes;
+    size_t len, n;
+
+    if (access(file, F_OK))
+        return 0;
+    ck_assert_int_eq(flic_load_file(file, 4096, &bytes, &len, NULL), 0);
+    ck_assert_int_eq(reference_file_parse(bytes, len, reference, &json, &n, NULL), 0);
+    free(bytes);
+    r = flic_reader_of(reference + 48, 8);
+    return flic_get_u64(&r);
+}
+
+static unsigned files_in_dir(void)
+{
+    DIR *folder = opendir(dir);
+    unsigned n = 0;
+
+    while (readdir(folder))
+        n++;
+    (void)closedir(folder);
+    return n - 2;
+}
+
+START_TEST(the_users_own_files_beside_FILE_are_left_alone)
+{
+    char near[128];
+    struct stat st;
+
+    (void)snprintf(near, sizeof(near), "%s.new", file);
+    put(near, "mine");
+    start_flicd();
+    ck_assert_int_eq(save(file), 0);
+    (void)end_flicd();
+    assert_holds(near, "mine");
+    ck_assert_uint_eq(seq_in_file(), 7);
+    ck_assert(!stat(file, &st) && (st.st_mode & 0777) == 0600);
+    ck_assert_uint_eq(files_in_dir(), 2);
+}
+END_TEST
+
+static void somebody_else_saves(void)
+{
+    put_reference(99);
+}
+
+START_TEST(a_save_that_failed_before_it_wrote_FILE_leaves_what_is_there)
+{
+    libxl_fake.began = somebody_else_saves;
+    libxl_fake.result = ERROR_FAIL;
+    start_flicd();
+    ck_assert_int_ne(save(file), 0);
+    (void)end_flicd();
+    ck_assert_uint_eq(seq_in_file(), 99);
+}
+END_TEST
+
+/* _i: with an older reference there. */
+START_TEST(a_save_that_was_not_published_takes_its_FILE_back)
+{
+    if (_i)
+        put_reference(6);
+    flicd.no = "FLIC_E_NOSPACE";
+    start_flicd();
+    ck_assert_int_ne(save(file), 0);
+    ck_assert_str_eq(end_flicd(), "save publish");
+    ck_assert_uint_eq(seq_in_file(), _i ? 6 : 0);
+    ck_assert_uint_eq(files_in_dir(), (unsigned)_i);
+}
+END_TEST
+
+START_TEST(a_FILE_that_another_save_has_replaced_meanwhile_is_not_taken_back)
+{
+    flicd.no = "FLIC_E_NOSPACE";
+    flicd.asked = somebody_else_saves;
+    start_flicd();
+    ck_assert_int_ne(save(file), 0);
+    ck_assert_str_eq(end_flicd(), "save publish");
+    ck_assert_uint_eq(seq_in_file(), 99);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("flicxl");
@@ -248,6 +372,10 @@ int main(void)
     tcase_add_loop_test(tc, a_restore_that_fails_in_libxl_is_never_said_to_be_restored, 0, 3);
     tcase_add_loop_test(tc, a_save_that_fails_in_libxl_is_never_published_and_its_guest_goes_on, 0, 3);
     tcase_add_loop_test(tc, a_cancel_reaches_flicd_also_while_its_last_word_is_awaited, 0, 2);
+    tcase_add_test(tc, the_users_own_files_beside_FILE_are_left_alone);
+    tcase_add_test(tc, a_save_that_failed_before_it_wrote_FILE_leaves_what_is_there);
+    tcase_add_loop_test(tc, a_save_that_was_not_published_takes_its_FILE_back, 0, 2);
+    tcase_add_test(tc, a_FILE_that_another_save_has_replaced_meanwhile_is_not_taken_back);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);

@@ -114,7 +114,8 @@ void transport_end(struct transport *t, unsigned seconds)
             (void)nanosleep(&tick, NULL);
     }
     for (int i = 0; i < 2; i++) {
-        if (t->child[i] > 0 && !kill(t->child[i], SIGTERM))
+        /* Asked first: the number of one that was reaped may be another process's by now. */
+        if (t->child[i] > 0 && !is_gone(t->child[i]) && !kill(t->child[i], SIGTERM))
             (void)waitpid(t->child[i], NULL, 0);
         t->child[i] = 0;
     }

@@ -10,6 +10,10 @@
 
 #define PRIVCMD "/dev/xen/privcmd"
 
+/* A migration's transport runs beside libxl's operation: by default libxl would reap it too. It waits for its own children only; we wait for
+ * ours with waitpid() and do not use SIGCHLD. Both 4.17 and 4.20 have this mode. */
+static const libxl_childproc_hooks children = { .chldowner = libxl_sigchld_owner_libxl_always_selective_reap };
+
 /* Asked first, because libxl's libraries would each say it in their own words. */
 static int check_privcmd(struct flic_err *err)
 {
@@ -38,6 +42,7 @@ int xl_session_open(const struct xl_global *global, struct xl_session *ret_sessi
         xtl_logger_destroy((xentoollog_logger *)session.logger);
         return flic_err_set(err, FLIC_E_NOXEN, "libxl cannot be used: is xenstored running?");
     }
+    libxl_childproc_setmode(session.ctx, &children, NULL);
     *ret_session = session;
     return 0;
 }

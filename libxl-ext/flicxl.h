@@ -74,7 +74,8 @@ int flicxl_domain_restore(libxl_ctx *ctx, const struct flicxl_restore_params *pa
 
 /*
  * The two sides meet over a stream that the caller provides: `attach` gets a connected socket, which it hands to a transport (ssh's stdin and
- * stdout, for one) that ends in the other side's attach. It takes the socket, returns 0 or -errno, and does not wait.
+ * stdout, for one) that ends in the other side's attach. It takes the socket, returns 0 or -errno, and does not wait. If the transport is a
+ * child process, tell libxl before that it has not all children for itself: libxl_childproc_setmode(), see libxl_event.h.
  */
 typedef int flicxl_attach(void *user, int socket);
 

@@ -22,7 +22,7 @@ struct libxl_fake {
     int refused;                /* what the initiating function returns, if not 0: then nothing completes */
     void (*began)(void);        /* called when an operation begins */
     unsigned resumed, destroyed, unpaused;
-    const libxl_childproc_hooks *hooks;
+    const libxl_childproc_hooks *hooks;     /* whose the process's children are; NULL: libxl's, all of them */
 };
 
 extern struct libxl_fake libxl_fake;

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Copyright (C) 2026 The FLIC authors */
-/* What people read, and what they type: cli/human, cli/member, cli/table, cli/target. */
+/* What people read, and what they type: cli/human, cli/member, cli/table, cli/target. And cli/transport's processes. */
 #include <check.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cli/human.h"
@@ -14,6 +17,7 @@
 #include "cli/plot.h"
 #include "cli/table.h"
 #include "cli/target.h"
+#include "cli/transport.h"
 #include "common/bytes.h"
 #include "common/id.h"
 #include "common/uuid.h"
@@ -314,6 +318,69 @@ START_TEST(a_plot_is_as_high_as_its_largest_value_and_what_is_not_zero_shows)
 }
 END_TEST
 
+/* ---- transport ---- */
+
+/* A process that is not our child, and waits until `hold` is closed: it then writes to `sign`, unless it was killed before. */
+static pid_t start_strangers_process(const int hold[2], const int sign[2])
+{
+    pid_t pid, child;
+    int to[2];
+
+    ck_assert_int_eq(pipe(to), 0);
+    child = fork();
+    if (!child) {
+        char byte;
+
+        (void)signal(SIGTERM, SIG_DFL);     /* check's own would end the test */
+        pid = fork();
+        if (!pid) {
+            (void)close(hold[1]);
+            _exit(read(hold[0], &byte, 1) == 0 && write(sign[1], "", 1) == 1 ? 0 : 1);
+        }
+        _exit(write(to[1], &pid, sizeof(pid)) == (ssize_t)sizeof(pid) ? 0 : 1);
+    }
+    ck_assert_int_eq(read(to[0], &pid, sizeof(pid)), (ssize_t)sizeof(pid));
+    ck_assert_int_eq(waitpid(child, NULL, 0), child);
+    (void)close(to[0]);
+    (void)close(to[1]);
+    return pid;
+}
+
+START_TEST(a_process_that_has_the_number_of_a_transport_that_was_reaped_is_not_killed)
+{
+    struct transport t = { .child = { 0, 0 } };
+    int hold[2], sign[2];
+    char byte;
+
+    ck_assert(!pipe(hold) && !pipe(sign));
+    t.child[_i] = start_strangers_process(hold, sign);
+    transport_end(&t, 0);
+    ck_assert_int_eq(t.child[_i], 0);
+    (void)close(hold[1]);
+    (void)close(sign[1]);
+    ck_assert_int_eq(read(sign[0], &byte, 1), 1);
+    (void)close(hold[0]);
+    (void)close(sign[0]);
+}
+END_TEST
+
+START_TEST(a_transport_that_does_not_end_is_ended)
+{
+    struct transport t = { .child = { 0, 0 } };
+    int pair[2];
+    char byte;
+    pid_t pid;
+
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    ck_assert_int_eq(transport_start(&t, "sh -c 'echo; exec sleep 1000' #", "host", "there", pair[0]), 0);
+    pid = t.child[0];
+    ck_assert_int_eq(read(pair[1], &byte, 1), 1);
+    transport_end(&t, 0);
+    ck_assert_int_eq(waitpid(pid, NULL, WNOHANG), -1);  /* reaped */
+    (void)close(pair[1]);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("cli");
@@ -323,6 +390,8 @@ int main(void)
 
     (void)setenv("TZ", "UTC", 1);
     suite_add_tcase(suite, tc);
+    tcase_add_loop_test(tc, a_process_that_has_the_number_of_a_transport_that_was_reaped_is_not_killed, 0, 2);
+    tcase_add_test(tc, a_transport_that_does_not_end_is_ended);
     tcase_add_test(tc, bytes_have_three_figures_and_a_binary_unit);
     tcase_add_test(tc, durations_read_at_every_scale);
     tcase_add_test(tc, counts_are_grouped_and_an_unknown_time_is_a_dash);

@@ -3,6 +3,7 @@
 /* libflicxl on a twin of libxl, with the test as flicd. */
 #include "tests/fake/libxl_fake.h"
 
+#include "cli/xl.h"
 #include "common/bytes.h"
 #include "common/id.h"
 #include "common/io.h"
@@ -358,6 +359,29 @@ START_TEST(a_FILE_that_another_save_has_replaced_meanwhile_is_not_taken_back)
 }
 END_TEST
 
+/* ---- xl ---- */
+
+int __real_access(const char *path, int mode);
+int __wrap_access(const char *path, int mode);
+
+int __wrap_access(const char *path, int mode)
+{
+    return strcmp(path, "/dev/xen/privcmd") ? __real_access(path, mode) : 0;
+}
+
+START_TEST(xl_has_libxl_reap_no_children_but_its_own)
+{
+    struct xl_global global = { 0 };
+    struct xl_session session;
+    struct flic_err err;
+
+    ck_assert_int_eq(xl_session_open(&global, &session, &err), 0);
+    ck_assert_ptr_nonnull(libxl_fake.hooks);
+    ck_assert_int_eq(libxl_fake.hooks->chldowner, libxl_sigchld_owner_libxl_always_selective_reap);
+    xl_session_close(&session);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("flicxl");
@@ -376,6 +400,7 @@ int main(void)
     tcase_add_test(tc, a_save_that_failed_before_it_wrote_FILE_leaves_what_is_there);
     tcase_add_loop_test(tc, a_save_that_was_not_published_takes_its_FILE_back, 0, 2);
     tcase_add_test(tc, a_FILE_that_another_save_has_replaced_meanwhile_is_not_taken_back);
+    tcase_add_test(tc, xl_has_libxl_reap_no_children_but_its_own);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);

@@ -7,20 +7,11 @@
 #include "common/mem.h"
 #include "common/uuid.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* docs/protocol.md, "The reference": magic, version, length, store uuid, guest uuid, sequence number. */
 #define GUEST_OFFSET 32u
 #define FILE_ROOM (REFERENCE_FILE_MAX + 4096u)
-
-static bool is_file(const char *text)
-{
-    struct stat st;
-
-    return strchr(text, '/') || (!stat(text, &st) && S_ISREG(st.st_mode));
-}
 
 static int parse_file(const char *path, struct target *target, struct flic_err *err)
 {
@@ -47,35 +38,11 @@ static int parse_file(const char *path, struct target *target, struct flic_err *
     return 0;
 }
 
-/* DOMAIN@N when everything after the last '@' is digits: a name may hold an '@' itself. */
-static const char *number_part(const char *text)
-{
-    const char *at = strrchr(text, '@');
-
-    return at && at[1] && !at[1 + strspn(at + 1, "0123456789")] ? at : NULL;
-}
-
-static int parse_name(const char *text, struct target *target, struct flic_err *err)
-{
-    const char *at = number_part(text);
-    size_t len = at ? (size_t)(at - text) : strlen(text);
-
-    if (!len || len >= sizeof(target->domain))
-        return flic_err_set(err, FLIC_E_USAGE, "'%s' names no domain: give DOMAIN, DOMAIN@N or a FILE", text);
-    memcpy(target->domain, text, len);
-    if (at) {
-        errno = 0;
-        target->seq = strtoull(at + 1, NULL, 10);
-        if (errno || !target->seq)
-            return flic_err_set(err, FLIC_E_USAGE, "'%s': checkpoints are numbered from 1", text);
-    }
-    return 0;
-}
-
 int target_parse(const char *text, struct target *ret_target, struct flic_err *err)
 {
     struct target target = { .seq = 0 };
-    int rc = is_file(text) ? parse_file(text, &target, err) : parse_name(text, &target, err);
+    int rc = reference_is_file(text) ? parse_file(text, &target, err)
+                                     : reference_parse_name(text, target.domain, sizeof(target.domain), &target.seq, err);
 
     if (!rc)
         *ret_target = target;

@@ -67,23 +67,18 @@ static int request_by_file(const struct restore *r, json_t **ret_request, struct
     return 0;
 }
 
-/* DOMAIN or DOMAIN@N: the last '@', if only digits follow. */
 static int request_by_name(const struct restore *r, json_t **ret_request, struct flic_err *err)
 {
-    FLIC_AUTO_FREE char *name = strdup(r->params->what);
-    char *at = name ? strrchr(name, '@') : NULL;
-    json_int_t seq = 0;
+    char domain[256];
+    uint64_t seq;
+    int rc = reference_parse_name(r->params->what, domain, sizeof(domain), &seq, err);
 
-    if (!name || !*name)
-        return flic_err_set(err, FLIC_E_USAGE, "name a guest, a checkpoint (GUEST@N) or a file");
-    if (at && at[1] && strspn(at + 1, "0123456789") == strlen(at + 1) && strlen(at + 1) < 19) {
-        seq = strtoll(at + 1, NULL, 10);
-        *at = '\0';
-    }
+    if (rc)
+        return rc;
     *ret_request = base_request(r);
-    (void)json_object_set_new(*ret_request, "domain", json_string(name));
+    (void)json_object_set_new(*ret_request, "domain", json_string(domain));
     if (seq)
-        (void)json_object_set_new(*ret_request, "seq", json_integer(seq));
+        (void)json_object_set_new(*ret_request, "seq", json_integer((json_int_t)seq));
     return 0;
 }
 
@@ -93,8 +88,7 @@ static int make_request(const struct restore *r, json_t **ret_request, struct fl
 
     if (!what)
         return flic_err_set(err, FLIC_E_USAGE, "name a guest, a checkpoint (GUEST@N) or a file");
-    return strchr(what, '/') || access(what, F_OK) == 0 ? request_by_file(r, ret_request, err)
-                                                         : request_by_name(r, ret_request, err);
+    return reference_is_file(what) ? request_by_file(r, ret_request, err) : request_by_name(r, ret_request, err);
 }
 
 /* ---- libxl's stream around the reference ---- */

@@ -7,7 +7,9 @@
 #include "common/id.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define MAGIC "FLICREF1"
 #define FORMAT 1u
@@ -85,5 +87,41 @@ int reference_file_parse(const void *bytes, size_t len, uint8_t ret_reference[RE
     memcpy(ret_reference, reference, REFERENCE_SIZE);
     *ret_json = json;
     *ret_json_len = json_len;
+    return 0;
+}
+
+/* ---- arguments ---- */
+
+bool reference_is_file(const char *text)
+{
+    struct stat st;
+
+    return strchr(text, '/') || (!stat(text, &st) && S_ISREG(st.st_mode));
+}
+
+static const char *number_part(const char *text)
+{
+    const char *at = strrchr(text, '@');
+
+    return at && at[1] && !at[1 + strspn(at + 1, "0123456789")] ? at : NULL;
+}
+
+int reference_parse_name(const char *text, char *ret_domain, size_t room, uint64_t *ret_seq, struct flic_err *err)
+{
+    const char *at = number_part(text);
+    size_t len = at ? (size_t)(at - text) : strlen(text);
+    uint64_t seq = 0;
+
+    if (!len || len >= room)
+        return flic_err_set(err, FLIC_E_USAGE, "'%s' names no domain: give DOMAIN, DOMAIN@N or a FILE", text);
+    if (at) {
+        errno = 0;
+        seq = strtoull(at + 1, NULL, 10);
+        if (errno || !seq || seq > INT64_MAX)   /* in a message it is a signed number */
+            return flic_err_set(err, FLIC_E_USAGE, "'%s': checkpoints are numbered from 1", text);
+    }
+    memcpy(ret_domain, text, len);
+    ret_domain[len] = '\0';
+    *ret_seq = seq;
     return 0;
 }

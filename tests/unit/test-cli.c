@@ -190,13 +190,13 @@ START_TEST(a_name_may_hold_an_at_and_only_digits_after_the_last_are_a_number)
     assert_target("web@site@7", "web@site", 7);
     assert_target("web@", "web@", 0);
     assert_target("web@7x", "web@7x", 0);
-    assert_target("web@18446744073709551615", "web", UINT64_MAX);
+    assert_target("web@9223372036854775807", "web", INT64_MAX);
 }
 END_TEST
 
 START_TEST(what_names_nothing_is_wrong_usage_and_leaves_the_target_alone)
 {
-    static const char *const wrong[] = { "", "@7", "web@0", "web@18446744073709551616" };
+    static const char *const wrong[] = { "", "@7", "web@0", "web@9223372036854775808", "web@18446744073709551616" };
     struct target target = { .seq = 99 };
     struct flic_err err;
     char longest[300];

@@ -359,6 +359,57 @@ START_TEST(a_FILE_that_another_save_has_replaced_meanwhile_is_not_taken_back)
 }
 END_TEST
 
+/* ---- what to restore ---- */
+
+static json_t *asked(const char *member)
+{
+    return json_object_get(flicd.request, member);
+}
+
+/* _i selects one of what cli/target.c refuses too. */
+START_TEST(a_checkpoint_that_has_no_such_number_is_refused_before_flicd_is_asked)
+{
+    static const char *const wrong[] = { "", "@7", "web@0", "web@18446744073709551616", "web@9223372036854775808" };
+
+    ck_assert_int_ne(restore(wrong[_i]), 0);
+    ck_assert_int_eq(info.code, FLIC_E_USAGE);
+}
+END_TEST
+
+START_TEST(a_name_a_number_and_a_folder_of_that_name_are_told_from_a_FILE)
+{
+    static const struct { const char *what, *domain; json_int_t seq; } rows[] = {
+        { "web", "web", 0 }, { "web@12", "web", 12 }, { "web@a", "web@a", 0 }, { "web@", "web@", 0 }, { "a@b@3", "a@b", 3 },
+    };
+
+    ck_assert_int_eq(chdir(dir), 0);
+    ck_assert(!mkdir("web", 0700) && !mkdir("web@12", 0700));
+    start_flicd();
+    ck_assert_int_eq(restore(rows[_i].what), 0);
+    (void)end_flicd();
+    ck_assert_str_eq(json_string_value(asked("domain")), rows[_i].domain);
+    ck_assert_int_eq(json_integer_value(asked("seq")), rows[_i].seq);
+    ck_assert_ptr_null(asked("reference"));
+    ck_assert_int_eq(chdir("/"), 0);
+}
+END_TEST
+
+START_TEST(a_FILE_is_restored_by_its_reference)
+{
+    char hex[REFERENCE_HEX];
+
+    put_reference(7);
+    reference_to_hex(libxl_fake.reference, hex);
+    ck_assert_int_eq(chdir(dir), 0);
+    start_flicd();
+    ck_assert_int_eq(restore(_i ? file : "web"), 0);
+    (void)end_flicd();
+    ck_assert_str_eq(json_string_value(asked("reference")), hex);
+    ck_assert_ptr_null(asked("domain"));
+    ck_assert_int_eq(chdir("/"), 0);
+}
+END_TEST
+
 /* ---- xl ---- */
 
 int __real_access(const char *path, int mode);
@@ -401,6 +452,9 @@ int main(void)
     tcase_add_loop_test(tc, a_save_that_was_not_published_takes_its_FILE_back, 0, 2);
     tcase_add_test(tc, a_FILE_that_another_save_has_replaced_meanwhile_is_not_taken_back);
     tcase_add_test(tc, xl_has_libxl_reap_no_children_but_its_own);
+    tcase_add_loop_test(tc, a_checkpoint_that_has_no_such_number_is_refused_before_flicd_is_asked, 0, 5);
+    tcase_add_loop_test(tc, a_name_a_number_and_a_folder_of_that_name_are_told_from_a_FILE, 0, 5);
+    tcase_add_loop_test(tc, a_FILE_is_restored_by_its_reference, 0, 2);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);

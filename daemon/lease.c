@@ -5,6 +5,8 @@
 #include "daemon/daemon.h"
 #include "daemon/find.h"
 
+#include <stdio.h>
+
 bool fd_lease_is_free(struct fd_daemon *daemon, const struct flic_uuid *guest)
 {
     struct flx_info alive;
@@ -45,6 +47,17 @@ int fd_lease_hold(struct fd_daemon *daemon, const struct mv_move *copy, bool han
     if (found)
         return found < 0 ? found : 0;
     held.state = MV_COPY;
+    return mv_write(daemon, &held, err);
+}
+
+int fd_lease_hold_arrival(struct fd_daemon *daemon, const struct mv_move *arrival, struct flic_uuid *ret_id, struct flic_err *err)
+{
+    struct mv_move held = { .guest = arrival->guest, .peer = "another phone", .state = MV_COPY, .seq = arrival->seq };
+
+    (void)snprintf(held.name, sizeof(held.name), "%s", arrival->name);
+    if (flic_uuid_draw(&held.migration))
+        return flic_err_errno(err, "draw an id");
+    *ret_id = held.migration;
     return mv_write(daemon, &held, err);
 }
 

@@ -20,6 +20,9 @@
 bool fd_lease_is_free(struct fd_daemon *daemon, const struct flic_uuid *guest);
 /* Before a copy is offered here: whose it is not, is written down. `handed`: the right is to follow. */
 int fd_lease_hold(struct fd_daemon *daemon, const struct mv_move *copy, bool handed, struct flic_err *err);
+/* Before a guest that arrives is offered here: until "running" is written it is its sender's, whatever becomes of this flicd. Gives the name of what is
+ * written down, for mv_drop(). */
+int fd_lease_hold_arrival(struct fd_daemon *daemon, const struct mv_move *arrival, struct flic_uuid *ret_id, struct flic_err *err);
 
 /* 0, or why this guest may not be brought up here (FLIC_E_ALIVE). */
 int fd_lease_check(struct fd_daemon *daemon, const struct flic_uuid *guest, const char *name, struct flic_err *err);

@@ -288,3 +288,25 @@ int mv_forget_guest(struct fd_daemon *daemon, const struct flic_uuid *guest, str
     free(moves);
     return rc;
 }
+
+static bool has_arrived(const struct mv_move *held, const struct mv_move *moves, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (moves[i].state == MV_RUNNING && moves[i].seq == held->seq && flic_uuid_equal(&moves[i].guest, &held->guest))
+            return true;
+    return false;
+}
+
+void mv_tidy(struct fd_daemon *daemon)
+{
+    struct flic_err err = { 0 };
+    struct mv_move *moves;
+    size_t n;
+
+    if (mv_list(daemon, &moves, &n, NULL, NULL))
+        return;
+    for (size_t i = 0; i < n; i++)
+        if (moves[i].state == MV_COPY && has_arrived(&moves[i], moves, n) && mv_drop(daemon, &moves[i].migration, &err))
+            flic_warn("'%s' arrived here, but: %s", moves[i].name, err.text);
+    free(moves);
+}

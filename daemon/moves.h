@@ -9,7 +9,7 @@
  *   running   receiver  it is ours; written before it runs
  *   refused   receiver  it will never be ours by this migration: said to a sender who asked
  *   pushed    sender    of a copy: the peer may bring the guest up
- *   copy      receiver  of a copy: the peer may, not we (lease.h)
+ *   copy      receiver  of a copy, or of a guest that arrives and is not ours yet: the peer may, not we (lease.h)
  *
  * Whoever finds "handing" asks the peer (settle) until it answers, and lets the guest go on or destroys it; `flic claim` decides by hand.
  */
@@ -54,6 +54,8 @@ int mv_list(struct fd_daemon *daemon, struct mv_move **ret_moves, size_t *ret_n,
 int mv_find(struct fd_daemon *daemon, const struct flic_uuid *guest, unsigned states, struct mv_move *ret_move);
 /* It is here again, or its owner decided: what says otherwise is dropped. */
 int mv_forget_guest(struct fd_daemon *daemon, const struct flic_uuid *guest, struct flic_err *err);
+/* At start: of guests that arrived, what they were held for until then (fd_lease_hold_arrival()). */
+void mv_tidy(struct fd_daemon *daemon);
 
 /* The mark in a domain's xenstore, that it is this migration's: domids come again after a boot, and so do guests. */
 struct flx_dom;

@@ -4,15 +4,17 @@
  * receive_op - a guest arrives from a peer.
  *
  *   ready -> (tunnel) -> the offer heard; can it be here? -> offered -> libxl makes a domain, (join) -> its pages -> whole, durable
- *         -> libxl done (restored) -> told to the peer; go -> published, "running" durable -> it runs -> confirmed
+ *         -> libxl done (restored), "copy" durable -> told to the peer; go -> published, "running" durable -> it runs -> confirmed
  *
- * Until "running" is written a failure leaves nothing but pages in the store; the sender's guest goes on there.
+ * Until "running" is written a failure leaves nothing but pages in the store; the sender's guest goes on there. Should we end between published and
+ * "running", what is offered then cannot be restored: it is held as a copy.
  */
 #include "common/clock.h"
 #include "common/log.h"
 #include "daemon/arrive.h"
 #include "daemon/find.h"
 #include "daemon/kept.h"
+#include "daemon/lease.h"
 #include "daemon/lineage.h"
 #include "daemon/migrate/receive.h"
 #include "daemon/moves.h"
@@ -37,6 +39,8 @@ struct run {
     struct ar_disks *disks;
     char *disk_list;
     struct mv_move move;
+    struct flic_uuid hold;      /* fd_lease_hold_arrival() */
+    bool held, may_be_offered;
     bool ours;
     uint64_t seq;
     char name[256];
@@ -247,6 +251,13 @@ static int fill(struct run *r, struct flic_err *err)
     return 0;
 }
 
+/* Before the peer is told that it is whole, and while libxl is at its devices: the peer's guest waits for both. */
+static int hold(struct run *r, struct flic_err *err)
+{
+    r->held = true;
+    return fd_lease_hold_arrival(r->op->daemon, &r->move, &r->hold, err);
+}
+
 /* A write that failed at its end may have been one: what the sender would be told counts. */
 static int decide(struct run *r, enum mv_state *ret_state, struct flic_err *err)
 {
@@ -266,7 +277,8 @@ static void forget_arrived(struct run *r)
     struct flic_err why = { 0 };
     uint64_t freed;
 
-    if (ck_forget(r->op->daemon->store, &name, false, &freed, &why))
+    r->may_be_offered = ck_forget(r->op->daemon->store, &name, false, &freed, &why) != 0;
+    if (r->may_be_offered)
         flic_error("'%s' went back to its sender, and what arrived of it is still offered here: %s; then say 'flic forget %s@%llu', and do not "
                    "restore it", r->name, why.text, r->name, (unsigned long long)r->seq);
 }
@@ -276,8 +288,10 @@ static int take_over(struct run *r, struct flic_err *err)
 {
     struct fd_daemon *daemon = r->op->daemon;
     enum mv_state state;
-    int rc = mr_publish(r->receiver, r->disk_list, strlen(r->disk_list), err);
+    int rc;
 
+    r->may_be_offered = true;
+    rc = mr_publish(r->receiver, r->disk_list, strlen(r->disk_list), err);
     if (rc)
         return rc;
     rc = decide(r, &state, err);
@@ -319,6 +333,8 @@ static int all_steps(struct run *r, struct flic_err *err)
     if (!rc)
         rc = ar_settle(r->disks, &r->disk_list, err);
     if (!rc)
+        rc = hold(r, err);
+    if (!rc)
         rc = fd_op_wait(r->op, FD_WAIT_FINISH, 0, err);
     if (!rc)
         rc = mr_ready(r->receiver, err);
@@ -351,6 +367,8 @@ static void end_parts(struct run *r, int rc, const struct flic_err *err)
         mr_get_figures(r->receiver, &r->figures);
     if (rc && !r->ours && r->receiver)  /* on a full disk its files are better gone */
         fd_kept_put(r->op->daemon, &r->move.guest, mr_keep(r->receiver), r->disks && rc != FLIC_E_NOSPACE ? ar_keep(r->disks) : NULL);
+    if (rc && r->held && !r->may_be_offered)
+        (void)mv_drop(r->op->daemon, &r->hold, NULL);       /* else its next arrival here ends it, or 'flic claim' */
     if (r->disks)
         ar_undo(r->disks);
     mr_free(r->receiver);

@@ -89,6 +89,7 @@ int mv_settle(struct fd_daemon *daemon, const struct mv_move *move, bool is_ther
 
 int fd_moves_explain(struct fd_daemon *daemon, const struct flx_info *info, struct flic_err *err)
 {
+    struct flic_err why = { 0 };
     struct mv_move move;
     struct flx_dom *dom;
     int found, rc;
@@ -108,6 +109,8 @@ int fd_moves_explain(struct fd_daemon *daemon, const struct flx_info *info, stru
     if (!flx_unpause(dom, NULL)) {
         (void)flx_tell_guest(dom, "flic/restoring", "", NULL);
         flic_warn("'%s', migrated here, runs now: flicd had ended before it could let it", info->name);
+        if (mv_forget_guest(daemon, &info->uuid, &why))     /* it may have gone from here once */
+            flic_warn("'%s' is here again, but: %s", info->name, why.text);
     }
     flx_close(dom);
     return 1;
@@ -218,6 +221,7 @@ int fd_moves_start(struct fd_daemon *daemon, struct flic_err *err)
 
     if (!m)
         return daemon->store ? flic_err_set(err, -ENOMEM, "start settling migrations: out of memory") : 0;
+    mv_tidy(daemon);
     m->daemon = daemon;
     (void)pthread_mutex_init(&m->lock, NULL);
     fd_cond_init(&m->changed);

@@ -475,6 +475,24 @@ START_TEST(the_right_is_not_taken_while_a_migration_of_the_guest_from_here_is_un
 }
 END_TEST
 
+START_TEST(a_guest_that_arrived_before_flicd_ended_is_not_held_as_a_copy_any_more)
+{
+    struct mv_move came = move_of(0x61, MV_RUNNING), later = move_of(0x62, MV_COPY);
+    struct flic_uuid hold;
+
+    flx_fake_kill(GUEST);
+    OK(fd_lease_hold_arrival(&daemon_, &came, &hold, &err));
+    OK(mv_write(&daemon_, &came, &err));
+    later.guest = scene_uuid(2);
+    OK(mv_write(&daemon_, &later, &err));
+    ck_assert(!may_run_here());
+    OK(fd_moves_start(&daemon_, &err));
+    fd_moves_stop(&daemon_);
+    ck_assert(may_run_here());
+    ck_assert(is_noted(0x61) && is_noted(0x62));        /* the other is still to come */
+}
+END_TEST
+
 /* ---- what arrived before it was broken off: kept.h ---- */
 
 #define CAME 600u
@@ -570,6 +588,7 @@ static Suite *suite(void)
     tcase_add_test(t, invariant_9_who_has_the_guest_keeps_the_right_whatever_copies_come);
     tcase_add_test(t, invariant_9_a_copy_of_a_guest_that_went_from_here_does_not_bring_it_back);
     tcase_add_test(t, the_right_is_not_taken_while_a_migration_of_the_guest_from_here_is_unsettled);
+    tcase_add_test(t, a_guest_that_arrived_before_flicd_ended_is_not_held_as_a_copy_any_more);
     tcase_add_test(t, what_arrived_is_found_by_the_flicd_that_starts_next_and_not_collected_before);
     tcase_add_test(t, what_is_kept_in_memory_outlives_an_orderly_end_as_well);
     suite_add_tcase(s, t);

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copyright (C) 2026 The FLIC authors */
+/* Guests that arrive, as flicd's operation over a real socket: the test is the phone that sends, libflicxl and the helper. */
+#include "tests/unit/op-scene.h"
+
+#include "daemon/lease.h"
+#include "daemon/migrate/hello.h"
+#include "daemon/migrate/pages.h"
+
+#define CAME 50u                /* the domain that arrives */
+#define MIGRATION "66666666-6666-6666-6666-666666666666"
+
+/* What is offered when it is decided whose the guest is: a kill could be the next thing. */
+static int lease_then;
+static bool hold_on;            /* somebody reads the checkpoint then, so that it cannot be forgotten */
+
+static struct nv_name arrived(void)
+{
+    struct ck_entry entry;
+
+    OK(ck_find(store, "nine", 0, &entry, &err));
+    return (struct nv_name){ entry.info.guest, entry.info.seq };
+}
+
+int __real_mv_decide(struct fd_daemon *daemon, const struct mv_move *as, enum mv_state *ret_state, struct flic_err *why);
+int __wrap_mv_decide(struct fd_daemon *daemon, const struct mv_move *as, enum mv_state *ret_state, struct flic_err *why);
+int __wrap_mv_decide(struct fd_daemon *daemon, const struct mv_move *as, enum mv_state *ret_state, struct flic_err *why)
+{
+    if (as->state == MV_RUNNING) {
+        struct nv_name name = arrived();
+
+        lease_then = fd_lease_check(daemon, &as->guest, as->name, NULL);
+        if (hold_on)
+            OK(ck_use(store, &name, &err));
+    }
+    return __real_mv_decide(daemon, as, ret_state, why);
+}
+
+struct arrival {
+    struct flic_talk *owner, *helper;
+    struct mw_wire *wire;
+    char operation[FD_OP_ID];
+};
+
+/* One page of zeros: all of it up to the end of the pause. */
+static void send_guest(struct mw_wire *wire, const void *state, size_t len)
+{
+    uint64_t sums[MD_LEAF_PAGES] = { mp_sum(NULL) }, sum = mp_sum_leaf(sums), ago = 0;
+    struct mp_leaf leaf = { .leaf = 0 };
+    uint8_t out[MP_LEAF_SIZE];
+    uint32_t disks;
+    bool has;
+
+    OK(mh_get_accept(wire, 5, &has, &disks, &err));
+    mp_set_bit(leaf.present, 0);
+    mp_set_bit(leaf.zero, 0);
+    mp_put_leaf(&leaf, out);
+    OK(mw_send_bytes(wire, MW_LEAF, out, sizeof(out), &err));
+    OK(mw_send_u64(wire, MW_PREPARE, 0, NULL, 0, &err));
+    OK(mw_send_u64(wire, MW_STATE, ago, state, len, &err));
+    OK(mw_send_bytes(wire, MW_CHECK, &sum, sizeof(sum), &err));
+}
+
+/* Up to where the sender has only to say GO. */
+static void arrive(struct arrival *a)
+{
+    struct mh_offer offer = { .migration = scene_uuid(0x66), .guest = scene_uuid(9), .name = "nine", .gfn_end = 512, .pages = 1,
+                              .config = (char *)"{\"c_info\": {\"name\": \"nine\", \"uuid\": \"09090909-0909-0909-0909-090909090909\"}}",
+                              .disks = (char *)"[]" };
+    struct mw_message m = { .type = 0 };
+    struct flx_dom *dom;
+    struct md_key key;
+    void *state;
+    size_t len;
+
+    OK(flx_open(GUEST, &dom, &err));
+    OK(flx_state_sketch(dom, &state, &len, &err));
+    flx_close(dom);
+    a->owner = connect_and_say(json_pack("{s:s}", "op", "receive"));
+    hear_event(a->owner, "ready", a->operation);
+    OK(mw_new(tunnel_of(a->operation), NULL, 0, scene_never, NULL, &a->wire, &err));
+    OK(mh_greet(a->wire, true, &key, &err));
+    OK(mh_send_offer(a->wire, &offer, &err));
+    OK(mw_send_bytes(a->wire, MW_SKETCH, state, len, &err));
+    hear_event(a->owner, "offered", NULL);
+    flx_fake_add(CAME, "nine", &offer.guest, 511, 0);
+    flx_fake_set_run(CAME, FLX_PAUSED);
+    a->helper = connect_and_say(json_pack("{s:s, s:s, s:i}", "op", "join", "operation", a->operation, "domid", (int)CAME));
+    send_guest(a->wire, state, len);
+    free(state);
+    hear_ok(a->helper);
+    OK(flic_talk_send(a->owner, about("restored", a->operation), &err));
+    while (m.type != MW_READY)
+        OK(mw_receive(a->wire, 5, &m, &err));
+}
+
+static void say_go(struct arrival *a)
+{
+    OK(mw_send_bytes(a->wire, MW_GO, NULL, 0, &err));
+}
+
+static void end(struct arrival *a)
+{
+    flic_talk_close(a->helper);
+    flic_talk_close(a->owner);
+    mw_free(a->wire);
+    await_no_operation();
+}
+
+/* Its sender, who did not hear the answer: his guest goes on there. */
+static void ask_back(void)
+{
+    struct flic_talk *talk = connect_and_say(json_pack("{s:s, s:s}", "op", "settle", "migration", MIGRATION));
+    json_t *answer = hear(talk);
+
+    ck_assert_str_eq(json_string_value(json_object_get(answer, "state")), "refused");
+    json_decref(answer);
+    flic_talk_close(talk);
+}
+
+static bool is_elsewhere(void)
+{
+    struct flic_uuid nine = scene_uuid(9);
+    struct mv_move move;
+
+    return mv_find(&flicd, &nine, MV_ELSEWHERE, &move) != 0;
+}
+
+static void restore_nine_is(int code)
+{
+    struct flic_talk *talk = connect_and_say(json_pack("{s:s, s:s}", "op", "restore", "domain", "nine"));
+
+    if (code)
+        hear_refusal(talk, code);
+    else
+        hear_event(talk, "ready", NULL);
+    flic_talk_close(talk);
+    await_no_operation();
+}
+
+static void set_up_arrivals(void)
+{
+    set_up();
+    lease_then = -1;
+    hold_on = false;
+}
+
+START_TEST(invariant_9_what_arrived_cannot_be_restored_here_until_it_is_written_down_that_it_is_ours)
+{
+    struct arrival a;
+
+    arrive(&a);
+    say_go(&a);
+    hear_ok(a.owner);
+    ck_assert_int_eq(lease_then, FLIC_E_ALIVE);
+    end(&a);
+    ck_assert_int_eq(flx_fake_run(CAME), FLX_RUNNING);
+    ck_assert(!is_elsewhere());
+    flx_fake_kill(CAME);
+    restore_nine_is(0);
+}
+END_TEST
+
+START_TEST(invariant_9_what_its_sender_has_back_and_cannot_be_forgotten_here_stays_a_copy)
+{
+    struct nv_name name;
+    struct arrival a;
+
+    hold_on = true;
+    arrive(&a);
+    ask_back();
+    say_go(&a);
+    hear_refusal(a.owner, FLIC_E_CANCELLED);
+    flx_fake_kill(CAME);
+    end(&a);
+    name = arrived();
+    ck_unuse(store, &name);
+    restore_nine_is(FLIC_E_ALIVE);
+}
+END_TEST
+
+START_TEST(of_an_arrival_that_its_sender_has_back_nothing_is_left)
+{
+    struct arrival a;
+
+    arrive(&a);
+    ask_back();
+    say_go(&a);
+    hear_refusal(a.owner, FLIC_E_CANCELLED);
+    flx_fake_kill(CAME);
+    end(&a);
+    ck_assert(!is_elsewhere());
+    ck_assert_uint_eq(scene_count(), 0);
+}
+END_TEST
+
+START_TEST(of_an_arrival_that_is_never_told_to_go_nothing_is_left)
+{
+    struct arrival a;
+
+    arrive(&a);
+    mw_abort(a.wire, FLIC_E_CANCELLED, "not now");
+    hear_refusal(a.owner, FLIC_E_CANCELLED);
+    flx_fake_kill(CAME);
+    end(&a);
+    ck_assert(!is_elsewhere());
+    ck_assert_uint_eq(scene_count(), 0);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("op-arrivals");
+    TCase *t = tcase_create("op-arrivals");
+
+    tcase_set_timeout(t, 60);
+    tcase_add_checked_fixture(t, set_up_arrivals, tear_down);
+    tcase_add_test(t, invariant_9_what_arrived_cannot_be_restored_here_until_it_is_written_down_that_it_is_ours);
+    tcase_add_test(t, invariant_9_what_its_sender_has_back_and_cannot_be_forgotten_here_stays_a_copy);
+    tcase_add_test(t, of_an_arrival_that_its_sender_has_back_nothing_is_left);
+    tcase_add_test(t, of_an_arrival_that_is_never_told_to_go_nothing_is_left);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    return scene_run(suite());
+}

@@ -184,7 +184,7 @@ static int hear_last_word(struct run *r, struct flic_err *err)
         return 0;
     }
     if (r->handed)
-        rc = mv_forget_guest(r->op->daemon, &r->move.guest, err);
+        rc = mv_take_right(r->op->daemon, &r->move.guest, err);
     if (!rc)
         (void)mt_done(r->taker, NULL);          /* who does not hear it asks his user */
     return rc;

@@ -33,16 +33,29 @@ static int cannot_read(struct fd_daemon *daemon, const char *name, struct flic_e
                         "remove it if that guest is on no other phone", name, daemon->conf.store);
 }
 
+/* Of a guest that lives here nobody else has the right to give: the giver is mistaken. */
+static int refuse_living(const struct mv_move *copy, struct flic_err *err)
+{
+    struct flx_info alive;
+    int rc = fd_find_living(&copy->guest, NULL, &alive, err);
+
+    return rc <= 0 ? rc : flic_err_set(err, FLIC_E_ALIVE, "guest '%s' is alive on the phone that takes the copy, as domain %u, and may be brought up nowhere else "
+                                       "(--backup copies it all the same)", copy->name, alive.domid);
+}
+
 int fd_lease_hold(struct fd_daemon *daemon, const struct mv_move *copy, bool handed, struct flic_err *err)
 {
     struct mv_move held = *copy, move;
-    int found = mv_find(daemon, &copy->guest, MV_ELSEWHERE, &move);
+    int found = mv_find(daemon, &copy->guest, MV_ELSEWHERE, &move), rc;
 
     if (found < 0)
         return cannot_read(daemon, copy->name, err);
     if (found && move.state == MV_HANDING && handed)
         return flic_err_set(err, FLIC_E_BUSY, "'%s' is being migrated from here, and it is not known yet whether it arrived: wait, or 'flic claim %s'",
                             copy->name, copy->name);
+    rc = handed ? refuse_living(copy, err) : 0;
+    if (rc)
+        return rc;
     found = found ? 1 : is_ours(daemon, &copy->guest, err);
     if (found)
         return found < 0 ? found : 0;

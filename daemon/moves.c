@@ -226,20 +226,21 @@ static bool add_file(const char *folder, const char *name, struct mv_move **move
     return true;
 }
 
-int mv_list(struct fd_daemon *daemon, struct mv_move **ret_moves, size_t *ret_n, bool *ret_all, struct flic_err *err)
+/* With the lock held. */
+static int list_files(struct fd_daemon *daemon, struct mv_move **ret_moves, size_t *ret_n, bool *ret_all, struct flic_err *err)
 {
     char folder[PATH_MAX];
     size_t room = 0;
     struct dirent *entry;
     bool all = true;
     DIR *dir;
-    int rc = 0;
+    int rc;
 
     *ret_moves = NULL;
     *ret_n = 0;
-    if (snprintf(folder, sizeof(folder), "%s/moves", daemon->conf.store) >= (int)sizeof(folder))
-        return flic_err_set(err, FLIC_E_CONFIG, "the store's path is too long");
-    (void)pthread_mutex_lock(&files);
+    rc = folder_of(daemon, folder, err);
+    if (rc)
+        return rc;
     dir = opendir(folder);
     if (!dir && errno != ENOENT)        /* there may be no migration yet */
         rc = flic_err_errno(err, "read '%s'", folder);
@@ -247,9 +248,18 @@ int mv_list(struct fd_daemon *daemon, struct mv_move **ret_moves, size_t *ret_n,
         all &= add_file(folder, entry->d_name, ret_moves, ret_n, &room);
     if (dir)
         (void)closedir(dir);
-    (void)pthread_mutex_unlock(&files);
     if (ret_all)
         *ret_all = all;
+    return rc;
+}
+
+int mv_list(struct fd_daemon *daemon, struct mv_move **ret_moves, size_t *ret_n, bool *ret_all, struct flic_err *err)
+{
+    int rc;
+
+    (void)pthread_mutex_lock(&files);
+    rc = list_files(daemon, ret_moves, ret_n, ret_all, err);
+    (void)pthread_mutex_unlock(&files);
     return rc;
 }
 
@@ -285,6 +295,36 @@ int mv_forget_guest(struct fd_daemon *daemon, const struct flic_uuid *guest, str
         if ((says_gone && flic_uuid_equal(&moves[i].guest, guest)) || (n > KEEP && moves[i].state == MV_REFUSED))
             rc = mv_drop(daemon, &moves[i].migration, err);
     }
+    free(moves);
+    return rc;
+}
+
+/* With the lock held: the guest's files that say that it is elsewhere. */
+static int drop_elsewhere(struct fd_daemon *daemon, const struct flic_uuid *guest, const struct mv_move *moves, size_t n, struct flic_err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; !rc && i < n; i++)
+        if (flic_uuid_equal(&moves[i].guest, guest) && MV_ELSEWHERE >> moves[i].state & 1)
+            rc = drop_file(daemon, &moves[i].migration, err);
+    return rc;
+}
+
+int mv_take_right(struct fd_daemon *daemon, const struct flic_uuid *guest, struct flic_err *err)
+{
+    struct mv_move *moves;
+    size_t n;
+    int rc;
+
+    (void)pthread_mutex_lock(&files);
+    rc = list_files(daemon, &moves, &n, NULL, err);
+    for (size_t i = 0; !rc && i < n; i++)
+        if (flic_uuid_equal(&moves[i].guest, guest) && moves[i].state == MV_HANDING)
+            rc = flic_err_set(err, FLIC_E_BUSY, "'%s' is being migrated from here, and it is not known yet whether it arrived: wait, or 'flic claim %s'",
+                              moves[i].name, moves[i].name);
+    if (!rc)
+        rc = drop_elsewhere(daemon, guest, moves, n, err);
+    (void)pthread_mutex_unlock(&files);
     free(moves);
     return rc;
 }

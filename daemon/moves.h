@@ -54,6 +54,9 @@ int mv_list(struct fd_daemon *daemon, struct mv_move **ret_moves, size_t *ret_n,
 int mv_find(struct fd_daemon *daemon, const struct flic_uuid *guest, unsigned states, struct mv_move *ret_move);
 /* It is here again, or its owner decided: what says otherwise is dropped. */
 int mv_forget_guest(struct fd_daemon *daemon, const struct flic_uuid *guest, struct flic_err *err);
+/* The same when the right to bring it up came with a copy. FLIC_E_BUSY, and nothing dropped, while it may be on its way from here to a third phone:
+ * then only that phone knows whose it is. */
+int mv_take_right(struct fd_daemon *daemon, const struct flic_uuid *guest, struct flic_err *err);
 /* At start: of guests that arrived, what they were held for until then (fd_lease_hold_arrival()). */
 void mv_tidy(struct fd_daemon *daemon);
 

@@ -475,6 +475,30 @@ START_TEST(the_right_is_not_taken_while_a_migration_of_the_guest_from_here_is_un
 }
 END_TEST
 
+START_TEST(invariant_6_the_right_that_comes_with_a_copy_does_not_undo_a_hand_over)
+{
+    struct mv_move handing = move_of(0x61, MV_HANDING), pushed = move_of(0x62, MV_PUSHED);
+
+    OK(mv_write(&daemon_, &handing, &err));
+    OK(mv_write(&daemon_, &pushed, &err));
+    ck_assert_int_eq(mv_take_right(&daemon_, &handing.guest, &err), FLIC_E_BUSY);
+    ck_assert(is_noted(0x61) && is_noted(0x62));
+    OK(mv_drop(&daemon_, &handing.migration, &err));
+    OK(mv_take_right(&daemon_, &handing.guest, &err));
+    ck_assert(!is_noted(0x62));
+}
+END_TEST
+
+START_TEST(invariant_9_nobody_gives_the_right_to_a_guest_that_lives_here)
+{
+    struct mv_move copy = move_of(0x61, MV_COPY);
+
+    ck_assert_int_eq(fd_lease_hold(&daemon_, &copy, true, &err), FLIC_E_ALIVE);
+    ck_assert_ptr_nonnull(strstr(err.text, "--backup"));
+    OK(fd_lease_hold(&daemon_, &copy, false, &err));
+}
+END_TEST
+
 START_TEST(a_guest_that_arrived_before_flicd_ended_is_not_held_as_a_copy_any_more)
 {
     struct mv_move came = move_of(0x61, MV_RUNNING), later = move_of(0x62, MV_COPY);
@@ -588,6 +612,8 @@ static Suite *suite(void)
     tcase_add_test(t, invariant_9_who_has_the_guest_keeps_the_right_whatever_copies_come);
     tcase_add_test(t, invariant_9_a_copy_of_a_guest_that_went_from_here_does_not_bring_it_back);
     tcase_add_test(t, the_right_is_not_taken_while_a_migration_of_the_guest_from_here_is_unsettled);
+    tcase_add_test(t, invariant_6_the_right_that_comes_with_a_copy_does_not_undo_a_hand_over);
+    tcase_add_test(t, invariant_9_nobody_gives_the_right_to_a_guest_that_lives_here);
     tcase_add_test(t, a_guest_that_arrived_before_flicd_ended_is_not_held_as_a_copy_any_more);
     tcase_add_test(t, what_arrived_is_found_by_the_flicd_that_starts_next_and_not_collected_before);
     tcase_add_test(t, what_is_kept_in_memory_outlives_an_orderly_end_as_well);

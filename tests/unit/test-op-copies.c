@@ -6,6 +6,8 @@
 #include "daemon/migrate/copy.h"
 #include "daemon/migrate/give.h"
 #include "daemon/migrate/hello.h"
+#include "daemon/migrate/pages.h"
+#include "daemon/moves.h"
 
 /* Opens the operation and its tunnel, and takes the offer. */
 static struct flic_talk *be_pushed_to(struct mw_wire **ret_wire, struct mc_offer *ret_offer)
@@ -296,6 +298,100 @@ START_TEST(an_own_checkpoint_is_restored_wherever_its_disks_are)
 }
 END_TEST
 
+/* ---- the test is the phone that pushes ---- */
+
+static const struct mc_offer nine = {
+    .name = "nine", .arch = "fake", .from = "phone3", .seq = 1, .gfn_end = 512, .pages = 1, .handed = true,
+    .config = (char *)"{\"c_info\": {\"name\": \"nine\", \"uuid\": \"09090909-0909-0909-0909-090909090909\"}, \"disks\": []}",
+};
+
+/* One page of zeros, up to where only the last word is to be said. */
+static struct flic_talk *push_nine(uint8_t push, struct mw_wire **ret_wire)
+{
+    uint64_t sums[MD_LEAF_PAGES] = { mp_sum(NULL) }, sum = mp_sum_leaf(sums);
+    struct flic_talk *owner = connect_and_say(json_pack("{s:s}", "op", "get"));
+    struct mc_offer offer = nine;
+    struct mp_leaf leaf = { .leaf = 0 };
+    char operation[FD_OP_ID];
+    uint8_t out[MP_LEAF_SIZE];
+    struct mw_message m = { .type = 0 };
+    struct flx_dom *dom;
+    struct md_key key;
+    uint32_t disks;
+    void *state;
+    size_t len;
+    bool has;
+
+    offer.push = scene_uuid(push);
+    offer.guest = scene_uuid(9);
+    OK(flx_open(GUEST, &dom, &err));
+    OK(flx_state_sketch(dom, &state, &len, &err));
+    flx_close(dom);
+    hear_event(owner, "ready", operation);
+    OK(mw_new(tunnel_of(operation), NULL, 0, scene_never, NULL, ret_wire, &err));
+    OK(mh_greet(*ret_wire, true, &key, &err));
+    OK(mc_send_offer(*ret_wire, &offer, &err));
+    OK(mh_get_accept(*ret_wire, 5, &has, &disks, &err));
+    mp_set_bit(leaf.present, 0);
+    mp_set_bit(leaf.zero, 0);
+    mp_put_leaf(&leaf, out);
+    OK(mw_send_bytes(*ret_wire, MW_LEAF, out, sizeof(out), &err));
+    OK(mw_send_u64(*ret_wire, MW_STATE, 0, state, len, &err));
+    OK(mw_send_bytes(*ret_wire, MW_CHECK, &sum, sizeof(sum), &err));
+    free(state);
+    while (m.type != MW_READY)
+        OK(mw_receive(*ret_wire, 5, &m, &err));
+    return owner;
+}
+
+static void say_last_word(struct mw_wire *wire)
+{
+    OK(mw_send_bytes(wire, MW_GO, "\1", 1, &err));
+}
+
+static bool nine_is(enum mv_state state)
+{
+    struct flic_uuid guest = scene_uuid(9);
+    struct mv_move move;
+
+    return mv_find(&flicd, &guest, 1u << state, &move) == 1;
+}
+
+START_TEST(the_right_comes_with_the_last_word)
+{
+    struct mw_wire *wire;
+    struct flic_talk *owner = push_nine(0x71, &wire);
+    struct mw_message m;
+
+    ck_assert(nine_is(MV_COPY));
+    say_last_word(wire);
+    OK(mw_expect(wire, MW_DONE, 5, &m, &err));
+    hear_ok(owner);
+    ck_assert(!nine_is(MV_COPY));
+    mw_free(wire);
+    flic_talk_close(owner);
+    await_no_operation();
+}
+END_TEST
+
+START_TEST(invariant_6_a_push_does_not_undo_a_hand_over_that_began_meanwhile)
+{
+    struct mv_move handing = { .migration = scene_uuid(0x61), .guest = scene_uuid(9), .name = "nine", .peer = "phone2", .state = MV_HANDING };
+    struct mw_wire *wire;
+    struct flic_talk *owner = push_nine(0x71, &wire);
+    struct mw_message m;
+
+    OK(mv_write(&flicd, &handing, &err));
+    say_last_word(wire);
+    ck_assert_int_eq(mw_receive(wire, 5, &m, &err), FLIC_E_BUSY);
+    hear_refusal(owner, FLIC_E_BUSY);
+    ck_assert(nine_is(MV_HANDING) && nine_is(MV_COPY));
+    mw_free(wire);
+    flic_talk_close(owner);
+    await_no_operation();
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("op-copies");
@@ -313,6 +409,8 @@ static Suite *suite(void)
     tcase_add_test(t, invariant_7_a_copys_memory_is_restored_only_where_its_disks_may_be);
     tcase_add_test(t, a_copy_whose_disk_is_known_here_as_its_guests_own_is_restored_without_a_folder);
     tcase_add_test(t, an_own_checkpoint_is_restored_wherever_its_disks_are);
+    tcase_add_test(t, the_right_comes_with_the_last_word);
+    tcase_add_test(t, invariant_6_a_push_does_not_undo_a_hand_over_that_began_meanwhile);
     suite_add_tcase(s, t);
     return s;
 }

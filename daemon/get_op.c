@@ -80,7 +80,7 @@ static int check_offer(struct run *r, struct flic_err *err)
     if (!r->asked)
         (void)snprintf(r->peer, sizeof(r->peer), "%s", offer->from);
     r->peer_seq = offer->seq;
-    r->move = (struct mv_move){ .migration = offer->push, .guest = offer->guest };
+    r->move = (struct mv_move){ .guest = offer->guest };
     (void)snprintf(r->move.name, sizeof(r->move.name), "%s", offer->name);
     (void)snprintf(r->move.peer, sizeof(r->move.peer), "%s", r->peer);
     fd_op_describe(r->op, 0, offer->name);

@@ -33,6 +33,13 @@ static int cannot_read(struct fd_daemon *daemon, const char *name, struct flic_e
                         "remove it if that guest is on no other phone", name, daemon->conf.store);
 }
 
+/* Under a name that no peer chose: it would be that of another migration's file. */
+static int hold(struct fd_daemon *daemon, struct mv_move *held, struct flic_err *err)
+{
+    held->state = MV_COPY;
+    return flic_uuid_draw(&held->migration) ? flic_err_errno(err, "draw an id") : mv_write(daemon, held, err);
+}
+
 /* Of a guest that lives here nobody else has the right to give: the giver is mistaken. */
 static int refuse_living(const struct mv_move *copy, struct flic_err *err)
 {
@@ -59,19 +66,18 @@ int fd_lease_hold(struct fd_daemon *daemon, const struct mv_move *copy, bool han
     found = found ? 1 : is_ours(daemon, &copy->guest, err);
     if (found)
         return found < 0 ? found : 0;
-    held.state = MV_COPY;
-    return mv_write(daemon, &held, err);
+    return hold(daemon, &held, err);
 }
 
 int fd_lease_hold_arrival(struct fd_daemon *daemon, const struct mv_move *arrival, struct flic_uuid *ret_id, struct flic_err *err)
 {
-    struct mv_move held = { .guest = arrival->guest, .peer = "another phone", .state = MV_COPY, .seq = arrival->seq };
+    struct mv_move held = { .guest = arrival->guest, .peer = "another phone", .seq = arrival->seq };
+    int rc;
 
     (void)snprintf(held.name, sizeof(held.name), "%s", arrival->name);
-    if (flic_uuid_draw(&held.migration))
-        return flic_err_errno(err, "draw an id");
+    rc = hold(daemon, &held, err);
     *ret_id = held.migration;
-    return mv_write(daemon, &held, err);
+    return rc;
 }
 
 int fd_lease_check(struct fd_daemon *daemon, const struct flic_uuid *guest, const char *name, struct flic_err *err)

@@ -499,6 +499,20 @@ START_TEST(invariant_9_nobody_gives_the_right_to_a_guest_that_lives_here)
 }
 END_TEST
 
+START_TEST(invariant_9_a_copy_cannot_take_the_place_of_what_is_known_of_another_guest)
+{
+    struct mv_move gone = move_of(0x61, MV_GONE), copy = move_of(0x61, MV_COPY);        /* its pusher calls it as that migration was called */
+
+    flx_fake_kill(GUEST);
+    OK(mv_write(&daemon_, &gone, &err));
+    copy.guest = scene_uuid(2);
+    OK(fd_lease_hold(&daemon_, &copy, true, &err));
+    ck_assert(!may_run_here());
+    OK(mv_take_right(&daemon_, &copy.guest, &err));
+    ck_assert(!may_run_here());
+}
+END_TEST
+
 START_TEST(a_guest_that_arrived_before_flicd_ended_is_not_held_as_a_copy_any_more)
 {
     struct mv_move came = move_of(0x61, MV_RUNNING), later = move_of(0x62, MV_COPY);
@@ -614,6 +628,7 @@ static Suite *suite(void)
     tcase_add_test(t, the_right_is_not_taken_while_a_migration_of_the_guest_from_here_is_unsettled);
     tcase_add_test(t, invariant_6_the_right_that_comes_with_a_copy_does_not_undo_a_hand_over);
     tcase_add_test(t, invariant_9_nobody_gives_the_right_to_a_guest_that_lives_here);
+    tcase_add_test(t, invariant_9_a_copy_cannot_take_the_place_of_what_is_known_of_another_guest);
     tcase_add_test(t, a_guest_that_arrived_before_flicd_ended_is_not_held_as_a_copy_any_more);
     tcase_add_test(t, what_arrived_is_found_by_the_flicd_that_starts_next_and_not_collected_before);
     tcase_add_test(t, what_is_kept_in_memory_outlives_an_orderly_end_as_well);

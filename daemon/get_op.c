@@ -36,6 +36,7 @@ struct run {
     char name[256];
     uint64_t seq, peer_seq;
     bool was_there, published, handed;
+    bool is_silent;             /* the peer would take our reason for a no, and the right may be here */
     struct lt_figures figures;
     struct mw_counts counts;
 };
@@ -167,6 +168,18 @@ static int publish(struct run *r, struct flic_err *err)
     return rc;
 }
 
+/* It would be on both sides, were the peer told of a failure that came after the first step. */
+static int take_right(struct run *r, struct flic_err *err)
+{
+    int rc = mv_take_right(r->op->daemon, &r->move.guest, &r->is_silent, err);
+    struct flic_err why = *err;
+
+    if (!rc || !r->is_silent)
+        return rc;
+    return flic_err_set(err, FLIC_E_UNSURE, "%s@%llu is here, but that it may be brought up here could not be noted (%s): 'flic claim %s' on the phone where it "
+                        "shall be", r->name, (unsigned long long)r->seq, why.text, r->name);
+}
+
 /* The copy is here in any case. That the right to bring it up is here too, is only known if the peer said so. */
 static int hear_last_word(struct run *r, struct flic_err *err)
 {
@@ -184,7 +197,7 @@ static int hear_last_word(struct run *r, struct flic_err *err)
         return 0;
     }
     if (r->handed)
-        rc = mv_take_right(r->op->daemon, &r->move.guest, err);
+        rc = take_right(r, err);
     if (!rc)
         (void)mt_done(r->taker, NULL);          /* who does not hear it asks his user */
     return rc;
@@ -234,7 +247,7 @@ static void end_parts(struct run *r, int rc, const struct flic_err *err)
     mt_free(r->taker);
     if (r->wire) {
         mw_get_counts(r->wire, &r->counts);
-        if (rc)
+        if (rc && !r->is_silent)
             mw_abort(r->wire, rc, err->text);
     }
     mw_free(r->wire);

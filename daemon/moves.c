@@ -310,7 +310,7 @@ static int drop_elsewhere(struct fd_daemon *daemon, const struct flic_uuid *gues
     return rc;
 }
 
-int mv_take_right(struct fd_daemon *daemon, const struct flic_uuid *guest, struct flic_err *err)
+int mv_take_right(struct fd_daemon *daemon, const struct flic_uuid *guest, bool *ret_begun, struct flic_err *err)
 {
     struct mv_move *moves;
     size_t n;
@@ -322,6 +322,7 @@ int mv_take_right(struct fd_daemon *daemon, const struct flic_uuid *guest, struc
         if (flic_uuid_equal(&moves[i].guest, guest) && moves[i].state == MV_HANDING)
             rc = flic_err_set(err, FLIC_E_BUSY, "'%s' is being migrated from here, and it is not known yet whether it arrived: wait, or 'flic claim %s'",
                               moves[i].name, moves[i].name);
+    *ret_begun = !rc;
     if (!rc)
         rc = drop_elsewhere(daemon, guest, moves, n, err);
     (void)pthread_mutex_unlock(&files);

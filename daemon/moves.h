@@ -55,8 +55,8 @@ int mv_find(struct fd_daemon *daemon, const struct flic_uuid *guest, unsigned st
 /* It is here again, or its owner decided: what says otherwise is dropped. */
 int mv_forget_guest(struct fd_daemon *daemon, const struct flic_uuid *guest, struct flic_err *err);
 /* The same when the right to bring it up came with a copy. FLIC_E_BUSY, and nothing dropped, while it may be on its way from here to a third phone:
- * then only that phone knows whose it is. */
-int mv_take_right(struct fd_daemon *daemon, const struct flic_uuid *guest, struct flic_err *err);
+ * then only that phone knows whose it is. After another failure *ret_begun says whether some may have been dropped: then the right may be here. */
+int mv_take_right(struct fd_daemon *daemon, const struct flic_uuid *guest, bool *ret_begun, struct flic_err *err);
 /* At start: of guests that arrived, what they were held for until then (fd_lease_hold_arrival()). */
 void mv_tidy(struct fd_daemon *daemon);
 

@@ -49,6 +49,15 @@ static int find(struct fd_daemon *daemon, const char *domain, struct mv_move *re
     return rc;
 }
 
+/* What is written down of it then is an operation's, which goes by what it wrote. */
+static bool is_under_way(struct fd_daemon *daemon, const struct flic_uuid *guest)
+{
+    struct mv_move handing;
+
+    return fd_op_claims(daemon, guest) ||
+           (mv_find(daemon, guest, 1u << MV_HANDING, &handing) > 0 && handing.domid && fd_op_holds(daemon, handing.domid));
+}
+
 json_t *fd_claim(struct fd_daemon *daemon, json_t *request)
 {
     const char *domain = json_string_value(json_object_get(request, "domain"));
@@ -61,8 +70,8 @@ json_t *fd_claim(struct fd_daemon *daemon, json_t *request)
     if (!domain)
         return fd_answer_error(FLIC_E_PROTOCOL, "name the guest");
     rc = find(daemon, domain, &move, &err);
-    if (!rc && move.domid && fd_op_holds(daemon, move.domid))
-        rc = flic_err_set(&err, FLIC_E_BUSY, "'%s' is being migrated right now: wait, or cancel that ('flic status')", move.name);
+    if (!rc && is_under_way(daemon, &move.guest))
+        rc = flic_err_set(&err, FLIC_E_BUSY, "'%s' is being migrated, copied or restored right now: wait, or cancel that ('flic status')", move.name);
     if (!rc && !dry_run)
         rc = mv_settle(daemon, &move, false, &err);
     if (!rc && !dry_run)

@@ -85,6 +85,18 @@ int fd_op_claim_guest(struct fd_op *op, const struct flic_uuid *guest, struct fl
                  : 0;
 }
 
+bool fd_op_claims(struct fd_daemon *daemon, const struct flic_uuid *guest)
+{
+    bool found = false;
+
+    (void)daemon;
+    (void)pthread_mutex_lock(&held_lock);
+    for (unsigned i = 0; i < n_claims; i++)
+        found |= flic_uuid_equal(&claims[i].guest, guest);
+    (void)pthread_mutex_unlock(&held_lock);
+    return found;
+}
+
 /* Whether the one that has claimed it is, or becomes, none: an arrival that did not move since then. From `until_us` on it is told to end. */
 static bool gives_way(const struct flic_uuid *guest, uint64_t since_us, uint64_t until_us)
 {

@@ -131,6 +131,7 @@ void fd_op_undo(struct fd_op *op, struct flx_dom *dom, bool is_over, bool by_us)
 bool fd_op_holds(struct fd_daemon *daemon, uint32_t domid);
 /* Makes this the one operation that restores a guest, until it ends; FLIC_E_BUSY when another one is. Operation's thread. */
 int fd_op_claim_guest(struct fd_op *op, const struct flic_uuid *guest, struct flic_err *err);
+bool fd_op_claims(struct fd_daemon *daemon, const struct flic_uuid *guest);     /* whether one has; any thread */
 /*
  * The same for an arrival: another arrival of the guest that hears nothing of its sender gives way, which takes seconds; its domain goes a little
  * later. A sender that offers a guest anew has no other migration of it (fd_op_on_domain()): its power was cut, or its connection,

@@ -478,13 +478,15 @@ END_TEST
 START_TEST(invariant_6_the_right_that_comes_with_a_copy_does_not_undo_a_hand_over)
 {
     struct mv_move handing = move_of(0x61, MV_HANDING), pushed = move_of(0x62, MV_PUSHED);
+    bool begun;
 
     OK(mv_write(&daemon_, &handing, &err));
     OK(mv_write(&daemon_, &pushed, &err));
-    ck_assert_int_eq(mv_take_right(&daemon_, &handing.guest, &err), FLIC_E_BUSY);
+    ck_assert_int_eq(mv_take_right(&daemon_, &handing.guest, &begun, &err), FLIC_E_BUSY);
+    ck_assert(!begun);
     ck_assert(is_noted(0x61) && is_noted(0x62));
     OK(mv_drop(&daemon_, &handing.migration, &err));
-    OK(mv_take_right(&daemon_, &handing.guest, &err));
+    OK(mv_take_right(&daemon_, &handing.guest, &begun, &err));
     ck_assert(!is_noted(0x62));
 }
 END_TEST
@@ -502,13 +504,14 @@ END_TEST
 START_TEST(invariant_9_a_copy_cannot_take_the_place_of_what_is_known_of_another_guest)
 {
     struct mv_move gone = move_of(0x61, MV_GONE), copy = move_of(0x61, MV_COPY);        /* its pusher calls it as that migration was called */
+    bool begun;
 
     flx_fake_kill(GUEST);
     OK(mv_write(&daemon_, &gone, &err));
     copy.guest = scene_uuid(2);
     OK(fd_lease_hold(&daemon_, &copy, true, &err));
     ck_assert(!may_run_here());
-    OK(mv_take_right(&daemon_, &copy.guest, &err));
+    OK(mv_take_right(&daemon_, &copy.guest, &begun, &err));
     ck_assert(!may_run_here());
 }
 END_TEST

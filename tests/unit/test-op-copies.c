@@ -9,6 +9,18 @@
 #include "daemon/migrate/pages.h"
 #include "daemon/moves.h"
 
+#include <errno.h>
+
+/* The folder of what is noted does not get to flash. */
+static atomic_bool cannot_sync;
+
+int __real_flic_sync_parent(const char *file, struct flic_err *why);
+int __wrap_flic_sync_parent(const char *file, struct flic_err *why);
+int __wrap_flic_sync_parent(const char *file, struct flic_err *why)
+{
+    return cannot_sync && strstr(file, "/moves/") ? flic_err_set(why, -EIO, "sync '%s'", file) : __real_flic_sync_parent(file, why);
+}
+
 /* Opens the operation and its tunnel, and takes the offer. */
 static struct flic_talk *be_pushed_to(struct mw_wire **ret_wire, struct mc_offer *ret_offer)
 {
@@ -52,6 +64,17 @@ static void restore_is(int code)
     await_no_operation();
 }
 
+static void claim_is(const char *domain, int code)
+{
+    struct flic_talk *talk = connect_and_say(json_pack("{s:s, s:s}", "op", "claim", "domain", domain));
+
+    if (code)
+        hear_refusal(talk, code);
+    else
+        hear_ok(talk);
+    flic_talk_close(talk);
+}
+
 START_TEST(invariant_9_a_push_whose_last_word_is_lost_leaves_nobody_the_right_until_it_is_claimed)
 {
     struct flic_talk *owner;
@@ -69,9 +92,7 @@ START_TEST(invariant_9_a_push_whose_last_word_is_lost_leaves_nobody_the_right_un
     flic_talk_close(owner);
     await_no_operation();
     restore_is(FLIC_E_ALIVE);
-    owner = connect_and_say(json_pack("{s:s, s:s}", "op", "claim", "domain", "web"));
-    hear_ok(owner);
-    flic_talk_close(owner);
+    claim_is("web", 0);
     restore_is(0);
 }
 END_TEST
@@ -93,6 +114,27 @@ START_TEST(a_push_whose_right_the_peer_does_not_take_leaves_it_here)
     flic_talk_close(owner);
     await_no_operation();
     restore_is(0);
+}
+END_TEST
+
+START_TEST(invariant_9_the_right_is_not_claimed_back_while_the_peer_is_asked_whether_it_took_it)
+{
+    struct flic_talk *owner;
+    struct mc_offer offer;
+    struct mw_wire *wire;
+
+    save_whole();
+    flx_fake_kill(GUEST);
+    owner = be_pushed_to(&wire, &offer);
+    ck_assert_uint_eq(take_it(wire), 1);
+    claim_is("web", FLIC_E_BUSY);
+    OK(mw_send_bytes(wire, MW_DONE, NULL, 0, &err));
+    hear_ok(owner);
+    mw_free(wire);
+    mc_offer_fini(&offer);
+    flic_talk_close(owner);
+    await_no_operation();
+    restore_is(FLIC_E_ALIVE);
 }
 END_TEST
 
@@ -392,6 +434,24 @@ START_TEST(invariant_6_a_push_does_not_undo_a_hand_over_that_began_meanwhile)
 }
 END_TEST
 
+START_TEST(invariant_9_a_right_that_may_be_taken_is_not_said_to_be_refused)
+{
+    struct mw_wire *wire;
+    struct flic_talk *owner = push_nine(0x71, &wire);
+    struct mw_message m;
+
+    cannot_sync = true;
+    say_last_word(wire);
+    hear_refusal(owner, FLIC_E_UNSURE);
+    cannot_sync = false;
+    ck_assert_int_ne(mw_receive(wire, 5, &m, &err), 0);
+    ck_assert(!mw_peer_aborted(wire));
+    mw_free(wire);
+    flic_talk_close(owner);
+    await_no_operation();
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("op-copies");
@@ -411,6 +471,8 @@ static Suite *suite(void)
     tcase_add_test(t, an_own_checkpoint_is_restored_wherever_its_disks_are);
     tcase_add_test(t, the_right_comes_with_the_last_word);
     tcase_add_test(t, invariant_6_a_push_does_not_undo_a_hand_over_that_began_meanwhile);
+    tcase_add_test(t, invariant_9_a_right_that_may_be_taken_is_not_said_to_be_refused);
+    tcase_add_test(t, invariant_9_the_right_is_not_claimed_back_while_the_peer_is_asked_whether_it_took_it);
     suite_add_tcase(s, t);
     return s;
 }

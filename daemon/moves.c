@@ -17,7 +17,8 @@
 #include <sys/stat.h>
 
 #define FILE_MAX 8192u
-#define KEEP 1000u              /* files; more than that are not kept for what was refused */
+#define REFUSED_MAX 1000u       /* files of what was refused: whoever may ask can draw ids without end */
+#define REFUSED_NS (86400 * UINT64_C(1000000000))       /* no arrival that was refused is still under way then */
 
 static const char *const state_names[] = { [MV_HANDING] = "handing", [MV_GONE] = "gone", [MV_RUNNING] = "running", [MV_REFUSED] = "refused",
                                            [MV_PUSHED] = "pushed", [MV_COPY] = "copy" };
@@ -174,23 +175,6 @@ int mv_drop(struct fd_daemon *daemon, const struct flic_uuid *migration, struct 
 
 const char *mv_state_name(enum mv_state state) { return state_names[state]; }
 
-int mv_decide(struct fd_daemon *daemon, const struct mv_move *as, enum mv_state *ret_state, struct flic_err *err)
-{
-    struct mv_move there = *as, stamped = *as;
-    int rc;
-
-    stamped.at_ns = flic_wall_ns();
-    (void)pthread_mutex_lock(&files);
-    rc = read_file(daemon, &as->migration, &there, err);
-    if (rc == FLIC_E_NOCHECKPOINT) {
-        rc = write_file(daemon, &stamped, err);
-        there.state = as->state;
-    }
-    (void)pthread_mutex_unlock(&files);
-    *ret_state = there.state;
-    return rc;
-}
-
 int mv_mark(struct flx_dom *dom, const char *key, const struct flic_uuid *migration, struct flic_err *err)
 {
     char uuid[FLIC_UUID_TEXT];
@@ -289,15 +273,59 @@ int mv_forget_guest(struct fd_daemon *daemon, const struct flic_uuid *guest, str
     int rc = mv_list(daemon, &moves, &n, NULL, err);
 
     for (size_t i = 0; !rc && i < n; i++) {
-        bool says_gone = MV_ELSEWHERE >> moves[i].state & 1;
-
-        /* "running" stays: its sender may not have asked yet. "refused" would be said again. */
-        if ((says_gone && flic_uuid_equal(&moves[i].guest, guest)) || (n > KEEP && moves[i].state == MV_REFUSED))
+        /* "running" stays: its sender may not have asked yet. */
+        if (MV_ELSEWHERE >> moves[i].state & 1 && flic_uuid_equal(&moves[i].guest, guest))
             rc = mv_drop(daemon, &moves[i].migration, err);
     }
     free(moves);
     return rc;
 }
+
+/* ---- running or refused ---- */
+
+/* With the lock held: room for one more that was refused. None that an arrival under way may have yet to see is dropped for it. */
+static int make_room(struct fd_daemon *daemon, uint64_t now_ns, struct flic_err *err)
+{
+    struct mv_move *moves;
+    size_t n, refused = 0;
+    char path[PATH_MAX];
+    bool full;
+    int rc = list_files(daemon, &moves, &n, NULL, err);
+
+    for (size_t i = 0; !rc && i < n; i++)
+        refused += moves[i].state == MV_REFUSED;
+    full = refused >= REFUSED_MAX;
+    for (size_t i = 0; !rc && full && i < n; i++)
+        if (moves[i].state == MV_REFUSED && now_ns > moves[i].at_ns && now_ns - moves[i].at_ns > REFUSED_NS &&
+            !path_of(daemon, &moves[i].migration, path, NULL) && !unlink(path))
+            refused--;          /* should it come back after a power cut, it goes again */
+    free(moves);
+    if (!rc && refused >= REFUSED_MAX)
+        rc = flic_err_set(err, FLIC_E_BUSY, "%u migrations that are not known here were asked about within a day: no more are answered until those are "
+                          "older; 'flic claim' on the phone that asks decides without", REFUSED_MAX);
+    return rc;
+}
+
+int mv_decide(struct fd_daemon *daemon, const struct mv_move *as, enum mv_state *ret_state, struct flic_err *err)
+{
+    struct mv_move there = *as, stamped = *as;
+    int rc;
+
+    stamped.at_ns = flic_wall_ns();
+    (void)pthread_mutex_lock(&files);
+    rc = read_file(daemon, &as->migration, &there, err);
+    if (rc == FLIC_E_NOCHECKPOINT) {
+        rc = as->state == MV_REFUSED ? make_room(daemon, stamped.at_ns, err) : 0;
+        if (!rc)
+            rc = write_file(daemon, &stamped, err);
+        there.state = as->state;
+    }
+    (void)pthread_mutex_unlock(&files);
+    *ret_state = there.state;
+    return rc;
+}
+
+/* ---- the right comes ---- */
 
 /* With the lock held: the guest's files that say that it is elsewhere. */
 static int drop_elsewhere(struct fd_daemon *daemon, const struct flic_uuid *guest, const struct mv_move *moves, size_t n, struct flic_err *err)

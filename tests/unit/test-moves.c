@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Copyright (C) 2026 The FLIC authors */
 /* On which side a migrated guest is: what is written down, and what follows from the peer's word. Invariant 6. */
+#include "common/clock.h"
 #include "daemon/checkpoint/collect.h"
 #include "daemon/daemon.h"
 #include "daemon/kept.h"
@@ -331,6 +332,74 @@ START_TEST(settle_refuses_what_it_does_not_know_for_good)
 }
 END_TEST
 
+/* So many that were refused, so long ago. */
+static void refuse_many(unsigned first, unsigned n, uint64_t ago_s)
+{
+    char file[160];
+
+    for (unsigned i = first; i < first + n; i++) {
+        FILE *f;
+
+        (void)snprintf(file, sizeof(file), "%s/moves/%08x-6262-6262-6262-626262626262.json", scene_dir, i);
+        f = fopen(file, "w");
+        ck_assert(f && fprintf(f, "{\"version\": 1, \"migration\": \"%08x-6262-6262-6262-626262626262\", \"guest\": "
+                               "\"00000000-0000-0000-0000-000000000000\", \"name\": \"?\", \"peer\": \"\", \"command\": \"\", \"state\": \"refused\", "
+                               "\"seq\": 0, \"domid\": 0, \"at_ns\": \"%llu\"}", i,
+                               (unsigned long long)(flic_wall_ns() - ago_s * 1000000000)) > 0 && !fclose(f));
+    }
+}
+
+static size_t count_noted(void)
+{
+    struct mv_move *moves;
+    size_t n;
+
+    OK(mv_list(&daemon_, &moves, &n, NULL, &err));
+    free(moves);
+    return n;
+}
+
+static bool is_settled(uint8_t migration)
+{
+    struct mv_move refusal = move_of(migration, MV_REFUSED);
+    enum mv_state state;
+    int rc = mv_decide(&daemon_, &refusal, &state, &err);
+
+    ck_assert(!rc || rc == FLIC_E_BUSY);
+    return !rc;
+}
+
+START_TEST(what_was_refused_long_ago_gives_way_and_what_was_refused_today_stays)
+{
+    ck_assert(is_settled(0x61));
+    refuse_many(0, 900, 90000);
+    refuse_many(900, 98, 80000);
+    ck_assert(is_settled(0x62));
+    ck_assert_uint_eq(count_noted(), 1000);
+    ck_assert(is_settled(0x63));
+    ck_assert_uint_eq(count_noted(), 101);
+    ck_assert(is_noted(0x61) && is_noted(0x62) && is_noted(0x63));
+}
+END_TEST
+
+START_TEST(who_asks_about_migrations_without_end_does_not_fill_the_store)
+{
+    struct mv_move gone = move_of(0x61, MV_GONE), ours = move_of(0x64, MV_RUNNING);
+    enum mv_state state;
+
+    OK(mv_write(&daemon_, &gone, &err));
+    refuse_many(0, 999, 60);
+    ck_assert(is_settled(0x62));
+    ck_assert(!is_settled(0x63));
+    ck_assert_uint_eq(count_noted(), 1001);
+    ck_assert(is_settled(0x62));                /* what was said is said again */
+    OK(mv_decide(&daemon_, &ours, &state, &err));
+    ck_assert_int_eq(state, MV_RUNNING);
+    OK(mv_forget_guest(&daemon_, &gone.guest, &err));
+    ck_assert(is_noted(0x62));
+}
+END_TEST
+
 START_TEST(claim_lets_a_waiting_guest_go_on_and_a_dry_run_does_not)
 {
     struct mv_move m = move_of(0x61, MV_HANDING);
@@ -632,6 +701,8 @@ static Suite *suite(void)
     tcase_add_test(t, invariant_6_the_right_that_comes_with_a_copy_does_not_undo_a_hand_over);
     tcase_add_test(t, invariant_9_nobody_gives_the_right_to_a_guest_that_lives_here);
     tcase_add_test(t, invariant_9_a_copy_cannot_take_the_place_of_what_is_known_of_another_guest);
+    tcase_add_test(t, what_was_refused_long_ago_gives_way_and_what_was_refused_today_stays);
+    tcase_add_test(t, who_asks_about_migrations_without_end_does_not_fill_the_store);
     tcase_add_test(t, a_guest_that_arrived_before_flicd_ended_is_not_held_as_a_copy_any_more);
     tcase_add_test(t, what_arrived_is_found_by_the_flicd_that_starts_next_and_not_collected_before);
     tcase_add_test(t, what_is_kept_in_memory_outlives_an_orderly_end_as_well);

@@ -10,6 +10,7 @@
  * suspended, and moves.h sees to it.
  */
 #include "common/clock.h"
+#include "common/host.h"
 #include "common/log.h"
 #include "daemon/checkpoint/save.h"
 #include "daemon/leave.h"
@@ -129,6 +130,8 @@ static int open_domain(struct run *r, struct flic_err *err)
         strlen(r->config) >= CK_CONFIG_MAX || !*r->peer || strlen(r->peer) >= sizeof(r->move.peer) ||
         strlen(r->command) >= sizeof(r->move.command))
         return flic_err_set(err, FLIC_E_PROTOCOL, "a migration needs a domid, the domain's libxl JSON and the peer's name");
+    if (!flic_is_host(r->peer))
+        return flic_err_set(err, FLIC_E_REFUSED, "'%s' is no name of a host: were the answer to the hand-over lost, flicd could not ask there", r->peer);
     rc = flx_open((uint32_t)json_integer_value(domid), &r->dom, err);
     if (!rc)
         rc = flx_info(r->dom, &r->info, err);

@@ -19,6 +19,8 @@
 #include <string.h>
 
 #define EVERY_US 3000000u
+#define TOLD_MAX 16u
+#define WHY_ROOM 200u
 #define SSH "ssh -o BatchMode=yes -o ConnectTimeout=5 -o ServerAliveInterval=5 -o ServerAliveCountMax=2"
 
 struct fd_moves {
@@ -27,6 +29,8 @@ struct fd_moves {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool stop;
+    struct flic_uuid told[TOLD_MAX];    /* the thread's own: whose peers are known to give no answer */
+    unsigned n_told;
 };
 
 /* ---- the guest here ---- */
@@ -118,28 +122,60 @@ int fd_moves_explain(struct fd_daemon *daemon, const struct flx_info *info, stru
 
 /* ---- asking ---- */
 
-/* 1: it is there; 0: it will never be; negative: the peer gave no answer. */
-static int ask(const struct mv_move *move)
+/* What it says: the answer, or the last line of who could not get one. */
+static int listen_to(FILE *from, char why[WHY_ROOM])
 {
-    char uuid[FLIC_UUID_TEXT], line[1400], word[32] = "";
-    FILE *from;
-    int status;
+    char line[WHY_ROOM];
+    int there = -EPROTO;
 
-    if (!flic_is_host(move->peer))
+    while (fgets(line, sizeof(line), from)) {
+        line[strcspn(line, "\r\n")] = '\0';
+        if (!strcmp(line, "running") || !strcmp(line, "refused"))
+            there = !strcmp(line, "running");
+        else if (line[0])
+            memcpy(why, line, sizeof(line));
+    }
+    return there;
+}
+
+/* 1: it is there; 0: it will never be; negative: the peer gave no answer, and why. */
+static int ask(const struct mv_move *move, char why[WHY_ROOM])
+{
+    char uuid[FLIC_UUID_TEXT], line[1400];
+    FILE *from;
+    int there;
+
+    (void)snprintf(why, WHY_ROOM, "it says nothing");
+    if (!flic_is_host(move->peer)) {
+        (void)snprintf(why, WHY_ROOM, "that is no name of a host");
         return -EINVAL;
+    }
     flic_uuid_text(&move->migration, uuid);
-    (void)snprintf(line, sizeof(line), "exec timeout -k 5 30 %s %s xl migrate-receive --flic --settle %s </dev/null 2>/dev/null", move->command[0] ? move->command : SSH,
+    (void)snprintf(line, sizeof(line), "exec timeout -k 5 30 %s %s xl migrate-receive --flic --settle %s </dev/null 2>&1", move->command[0] ? move->command : SSH,
                    move->peer, uuid);
     from = popen(line, "re");
-    if (!from)
-        return -errno;
-    if (!fgets(word, sizeof(word), from))
-        word[0] = '\0';
-    status = pclose(from);
-    word[strcspn(word, "\n")] = '\0';
-    if (status)
+    if (!from) {
+        (void)snprintf(why, WHY_ROOM, "no process for it: %s", strerrordesc_np(errno));
         return -EIO;
-    return !strcmp(word, "running") ? 1 : !strcmp(word, "refused") ? 0 : -EPROTO;
+    }
+    there = listen_to(from, why);
+    return pclose(from) ? -EIO : there;
+}
+
+/* Once: the peer may be away for long, and its owner knows then. */
+static void say_no_answer(struct fd_moves *m, const struct mv_move *move, const char *why)
+{
+    char uuid[FLIC_UUID_TEXT];
+
+    flic_debug("'%s': %s does not say whether it has it: %s", move->name, move->peer, why);
+    for (unsigned i = 0; i < TOLD_MAX && i < m->n_told; i++)
+        if (flic_uuid_equal(&m->told[i], &move->migration))
+            return;
+    m->told[m->n_told++ % TOLD_MAX] = move->migration;
+    flic_uuid_text(&move->migration, uuid);
+    flic_warn("'%s' waits: %s does not say whether it has it (%s). flicd goes on asking, as root: '%s %s' must work without a password or a question. Or run "
+              "'xl migrate-receive --flic --settle %s' on %s: should it say refused, 'flic claim %s' here", move->name, move->peer, why,
+              move->command[0] ? move->command : "ssh", move->peer, uuid, move->peer, move->name);
 }
 
 /* An operation that is under way settles its own. */
@@ -156,18 +192,20 @@ static bool still_stands(struct fd_daemon *daemon, const struct mv_move *move)
     return !is_under_way(daemon, move) && !mv_read(daemon, &move->migration, &now, NULL) && now.state == MV_HANDING;
 }
 
-static void settle_one(struct fd_daemon *daemon, const struct mv_move *move)
+static void settle_one(struct fd_moves *m, const struct mv_move *move)
 {
+    struct fd_daemon *daemon = m->daemon;
     struct flic_err err = { 0 };
+    char why[WHY_ROOM];
     int there;
 
     if (move->state != MV_HANDING || is_under_way(daemon, move))
         return;
-    there = ask(move);
+    there = ask(move, why);
     if (!still_stands(daemon, move))
         return;
     if (there < 0) {
-        flic_debug("'%s': %s does not say whether it has it", move->name, move->peer);
+        say_no_answer(m, move, why);
         return;
     }
     if (mv_settle(daemon, move, there == 1, &err))
@@ -196,7 +234,7 @@ static void look(struct fd_moves *m)
     if (mv_list(m->daemon, &moves, &n, NULL, NULL))
         return;
     for (size_t i = 0; i < n && !is_stopped(m); i++)
-        settle_one(m->daemon, &moves[i]);
+        settle_one(m, &moves[i]);
     free(moves);
 }
 

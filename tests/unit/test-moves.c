@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The FLIC authors */
 /* On which side a migrated guest is: what is written down, and what follows from the peer's word. Invariant 6. */
 #include "common/clock.h"
+#include "common/log.h"
 #include "daemon/checkpoint/collect.h"
 #include "daemon/daemon.h"
 #include "daemon/kept.h"
@@ -10,6 +11,7 @@
 #include "tests/unit/checkpoint-scene.h"
 
 #include <spawn.h>
+#include <stdarg.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -66,6 +68,23 @@ int fd_check_ready(const struct fd_daemon *daemon, struct flic_err *why)        
     (void)daemon;
     (void)why;
     return 0;
+}
+
+/* What is said to the owner of the phone. */
+static char warning[1024];
+static unsigned warnings;
+
+void __wrap_flic_log(enum flic_log_level level, const char *fmt, ...);
+void __wrap_flic_log(enum flic_log_level level, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (level > FLIC_LOG_WARNING)
+        return;
+    va_start(ap, fmt);
+    (void)vsnprintf(warning, sizeof(warning), fmt, ap);
+    va_end(ap);
+    warnings++;
 }
 
 static void set_up(void)
@@ -400,6 +419,45 @@ START_TEST(who_asks_about_migrations_without_end_does_not_fill_the_store)
 }
 END_TEST
 
+/* In ssh's place: this, for so long. */
+static void ask_by(const char *script, unsigned us)
+{
+    struct mv_move m = move_of(0x61, MV_HANDING);
+    FILE *f;
+
+    (void)snprintf(m.command, sizeof(m.command), "%s/ssh", scene_dir);
+    f = fopen(m.command, "w");
+    ck_assert(f && fprintf(f, "#!/bin/sh\n%s\n", script) > 0 && !fclose(f) && !chmod(m.command, 0700));
+    OK(mv_write(&daemon_, &m, &err));
+    mark("flic/operation", 0x61);
+    flx_fake_set_run(GUEST, FLX_SUSPENDED);
+    warnings = 0;
+    OK(fd_moves_start(&daemon_, &err));
+    (void)usleep(us);
+    fd_moves_stop(&daemon_);
+}
+
+START_TEST(a_peer_that_cannot_be_asked_is_said_once_with_why_and_what_to_do)
+{
+    ask_by("echo 'root@phone2: Permission denied (publickey,password).' >&2; exit 255", 3500000);
+    ck_assert_uint_eq(warnings, 1);
+    ck_assert_msg(strstr(warning, "Permission denied (publickey,password)") && strstr(warning, "--settle 61616161-6161-6161-6161-616161616161") &&
+                  strstr(warning, "flic claim web"), "%s", warning);
+    ck_assert_int_eq(flx_fake_run(GUEST), FLX_SUSPENDED);
+    ck_assert(is_noted(0x61));
+}
+END_TEST
+
+START_TEST(what_is_said_beside_the_answer_is_not_taken_for_it)
+{
+    ask_by("echo 'authorized use only' >&2; echo refused; echo 'bye' >&2", 1000000);
+    ck_assert_int_eq(flx_fake_run(GUEST), FLX_RUNNING);
+    ck_assert(!is_noted(0x61));
+    ask_by("echo refused; exit 1", 1000000);
+    ck_assert_int_eq(flx_fake_run(GUEST), FLX_SUSPENDED);
+}
+END_TEST
+
 START_TEST(claim_lets_a_waiting_guest_go_on_and_a_dry_run_does_not)
 {
     struct mv_move m = move_of(0x61, MV_HANDING);
@@ -703,6 +761,8 @@ static Suite *suite(void)
     tcase_add_test(t, invariant_9_a_copy_cannot_take_the_place_of_what_is_known_of_another_guest);
     tcase_add_test(t, what_was_refused_long_ago_gives_way_and_what_was_refused_today_stays);
     tcase_add_test(t, who_asks_about_migrations_without_end_does_not_fill_the_store);
+    tcase_add_test(t, a_peer_that_cannot_be_asked_is_said_once_with_why_and_what_to_do);
+    tcase_add_test(t, what_is_said_beside_the_answer_is_not_taken_for_it);
     tcase_add_test(t, a_guest_that_arrived_before_flicd_ended_is_not_held_as_a_copy_any_more);
     tcase_add_test(t, what_arrived_is_found_by_the_flicd_that_starts_next_and_not_collected_before);
     tcase_add_test(t, what_is_kept_in_memory_outlives_an_orderly_end_as_well);

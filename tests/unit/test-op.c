@@ -257,6 +257,18 @@ START_TEST(invariant_6_a_guest_is_not_received_where_it_is_alive_and_runs_on_the
 }
 END_TEST
 
+START_TEST(a_guest_is_not_migrated_to_a_peer_that_could_not_be_asked_about_it)
+{
+    struct flic_talk *talk = connect_and_say(json_pack("{s:s, s:i, s:s, s:s}", "op", "migrate", "domid", (int)GUEST, "config", "{\"disks\": []}",
+                                                       "peer", "the phone"));
+
+    hear_refusal(talk, FLIC_E_REFUSED);
+    flic_talk_close(talk);
+    await_no_operation();
+    ck_assert_int_eq(flx_fake_run(GUEST), FLX_RUNNING);
+}
+END_TEST
+
 /* The test is a sending phone that offers the guest 9, with the state of that domain, and then says nothing more. */
 #define NINE "\"c_info\": {\"name\": \"nine\", \"uuid\": \"09090909-0909-0909-0909-090909090909\"}"
 
@@ -911,6 +923,7 @@ static Suite *suite(void)
     tcase_add_test(t, invariant_6_an_owner_that_goes_away_in_the_middle_gets_its_guest_resumed);
     tcase_add_test(t, a_save_called_off_before_the_suspend_leaves_no_mark_on_the_guest);
     tcase_add_test(t, a_reference_of_another_store_or_of_another_checkpoint_is_refused);
+    tcase_add_test(t, a_guest_is_not_migrated_to_a_peer_that_could_not_be_asked_about_it);
     tcase_add_test(t, invariant_6_a_guest_is_not_received_where_it_is_alive_and_runs_on_there);
     tcase_add_test(t, invariant_7_libxl_is_given_what_was_read_in_an_arrivals_configuration_and_nothing_of_one_that_reads_two_ways);
     tcase_add_test(t, an_arrival_whose_sender_is_not_heard_any_more_gives_way_to_the_same_guests_next);

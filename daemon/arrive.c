@@ -222,6 +222,7 @@ int ar_place(struct ar_disks *d, uint64_t seq, const struct ar_kept *kept, struc
     d->name.seq = seq;
     if (!d->n)
         return 0;
+    rc = ar_tidy_guest(d->daemon, &d->name.guest, err);
     swaps = json_array();
     for (size_t i = 0; !rc && i < d->n; i++)
         rc = make_one(d, i, kept, swaps, err);
@@ -363,20 +364,44 @@ void ar_add_figures(const struct ar_disks *d, json_t *figures)
     fd_add_figures(figures, rows, sizeof(rows) / sizeof(rows[0]));
 }
 
-void ar_tidy(struct fd_daemon *daemon)
+static int tidy_one(struct fd_daemon *daemon, const struct mv_move *move, struct flic_err *err)
 {
+    struct sn_name name = { .guest = move->guest, .seq = move->seq };
     struct sn_where where = fd_where(daemon);
+    int rc = move->state == MV_RUNNING ? sw_is_of(&where, &name, err) : 0;
+
+    return rc > 0 ? sw_commit(&where, &name.guest, err) : rc;
+}
+
+int ar_tidy_guest(struct fd_daemon *daemon, const struct flic_uuid *guest, struct flic_err *err)
+{
+    struct mv_move *moves;
+    size_t n;
+    int rc = mv_list(daemon, &moves, &n, NULL, err);
+
+    for (size_t i = 0; !rc && i < n; i++)
+        if (flic_uuid_equal(&moves[i].guest, guest))
+            rc = tidy_one(daemon, &moves[i], err);
+    free(moves);
+    return rc;
+}
+
+int ar_tidy(struct fd_daemon *daemon)
+{
     struct flic_err err = { 0 };
     struct mv_move *moves;
     size_t n;
+    int failed = mv_list(daemon, &moves, &n, NULL, &err), rc;
 
-    if (mv_list(daemon, &moves, &n, NULL, NULL))
-        return;
+    if (failed)
+        flic_error("the disks of guests that are here: %s", err.text);
     for (size_t i = 0; i < n; i++) {
-        struct sn_name name = { .guest = moves[i].guest, .seq = moves[i].seq };
-
-        if (moves[i].state == MV_RUNNING && sw_is_of(&where, &name) && sw_commit(&where, &name.guest, &err))
+        rc = tidy_one(daemon, &moves[i], &err);
+        if (rc)
             flic_error("the disks of '%s', which is here: %s", moves[i].name, err.text);
+        if (rc && rc != FLIC_E_DAMAGED && rc != FLIC_E_VERSION)         /* what cannot be read, nobody puts back either */
+            failed = rc;
     }
     free(moves);
+    return failed;
 }

@@ -52,7 +52,9 @@ int ar_commit(struct ar_disks *disks, struct flic_err *err);
 
 void ar_add_figures(const struct ar_disks *disks, struct json_t *figures);
 
-/* At start, before sw_settle(): disks of guests that were ours already stay. */
-void ar_tidy(struct fd_daemon *daemon);
+/* Disks of guests that were ours already stay, also where ar_commit() failed. Of all guests at start, before sw_settle(); of one before another swap of
+ * its disks begins. Both would put them back: after a failure they must not be called. */
+int ar_tidy(struct fd_daemon *daemon);
+int ar_tidy_guest(struct fd_daemon *daemon, const struct flic_uuid *guest, struct flic_err *err);
 
 #endif

@@ -126,8 +126,7 @@ void fd_tidy_disks(struct fd_daemon *daemon)
     struct sn_where where = fd_where(daemon);
     struct flic_err err = { 0 };
 
-    ar_tidy(daemon);
-    if (sw_settle(&where, &err))
+    if (ar_tidy(daemon) || sw_settle(&where, &err))
         return;         /* said already; what those names mean is not settled, so nothing is removed */
     if (sn_sweep(&where, fate_of, daemon, &err))
         flic_warn("leftovers of disk snapshots stay: %s", err.text);

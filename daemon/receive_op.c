@@ -303,7 +303,7 @@ static int take_over(struct run *r, struct flic_err *err)
     }
     r->ours = true;
     if (ar_commit(r->disks, err))
-        flic_error("the disks of '%s', which is here: %s; the next start of flicd sees to it", r->name, err->text);
+        flic_error("the disks of '%s', which is here: %s; its next restore or arrival, or start of flicd, sees to it", r->name, err->text);
     fd_kept_drop(daemon, &r->move.guest);
     if (flx_unpause(r->dom, err))       /* the look for orphans tries again */
         flic_error("'%s' is here and could not be let run: %s", r->name, err->text);

@@ -10,6 +10,7 @@
  * is gone too, the look for orphans does. The checkpoint is never touched.
  */
 #include "common/log.h"
+#include "daemon/arrive.h"
 #include "daemon/checkpoint/restore.h"
 #include "daemon/disks.h"
 #include "daemon/filter/restore.h"
@@ -136,7 +137,9 @@ static int place_disks(struct run *r, struct flic_err *err)
     if (rc)
         return rc;
     ck_work_begin(r->op->daemon->store);        /* it writes flash, and another guest's pause may be on */
-    rc = sw_begin(&where, &r->entry.info.guest, r->loaded.root.disks, err);
+    rc = ar_tidy_guest(r->op->daemon, &r->entry.info.guest, err);
+    if (!rc)
+        rc = sw_begin(&where, &r->entry.info.guest, r->loaded.root.disks, err);
     ck_work_end(r->op->daemon->store);
     r->swapped = !rc;
     return rc;

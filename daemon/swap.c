@@ -26,7 +26,7 @@ static int no_memory(struct flic_err *err)
     return flic_err_set(err, -ENOMEM, "put the disks in place: out of memory");
 }
 
-/* ---- what is written down: {"stays":false,"swaps":[{"disk":"/guests/a.img","swap":"/guests/.flic/….swap-131"},
+/* ---- what is written down: {"stays":false,"arrives":false,"swaps":[{"disk":"/guests/a.img","swap":"/guests/.flic/….swap-131"},
  * {"disk":"/dev/vg/b","vdev":"xvdb","hook":NAME}]} ---- */
 
 static void plan_path(const struct sn_where *where, const struct flic_uuid *guest, char out[PATH_MAX])
@@ -37,9 +37,13 @@ static void plan_path(const struct sn_where *where, const struct flic_uuid *gues
     (void)snprintf(out, PATH_MAX, "%s/swaps/%s", where->folder, text);
 }
 
-static int write_plan(const struct sn_where *where, const struct flic_uuid *guest, json_t *swaps, bool stays, struct flic_err *err)
+/* The disks stay; they are an arrival's. */
+enum { PLAN_STAYS = 1, PLAN_ARRIVES = 2 };
+
+static int write_plan(const struct sn_where *where, const struct flic_uuid *guest, json_t *swaps, unsigned flags, struct flic_err *err)
 {
-    json_t *plan = json_pack("{s:i, s:b, s:O}", "version", PLAN_VERSION, "stays", stays, "swaps", swaps);
+    json_t *plan = json_pack("{s:i, s:b, s:b, s:O}", "version", PLAN_VERSION, "stays", (flags & PLAN_STAYS) != 0, "arrives", (flags & PLAN_ARRIVES) != 0,
+                             "swaps", swaps);
     FLIC_AUTO_FREE char *text = plan ? json_dumps(plan, JSON_COMPACT) : NULL;
     char path[PATH_MAX], folder[PATH_MAX];
     int rc;
@@ -55,8 +59,8 @@ static int write_plan(const struct sn_where *where, const struct flic_uuid *gues
     return flic_publish_file(path, text, strlen(text), 0600, err);
 }
 
-/* *ret_swaps NULL: nothing is written down. */
-static int read_plan(const struct sn_where *where, const struct flic_uuid *guest, json_t **ret_swaps, bool *ret_stays, struct flic_err *err)
+/* *ret_swaps NULL: nothing is written down. Of a plan that does not say so, which older ones did not, it may be an arrival's. */
+static int read_plan(const struct sn_where *where, const struct flic_uuid *guest, json_t **ret_swaps, unsigned *ret_flags, struct flic_err *err)
 {
     FLIC_AUTO_FREE void *text = NULL;
     char path[PATH_MAX];
@@ -80,7 +84,7 @@ static int read_plan(const struct sn_where *where, const struct flic_uuid *guest
         return rc;
     }
     *ret_swaps = json_incref(json_object_get(plan, "swaps"));
-    *ret_stays = json_is_true(json_object_get(plan, "stays"));
+    *ret_flags = (json_is_true(json_object_get(plan, "stays")) ? PLAN_STAYS : 0u) | (json_is_false(json_object_get(plan, "arrives")) ? 0u : PLAN_ARRIVES);
     json_decref(plan);
     return json_is_array(*ret_swaps) ? 0 : flic_err_set(err, FLIC_E_DAMAGED, "'%s' is damaged, which says what a restore put in the "
                                                                 "place of disks: look at these, then remove it", path);
@@ -281,12 +285,12 @@ static int exchange_all(const struct sn_where *where, json_t *swaps, struct flic
 }
 
 /* After a failure nothing of it is left. */
-static int place(const struct sn_where *where, const struct flic_uuid *guest, json_t *swaps, int rc, struct flic_err *err)
+static int place(const struct sn_where *where, const struct flic_uuid *guest, json_t *swaps, unsigned flags, int rc, struct flic_err *err)
 {
     struct flic_err why = { 0 };
 
     if (!rc)
-        rc = write_plan(where, guest, swaps, false, err);
+        rc = write_plan(where, guest, swaps, flags, err);
     if (!rc)
         rc = exchange_all(where, swaps, err);
     if (rc && (put_all_back(where, swaps, &why) || cross_out(where, guest, &why)))
@@ -299,7 +303,7 @@ int sw_place(const struct sn_where *where, const struct flic_uuid *guest, json_t
     int rc = sw_undo(where, guest, err);
 
     if (!rc)
-        return place(where, guest, swaps, 0, err);
+        return place(where, guest, swaps, PLAN_ARRIVES, 0, err);
     (void)put_all_back(where, swaps, NULL);     /* what is written down stays: it is another restore's */
     return rc;
 }
@@ -313,29 +317,30 @@ int sw_begin(const struct sn_where *where, const struct flic_uuid *guest, const 
         return rc;
     swaps = json_array();
     rc = swaps ? make_clones(list, swaps, err) : no_memory(err);
-    rc = place(where, guest, swaps, rc, err);
+    rc = place(where, guest, swaps, 0, rc, err);
     json_decref(swaps);
     return rc;
 }
 
-bool sw_is_of(const struct sn_where *where, const struct sn_name *name)
+int sw_is_of(const struct sn_where *where, const struct sn_name *name, struct flic_err *err)
 {
     char prefix[256];
     json_t *swaps = NULL, *entry;
-    bool stays, is = false;
+    unsigned flags = 0;
+    bool is = false;
     size_t i;
+    int rc;
 
     sn_file_name(where, name, 0, prefix, sizeof(prefix));
     *strrchr(prefix, '.') = '\0';       /* of any disk */
-    if (read_plan(where, &name->guest, &swaps, &stays, NULL))
-        return false;
-    json_array_foreach(swaps, i, entry) {
+    rc = read_plan(where, &name->guest, &swaps, &flags, err);
+    json_array_foreach(flags & PLAN_ARRIVES ? swaps : NULL, i, entry) {
         const char *swap = json_string_value(json_object_get(entry, "swap")), *file = swap ? strrchr(swap, '/') : NULL;
 
         is |= file && !strncmp(file + 1, prefix, strlen(prefix)) && file[1 + strlen(prefix)] == '.';
     }
     json_decref(swaps);
-    return is;
+    return rc ? rc : is;
 }
 
 /* A hook must be told, and perhaps told again after a power cut: then the plan says that the disks stay. */
@@ -367,11 +372,11 @@ int sw_commit(const struct sn_where *where, const struct flic_uuid *guest, struc
 {
     struct flic_err why = { 0 };
     json_t *swaps;
-    bool stays;
-    int rc = read_plan(where, guest, &swaps, &stays, err);
+    unsigned flags;
+    int rc = read_plan(where, guest, &swaps, &flags, err);
 
     if (!rc && any_hooked(swaps)) {
-        rc = write_plan(where, guest, swaps, true, err);
+        rc = write_plan(where, guest, swaps, PLAN_STAYS, err);
         if (!rc && keep_hooked(where, swaps, &why)) {
             flic_warn("%s; the next restore or start of flicd asks again", why.text);
             json_decref(swaps);
@@ -385,11 +390,11 @@ int sw_commit(const struct sn_where *where, const struct flic_uuid *guest, struc
 int sw_undo(const struct sn_where *where, const struct flic_uuid *guest, struct flic_err *err)
 {
     json_t *swaps;
-    bool stays;
-    int rc = read_plan(where, guest, &swaps, &stays, err);
+    unsigned flags;
+    int rc = read_plan(where, guest, &swaps, &flags, err);
 
     if (!rc && swaps) {
-        rc = stays ? keep_hooked(where, swaps, err) : put_all_back(where, swaps, err);
+        rc = flags & PLAN_STAYS ? keep_hooked(where, swaps, err) : put_all_back(where, swaps, err);
         if (!rc)
             rc = cross_out(where, guest, err);
     }

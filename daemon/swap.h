@@ -22,8 +22,8 @@ int sw_begin(const struct sn_where *where, const struct flic_uuid *guest, const 
  * are gone. */
 struct json_t;
 int sw_place(const struct sn_where *where, const struct flic_uuid *guest, struct json_t *swaps, struct flic_err *err);
-/* Whether what is written down of this guest is of that checkpoint's disks. */
-bool sw_is_of(const struct sn_where *where, const struct sn_name *name);
+/* Whether what is written down of this guest are the disks with which that checkpoint arrived (sw_place()): 1, 0, or negative, not known. */
+int sw_is_of(const struct sn_where *where, const struct sn_name *name, struct flic_err *err);
 int sw_commit(const struct sn_where *where, const struct flic_uuid *guest, struct flic_err *err);
 /* Puts the disks back; 0 when nothing is written down. Harmless twice. */
 int sw_undo(const struct sn_where *where, const struct flic_uuid *guest, struct flic_err *err);

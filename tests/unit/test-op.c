@@ -5,8 +5,10 @@
 
 #include "common/talk.h"
 #include "daemon/migrate/hello.h"
+#include "daemon/moves.h"
 #include "daemon/op.h"
 #include "daemon/protect.h"
+#include "daemon/snapshot.h"
 
 #include <jansson.h>
 
@@ -629,6 +631,62 @@ START_TEST(a_disk_that_is_no_file_is_left_to_the_hook_and_why_it_fails_is_said_w
 }
 END_TEST
 
+static void write_text(const char *file, const char *text)
+{
+    FILE *f = fopen(file, "w");
+
+    ck_assert(f && fputs(text, f) >= 0 && !fclose(f));
+}
+
+/* As an arrival leaves it that is ours, and could not be said to have its disks for good: "live" is the disk since, "old" what stood there before. */
+static void leave_a_swap_of(uint64_t seq, const char *disk)
+{
+    struct mv_move ours = { .migration = scene_uuid(0x61), .guest = scene_uuid(1), .name = "web", .state = MV_RUNNING, .seq = seq };
+    struct sn_where where = fd_where(&flicd);
+    struct sn_name name = { .guest = ours.guest, .seq = seq };
+    char file[200], swap[400], plan[800], guest[FLIC_UUID_TEXT];
+    struct stat st;
+
+    write_text(disk, "live");
+    ck_assert(!stat(disk, &st));
+    sn_file_name(&where, &name, 0, file, sizeof(file));
+    (void)snprintf(swap, sizeof(swap), "%s/%s.swap-%llu", scene_dir, file, (unsigned long long)st.st_ino);
+    write_text(swap, "old");
+    (void)snprintf(plan, sizeof(plan), "{\"version\":1,\"stays\":false,\"swaps\":[{\"disk\":\"%s\",\"swap\":\"%s\"}]}", disk, swap);
+    flic_uuid_text(&ours.guest, guest);
+    (void)snprintf(swap, sizeof(swap), "%s/swaps", scene_dir);
+    ck_assert(!mkdir(swap, 0700));
+    (void)snprintf(swap, sizeof(swap), "%s/swaps/%s", scene_dir, guest);
+    write_text(swap, plan);
+    OK(mv_write(&flicd, &ours, &err));
+}
+
+START_TEST(a_restore_does_not_put_back_what_a_guest_that_arrived_has_displaced)
+{
+    char disk[100], text[8] = "";
+    struct flic_talk *talk;
+    struct ck_entry entry;
+    struct going_on g;
+    FILE *f;
+
+    capture_hooked(&g, "nothing");
+    hear_event(g.owner, "resumed", NULL);
+    publish(&g);
+    await_no_operation();
+    flx_fake_kill(GUEST);
+    OK(ck_find(store, "web", 0, &entry, &err));
+    (void)snprintf(disk, sizeof(disk), "%s/disk", scene_dir);
+    leave_a_swap_of(entry.info.seq, disk);
+    talk = connect_and_say(a_restore(false));
+    hear_event(talk, "ready", NULL);
+    f = fopen(disk, "r");
+    ck_assert(f && fgets(text, sizeof(text), f) && !fclose(f));
+    ck_assert_str_eq(text, "live");
+    flic_talk_close(talk);
+    await_no_operation();
+}
+END_TEST
+
 /* ---- protect ---- */
 
 static json_t *a_protect(int every_ms, int keep)
@@ -938,6 +996,7 @@ static Suite *suite(void)
     tcase_add_test(t, a_disk_whose_backend_keeps_part_of_it_in_memory_is_refused_before_the_guest_is_paused);
     tcase_add_test(t, a_guest_that_runs_on_needs_disks_that_can_be_kept_or_ram_only_said);
     tcase_add_test(t, a_disk_that_is_no_file_is_left_to_the_hook_and_why_it_fails_is_said_with_guest_and_disk);
+    tcase_add_test(t, a_restore_does_not_put_back_what_a_guest_that_arrived_has_displaced);
     tcase_add_test(t, protect_answers_when_the_first_is_published_then_keeps_the_newest_of_its_own_and_all_of_the_users);
     tcase_add_test(t, what_is_protected_is_so_again_after_a_restart_and_old_ones_still_go);
     tcase_add_test(t, a_first_checkpoint_that_fails_is_the_answer_and_nothing_is_protected);

@@ -66,10 +66,16 @@ int __wrap_rename(const char *from, const char *to)
     return __real_rename(from, to);
 }
 
+static bool cannot_cross_out;           /* what is written down of a swap */
+
 int __real_unlink(const char *path);
 int __wrap_unlink(const char *path);
 int __wrap_unlink(const char *path)
 {
+    if (cannot_cross_out && strstr(path, "/swaps/")) {
+        errno = EIO;
+        return -1;
+    }
     step();
     return __real_unlink(path);
 }
@@ -866,6 +872,87 @@ START_TEST(invariant_8_killed_at_any_step_what_stood_there_is_back_or_kept)
 }
 END_TEST
 
+/* ---- a guest that is here, and whose swap is written down still ---- */
+
+/* The guest came with its disk, is noted as ours, and has written since; gives the arrival's number. */
+static uint64_t come_without_commit(bool crossed_out)
+{
+    struct mv_move ours = { .migration = scene_uuid(0x61), .guest = scene_uuid(1), .name = "web", .state = MV_RUNNING };
+    struct trip t = { .from = &a, .to = &b };
+    char *lists[2] = { NULL, NULL };
+
+    OK(go(&t, &lists[0], &lists[1]));
+    publish(&a, &t.here, lists[0]);
+    lv_keep(t.leaving);
+    publish(&b, &t.there, lists[1]);
+    ours.seq = name_of(&t.there).seq;
+    OK(mv_write(&b.daemon, &ours, &err));
+    cannot_cross_out = !crossed_out;
+    ck_assert(!ar_commit(t.arriving, &err) == crossed_out);
+    cannot_cross_out = false;
+    end_trip(&t);
+    free(lists[0]);
+    free(lists[1]);
+    write_at(b.disk, 0, 4096, 'w');
+    return ours.seq;
+}
+
+START_TEST(a_disk_that_the_guest_writes_is_not_put_back_by_its_next_arrival)
+{
+    struct trip again = { .from = &a, .to = &b };
+    uint64_t ino;
+
+    (void)come_without_commit(false);
+    ino = inode(b.disk);
+    OK(offer(&again));
+    OK(ar_place(again.arriving, 4711, NULL, &err));
+    ar_undo(again.arriving);
+    ck_assert_int_eq(byte_at(b.disk, 0), 'w');
+    ck_assert_uint_eq(inode(b.disk), ino);
+    lv_free(again.leaving);
+    ar_free(again.arriving);
+}
+END_TEST
+
+START_TEST(while_it_cannot_be_said_that_a_disk_stays_no_swap_begins_and_none_is_put_back_at_start)
+{
+    struct trip again = { .from = &a, .to = &b };
+
+    (void)come_without_commit(false);
+    cannot_cross_out = true;
+    OK(offer(&again));
+    ck_assert_int_eq(ar_place(again.arriving, 4711, NULL, &err), -EIO);
+    store = b.store;
+    fd_tidy_disks(&b.daemon);
+    cannot_cross_out = false;
+    ck_assert_int_eq(byte_at(b.disk, 0), 'w');
+    fd_tidy_disks(&b.daemon);
+    ck_assert_int_eq(byte_at(b.disk, 0), 'w');
+    lv_free(again.leaving);
+    ar_free(again.arriving);
+}
+END_TEST
+
+START_TEST(a_restore_of_what_arrived_is_not_taken_for_its_arrival_when_it_was_cut_off)
+{
+    struct sn_where where = fd_where(&b.daemon);
+    uint64_t seq = come_without_commit(true), ino = inode(b.disk);
+    struct sn_name name = { .guest = scene_uuid(1), .seq = seq };
+    struct ck_loaded loaded;
+    struct ck_entry entry;
+
+    OK(ck_find_exact(b.store, &name.guest, seq, &entry, &err));
+    OK(ck_load(b.store, &entry, &loaded, &err));
+    OK(sw_begin(&where, &name.guest, loaded.root.disks, &err));
+    ck_unload(b.store, &loaded);
+    ck_assert_uint_ne(inode(b.disk), ino);
+    store = b.store;
+    fd_tidy_disks(&b.daemon);
+    ck_assert_uint_eq(inode(b.disk), ino);
+    ck_assert_int_eq(byte_at(b.disk, 0), 'w');
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("travel");
@@ -894,6 +981,9 @@ static Suite *suite(void)
     tcase_add_test(t, a_shared_disk_of_another_size_there_is_another_disk);
     tcase_add_test(t, invariant_8_killed_at_any_step_the_disk_is_there_if_the_guest_is_and_else_nothing_is);
     tcase_add_test(t, invariant_8_killed_at_any_step_what_stood_there_is_back_or_kept);
+    tcase_add_test(t, a_disk_that_the_guest_writes_is_not_put_back_by_its_next_arrival);
+    tcase_add_test(t, while_it_cannot_be_said_that_a_disk_stays_no_swap_begins_and_none_is_put_back_at_start);
+    tcase_add_test(t, a_restore_of_what_arrived_is_not_taken_for_its_arrival_when_it_was_cut_off);
     suite_add_tcase(s, t);
     return s;
 }

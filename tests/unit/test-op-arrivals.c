@@ -208,6 +208,138 @@ START_TEST(of_an_arrival_that_is_never_told_to_go_nothing_is_left)
 }
 END_TEST
 
+/* ---- what is offered, and what may be in its way ---- */
+
+/* The test is a sending phone that offers the guest 9, with the state of that domain, and then says nothing more. */
+#define NINE "\"c_info\": {\"name\": \"nine\", \"uuid\": \"09090909-0909-0909-0909-090909090909\"}"
+
+static struct flic_talk *offer_with(const char *config, uint32_t sketch_of, char operation[FD_OP_ID], struct mw_wire **ret_wire)
+{
+    struct flic_talk *owner = connect_and_say(json_pack("{s:s}", "op", "receive")), *tunnel;
+    struct mh_offer offer = { .migration = scene_uuid(0x66), .guest = scene_uuid(9), .name = "nine", .gfn_end = 2048, .pages = 4,
+                              .config = (char *)(uintptr_t)config, .disks = (char *)"[]" };
+    struct flx_dom *dom;
+    struct md_key key;
+    void *sketch;
+    size_t len;
+
+    OK(flx_open(sketch_of, &dom, &err));
+    OK(flx_state_sketch(dom, &sketch, &len, &err));
+    flx_close(dom);
+    hear_event(owner, "ready", operation);
+    tunnel = connect_and_say(about("tunnel", operation));
+    OK(mw_new(dup(flic_talk_fd(tunnel)), NULL, 0, scene_never, NULL, ret_wire, &err));
+    flic_talk_close(tunnel);
+    OK(mh_greet(*ret_wire, true, &key, &err));
+    OK(mh_send_offer(*ret_wire, &offer, &err));
+    OK(mw_send_bytes(*ret_wire, MW_SKETCH, sketch, len, &err));
+    free(sketch);
+    return owner;
+}
+
+static struct flic_talk *offer_one(uint32_t sketch_of, char operation[FD_OP_ID], struct mw_wire **ret_wire)
+{
+    return offer_with("{" NINE "}", sketch_of, operation, ret_wire);
+}
+
+START_TEST(invariant_7_libxl_is_given_what_was_read_in_an_arrivals_configuration_and_nothing_of_one_that_reads_two_ways)
+{
+    static const char *const bad[] = { "{\"c_info\": {}, " NINE "}", "{" NINE ", \"c_info\": {}}", "{" NINE ", \"disks\": [], \"disks\": []}",
+                                       "{" NINE ", \"pcidevs\": [{\"dev\": 2}]}" };
+    char operation[FD_OP_ID];
+    struct flic_talk *owner;
+    struct mw_wire *wire;
+    json_t *offered;
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        owner = offer_with(bad[i], GUEST, operation, &wire);
+        hear_refusal(owner, i < 3 ? FLIC_E_PROTOCOL : FLIC_E_REFUSED);
+        mw_free(wire);
+        flic_talk_close(owner);
+        await_no_operation();
+    }
+    ck_assert_msg(strstr(err.text, "'pcidevs'") != NULL, "%s", err.text);
+    owner = offer_with("{ " NINE ",\n\"disks\": [ ] }", GUEST, operation, &wire);
+    offered = hear(owner);
+    ck_assert_str_eq(json_string_value(json_object_get(offered, "config")),
+                     "{\"c_info\":{\"name\":\"nine\",\"uuid\":\"09090909-0909-0909-0909-090909090909\"},\"disks\":[]}");
+    json_decref(offered);
+    mw_free(wire);
+    flic_talk_close(owner);
+    await_no_operation();
+}
+END_TEST
+
+/* Its power was cut: no end of the connection ever came. */
+START_TEST(an_arrival_whose_sender_is_not_heard_any_more_gives_way_to_the_same_guests_next)
+{
+    struct flic_uuid nine = scene_uuid(9);
+    char operation[FD_OP_ID];
+    struct mw_wire *silent, *wire;
+    struct flic_talk *first = offer_one(GUEST, operation, &silent), *helper, *second;
+
+    hear_event(first, "offered", NULL);
+    flx_fake_add(50, "nine", &nine, 2048, 0);
+    helper = connect_and_say(json_pack("{s:s, s:s, s:i}", "op", "join", "operation", operation, "domid", 50));
+    for (int i = 0; i < 500 && !fd_op_holds(&flicd, 50); i++)
+        (void)usleep(10000);
+    ck_assert(fd_op_holds(&flicd, 50));
+    second = offer_one(GUEST, operation, &wire);
+    hear_refusal(first, FLIC_E_CANCELLED);
+    ck_assert_msg(strstr(err.text, "began anew") != NULL, "%s", err.text);
+    flx_fake_kill(50);
+    flic_talk_close(helper);
+    hear_event(second, "offered", NULL);
+    mw_free(silent);
+    mw_free(wire);
+    flic_talk_close(first);
+    flic_talk_close(second);
+    await_no_operation();
+}
+END_TEST
+
+/* The one before was broken off, and its domain is not destroyed yet. */
+START_TEST(what_a_broken_arrival_left_paused_is_waited_for_until_it_is_gone)
+{
+    struct flic_uuid nine = scene_uuid(9);
+    char operation[FD_OP_ID];
+    struct flic_talk *owner;
+    struct mw_wire *wire;
+
+    flx_fake_add(12, "nine", &nine, 0, 64);
+    flx_fake_set_run(12, FLX_PAUSED);
+    owner = offer_one(GUEST, operation, &wire);
+    (void)usleep(300000);
+    flx_fake_kill(12);
+    hear_event(owner, "offered", NULL);
+    mw_free(wire);
+    flic_talk_close(owner);
+    await_no_operation();
+}
+END_TEST
+
+START_TEST(invariant_9_a_restore_does_not_give_way_to_an_arrival)
+{
+    struct flic_talk *restore, *owner;
+    char operation[FD_OP_ID];
+    struct mw_wire *wire;
+
+    flx_fake_kill(GUEST);
+    scene_guest(GUEST, "nine", 9, GUEST_PAGES);
+    save_whole();
+    flx_fake_kill(GUEST);
+    restore = connect_and_say(json_pack("{s:s, s:s}", "op", "restore", "domain", "nine"));
+    hear_event(restore, "ready", NULL);
+    scene_guest(8, "other", 3, GUEST_PAGES);
+    owner = offer_one(8, operation, &wire);
+    hear_refusal(owner, FLIC_E_BUSY);
+    mw_free(wire);
+    flic_talk_close(owner);
+    flic_talk_close(restore);
+    await_no_operation();
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("op-arrivals");
@@ -219,6 +351,14 @@ static Suite *suite(void)
     tcase_add_test(t, invariant_9_what_its_sender_has_back_and_cannot_be_forgotten_here_stays_a_copy);
     tcase_add_test(t, of_an_arrival_that_its_sender_has_back_nothing_is_left);
     tcase_add_test(t, of_an_arrival_that_is_never_told_to_go_nothing_is_left);
+    suite_add_tcase(s, t);
+    t = tcase_create("offers");
+    tcase_set_timeout(t, 60);
+    tcase_add_checked_fixture(t, set_up, tear_down);
+    tcase_add_test(t, invariant_7_libxl_is_given_what_was_read_in_an_arrivals_configuration_and_nothing_of_one_that_reads_two_ways);
+    tcase_add_test(t, an_arrival_whose_sender_is_not_heard_any_more_gives_way_to_the_same_guests_next);
+    tcase_add_test(t, what_a_broken_arrival_left_paused_is_waited_for_until_it_is_gone);
+    tcase_add_test(t, invariant_9_a_restore_does_not_give_way_to_an_arrival);
     suite_add_tcase(s, t);
     return s;
 }

@@ -462,8 +462,7 @@ START_TEST(a_disk_that_was_left_at_its_path_is_known_and_displaced_not_lost)
     ck_assert_int_eq(byte_at(a.disk, 3 * MIB), 'p');
     ck_assert_uint_eq(files(&a, "swap"), 1);
     ck_assert_int_eq(byte_at(found, 0), 'a');
-    free(lists[0]);
-    free(lists[1]);
+    free(lists[0]), free(lists[1]);
 }
 END_TEST
 
@@ -480,8 +479,7 @@ START_TEST(another_file_under_the_disks_name_is_not_removed_with_it)
     name = name_of(&t.here);
     lv_remove(&a.daemon, &name);
     ck_assert_int_eq(byte_at(a.disk, 0), 'a');
-    free(lists[0]);
-    free(lists[1]);
+    free(lists[0]), free(lists[1]);
     end_trip(&t);
 }
 END_TEST
@@ -499,8 +497,7 @@ static void settle(bool is_there)
     m.seq = name_of(&t.here).seq;
     OK(mv_write(&a.daemon, &m, &err));
     end_trip(&t);
-    free(lists[0]);
-    free(lists[1]);
+    free(lists[0]), free(lists[1]);
     ck_assert_int_eq(byte_at(a.disk, 0), 'a');  /* as long as nobody knows it is needed */
     OK(mv_settle(&a.daemon, &m, is_there, &err));
 }
@@ -891,8 +888,7 @@ static uint64_t come_without_commit(bool crossed_out)
     ck_assert(!ar_commit(t.arriving, &err) == crossed_out);
     cannot_cross_out = false;
     end_trip(&t);
-    free(lists[0]);
-    free(lists[1]);
+    free(lists[0]), free(lists[1]);
     write_at(b.disk, 0, 4096, 'w');
     return ours.seq;
 }

@@ -38,7 +38,8 @@
 #include <asm/logdirty.h>
 #include <asm/page.h>
 
-#define CHUNK_GFNS  (PAGE_SIZE * 8UL)
+#include "logdirty_bits.h"
+
 #define TABLE_GFNS  XEN_PT_LPAE_ENTRIES
 
 /* A hot frame is looked at in one epoch of so many; a power of two. */
@@ -46,31 +47,6 @@
 
 /* Marks the output fields of a call that is to be continued; see op_begin(). */
 #define COOKIE_MARK 0xf11c109d
-
-struct logdirty_op {
-    bool running;               /* begun and not finished, perhaps waiting to be continued */
-    bool paused;                /* holds the domain paused until it finishes */
-    bool all;                   /* what is reported is everything, because bits were lost */
-    bool spare_hot;             /* CLEAN: XEN_ARM_LOGDIRTY_SPARE_HOT */
-    uint32_t op;                /* XEN_DOMCTL_SHADOW_OP_* */
-    uint32_t serial;            /* tells it from every other operation */
-    unsigned long cursor;       /* next gfn to do */
-    unsigned long pages;        /* CLEAN, PEEK: gfns to report */
-    struct xen_domctl_shadow_op_stats stats;
-};
-
-struct p2m_logdirty {
-    unsigned long **chunk;      /* a page of bits, or NULL for none set */
-    unsigned long nr_chunks;
-    unsigned long **reported;   /* of the last CLEAN that could spare hot frames, a page each or NULL */
-    unsigned long *spare;       /* all zero between operations' steps */
-    unsigned int epoch;         /* counts those CLEANs */
-    bool lost;                  /* some bit could not be set: all count as set */
-    atomic_t dirty;             /* bits set since the last CLEAN */
-    uint32_t faults;            /* write faults since the last CLEAN */
-    uint64_t p2m_changes;       /* begins with the time, so that it never comes back */
-    struct logdirty_op op;
-};
 
 /* An entry of the p2m with the table it is in, mapped. */
 struct leaf {
@@ -104,109 +80,6 @@ static bool must_preempt(void)
 bool logdirty_on(const struct domain *d)
 {
     return ACCESS_ONCE(d->arch.p2m.logdirty) != NULL;
-}
-
-/* The bits */
-
-static unsigned long *alloc_chunk(void)
-{
-    unsigned long *bits = alloc_xenheap_page();
-
-    if ( bits )
-        clear_page(bits);
-
-    return bits;
-}
-
-/* The chunk that holds gfn's bit; made when there is none. NULL: out of memory, or beyond the last. */
-static unsigned long *chunk_of(struct p2m_logdirty *ld, unsigned long gfn)
-{
-    unsigned long i = gfn / CHUNK_GFNS;
-    unsigned long *bits, *other;
-
-    if ( i >= ld->nr_chunks )
-        return NULL;
-
-    bits = ACCESS_ONCE(ld->chunk[i]);
-    if ( bits )
-        return bits;
-
-    bits = alloc_chunk();
-    if ( !bits )
-        return NULL;
-
-    /* Another CPU may set a bit of this chunk at the same time. */
-    other = cmpxchg(&ld->chunk[i], NULL, bits);
-    if ( !other )
-        return bits;
-
-    free_xenheap_page(bits);
-
-    return other;
-}
-
-static void set_dirty(struct p2m_logdirty *ld, unsigned long gfn)
-{
-    unsigned long *bits = chunk_of(ld, gfn);
-
-    if ( !bits )
-        ACCESS_ONCE(ld->lost) = true;
-    else if ( !test_and_set_bit(gfn % CHUNK_GFNS, bits) )
-        atomic_inc(&ld->dirty);
-}
-
-static void set_dirty_range(struct p2m_logdirty *ld, unsigned long gfn,
-                            unsigned long nr)
-{
-    while ( nr-- )
-        set_dirty(ld, gfn++);
-}
-
-/* Makes room for gfns up to and including last. The p2m lock is held for writing, or nobody knows of ld yet. */
-static bool grow(struct p2m_logdirty *ld, unsigned long last)
-{
-    unsigned long nr = last / CHUNK_GFNS + 1;
-    unsigned long **chunk, **reported;
-
-    if ( nr <= ld->nr_chunks )
-        return true;
-
-    chunk = xvzalloc_array(unsigned long *, nr);
-    reported = xvzalloc_array(unsigned long *, nr);
-    if ( !chunk || !reported )
-    {
-        xvfree(chunk);
-        xvfree(reported);
-        return false;
-    }
-
-    if ( ld->nr_chunks )
-    {
-        memcpy(chunk, ld->chunk, ld->nr_chunks * sizeof(*chunk));
-        memcpy(reported, ld->reported, ld->nr_chunks * sizeof(*reported));
-    }
-    xvfree(ld->chunk);
-    xvfree(ld->reported);
-    ld->chunk = chunk;
-    ld->reported = reported;
-    ld->nr_chunks = nr;
-
-    return true;
-}
-
-static void free_bits(struct p2m_logdirty *ld)
-{
-    unsigned long i;
-
-    for ( i = 0; i < ld->nr_chunks; i++ )
-    {
-        free_xenheap_page(ld->chunk[i]);
-        free_xenheap_page(ld->reported[i]);
-    }
-    xvfree(ld->chunk);
-    xvfree(ld->reported);
-    free_xenheap_page(ld->spare);
-    xvfree(ld);
 }
 
 /* The entries */
@@ -277,8 +150,8 @@ static struct p2m_logdirty *alloc_bits(struct p2m_domain *p2m)
         return NULL;
 
     ld->p2m_changes = NOW();
-    ld->spare = alloc_chunk();
-    if ( !ld->spare || !grow(ld, last) )
+    ld->spare = logdirty_alloc_chunk();
+    if ( !ld->spare || !logdirty_grow(ld, last) )
         goto fail;
 
     while ( gfn <= last )
@@ -287,7 +160,7 @@ static struct p2m_logdirty *alloc_bits(struct p2m_domain *p2m)
 
         if ( !gfns )
         {
-            if ( !chunk_of(ld, gfn) )
+            if ( !logdirty_chunk_of(ld, gfn) )
                 goto fail;
             gfns = CHUNK_GFNS - gfn % CHUNK_GFNS;
         }
@@ -297,7 +170,7 @@ static struct p2m_logdirty *alloc_bits(struct p2m_domain *p2m)
     return ld;
 
  fail:
-    free_bits(ld);
+    logdirty_free_bits(ld);
 
     return NULL;
 }
@@ -321,7 +194,7 @@ static void protect(struct p2m_logdirty *ld, lpae_t *entry, unsigned int level,
     if ( level < 3 || !is_xen_heap_mfn(lpae_get_mfn(*entry)) )
         set_writable(entry, false);
     else if ( !omitted(LOGDIRTY_XENHEAP) )
-        set_dirty(ld, gfn);
+        logdirty_set_dirty(ld, gfn);
 }
 
 /* Protects those of the TABLE_GFNS gfns from gfn whose bit is set; bits NULL: all of them. But not those in now, if that is given. */
@@ -458,7 +331,7 @@ static void let_write(struct p2m_domain *p2m, struct leaf *leaf, gfn_t gfn,
     }
 
     if ( !omitted(source) )
-        set_dirty_range(ld, first, nr);
+        logdirty_set_dirty_range(ld, first, nr);
     set_writable(leaf->entry, true);
 }
 
@@ -528,7 +401,7 @@ void logdirty_mark(struct domain *d, gfn_t gfn, enum logdirty_source source)
 
     p2m_read_lock(p2m);
     if ( p2m->logdirty )
-        set_dirty(p2m->logdirty, gfn_x(gfn));
+        logdirty_set_dirty(p2m->logdirty, gfn_x(gfn));
     p2m_read_unlock(p2m);
 }
 
@@ -546,8 +419,8 @@ void logdirty_entries_changed(struct p2m_domain *p2m, gfn_t gfn,
         return;
 
     /* Bits that do not fit are lost, and say so. */
-    grow(ld, gfn_x(gfn) + nr - 1);
-    set_dirty_range(ld, gfn_x(gfn), nr);
+    logdirty_grow(ld, gfn_x(gfn) + nr - 1);
+    logdirty_set_dirty_range(ld, gfn_x(gfn), nr);
 }
 
 int logdirty_p2m_changes(struct domain *d, uint64_t *changes)
@@ -574,7 +447,7 @@ void logdirty_destroy(struct p2m_domain *p2m)
     p2m_write_unlock(p2m);
 
     if ( ld )
-        free_bits(ld);
+        logdirty_free_bits(ld);
 }
 
 /* The operations */
@@ -733,7 +606,7 @@ static void keep_tail(struct p2m_logdirty *ld, unsigned long *bits,
 
     while ( (i = find_next_bit(bits, CHUNK_GFNS, i)) < CHUNK_GFNS )
     {
-        set_dirty(ld, first + i);
+        logdirty_set_dirty(ld, first + i);
         __clear_bit(i, bits);
     }
 }
@@ -750,7 +623,7 @@ static void spare_hot(struct p2m_logdirty *ld, unsigned long gfn,
     unsigned int i, hot = 0;
 
     if ( !*reported )
-        *reported = alloc_chunk();
+        *reported = logdirty_alloc_chunk();
     /* Where memory is short none is spared. */
     if ( !*reported || !now )
         return;
@@ -777,7 +650,7 @@ static unsigned long *take_chunk(struct p2m_domain *p2m, unsigned long gfn,
 
     p2m_write_lock(p2m);
 
-    /* Dom0 may map something beyond the last chunk at any time, and grow() moves them all. */
+    /* Dom0 may map something beyond the last chunk at any time, and logdirty_grow() moves them all. */
     chunk = &ld->chunk[gfn / CHUNK_GFNS];
     bits = ld->spare;
     if ( *chunk )
@@ -827,7 +700,7 @@ static void untake_chunk(struct p2m_domain *p2m, unsigned long gfn,
     if ( gfn || ld->op.all )
         ld->lost = true;
     while ( (i = find_next_bit(bits, CHUNK_GFNS, i)) < CHUNK_GFNS )
-        set_dirty(ld, gfn + i++);
+        logdirty_set_dirty(ld, gfn + i++);
 
     p2m_read_unlock(p2m);
 }
@@ -877,7 +750,7 @@ static int report_begin(struct domain *d, const struct xen_domctl_shadow_op *sc)
     p2m_write_lock(p2m);
 
     total = gfn_x(p2m->max_mapped_gfn) + 1;
-    if ( !grow(ld, total - 1) )
+    if ( !logdirty_grow(ld, total - 1) )
     {
         p2m_write_unlock(p2m);
         return -ENOMEM;

@@ -25,7 +25,7 @@ const char *cmd_checkpoint_name(const json_t *of, char out[300])
         (void)snprintf(out, 300, "%.255s@%" PRIu64, name, seq);
     else
         (void)snprintf(out, 300, "%.255s", name);
-    human_printable(out);
+    flic_make_printable(out);
     return out;
 }
 
@@ -123,15 +123,18 @@ static int print_disks(const json_t *disks)
     return rc;
 }
 
-/* libxl's configuration is JSON text: indented for people; as it came if it cannot be read. */
+/* libxl's configuration is JSON text: indented for people. Line by line, because within one a control character is none of the layout. */
 static void print_config(const char *text)
 {
     json_t *config = *text ? json_loads(text, 0, NULL) : NULL;
+    FLIC_AUTO_FREE char *shown = config ? json_dumps(config, JSON_INDENT(2)) : NULL;
+    char *rest = shown, *line;
 
-    if (config) {
-        (void)printf("configuration\n");
-        (void)json_dumpf(config, stdout, JSON_INDENT(2));   /* do_verb() sees a failed stdout */
-        (void)printf("\n");
+    if (shown)
+        (void)printf("configuration\n");               /* do_verb() sees a failed stdout */
+    while (shown && (line = strsep(&rest, "\n"))) {
+        flic_make_printable(line);
+        (void)printf("%s\n", line);
     }
     json_decref(config);
 }

@@ -148,10 +148,10 @@ static int print_entry(const json_t *entry)
 
     (void)snprintf(line, sizeof(line), "%s %s, %s, took %s: %s", member_text(entry, "verb"), cmd_checkpoint_name(entry, name),
                    human_time(member_u64(entry, "began_ns"), when), human_us(took_us(entry), took), result_of(entry));
-    human_printable(line);
+    flic_make_printable(line);
     (void)printf("%s\n", line);
     (void)snprintf(line, sizeof(line), "%s", member_text(entry, "message"));
-    human_printable(line);
+    flic_make_printable(line);
     if (*line)
         (void)printf("  %s\n", line);
     for (size_t i = 0; !rc && i < sizeof(groups) / sizeof(groups[0]); i++)

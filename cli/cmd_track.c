@@ -161,7 +161,7 @@ static int watch_once(struct cmd_request *req, const json_t *answer)
     int rc;
 
     if (req->json)
-        return json_dumpf(answer, stdout, JSON_COMPACT) || fputc('\n', stdout) == EOF || fflush(stdout) ? -EIO : 0;
+        return member_print_json(answer, stdout) || fflush(stdout) ? -EIO : 0;
     if (isatty(STDOUT_FILENO))
         (void)fputs("\033[H\033[J", stdout);
     req->watch = false;

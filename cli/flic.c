@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli/cmd.h"
+#include "cli/member.h"
 #include "common/host.h"
 
 #define OPTIONS_MAX 12
@@ -195,20 +196,13 @@ static int run_verb(struct cmd_request *req, json_t **ret_answer, struct flic_er
     return rc;
 }
 
-static int print_json(const json_t *object)
-{
-    int rc = json_dumpf(object, stdout, JSON_COMPACT);
-
-    return rc || fputc('\n', stdout) == EOF ? -EIO : 0;
-}
-
 static void report_failure(const struct cmd_request *req, int rc, const struct flic_err *err)
 {
     (void)fprintf(stderr, "flic %s: %s\n", req->verb->name, err->text[0] ? err->text : flic_code_text(rc));
     if (req->json) {
         json_t *answer = json_pack("{s:b,s:s,s:s}", "ok", 0, "code", flic_code_name(rc), "error", err->text);
 
-        (void)print_json(answer);   /* the exit status says it failed in any case */
+        (void)member_print_json(answer, stdout);   /* the exit status says it failed in any case */
         json_decref(answer);
     }
 }
@@ -220,7 +214,9 @@ static int do_verb(struct cmd_request *req)
     int rc = run_verb(req, &answer, &err);
 
     if (!rc && !(req->json && req->watch)) {    /* a watched answer was printed as it came */
-        rc = req->json ? print_json(answer) : req->verb->print(req, answer);
+        if (!req->json)
+            member_make_printable(answer);
+        rc = req->json ? member_print_json(answer, stdout) : req->verb->print(req, answer);
         if (!rc && fflush(stdout))
             rc = -errno;
         if (rc)

@@ -81,10 +81,3 @@ const char *human_count(uint64_t count, char out[HUMAN_ROOM])
     *to = '\0';
     return out;
 }
-
-void human_printable(char *text)
-{
-    for (; *text; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            *text = '?';
-}

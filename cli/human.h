@@ -20,7 +20,5 @@ const char *human_us(uint64_t us, char out[HUMAN_ROOM]);
 const char *human_time(uint64_t ns, char out[HUMAN_ROOM]);
 /* Decimal digits in groups of three: "131,072". */
 const char *human_count(uint64_t count, char out[HUMAN_ROOM]);
-/* Control characters, which could drive a terminal, become '?'. */
-void human_printable(char *text);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "cli/human.h"
 #include "cli/table.h"
+#include "common/err.h"
 #include "common/mem.h"
 
 #include <ctype.h>
@@ -11,6 +12,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static bool number_of(const json_t *value, uint64_t *ret_value)
 {
@@ -159,4 +161,50 @@ int member_print_all(const json_t *object, int indent, FILE *to)
     rc = table_print(&table, to);
     table_fini(&table);
     return rc;
+}
+
+/* ---- what reaches a terminal ---- */
+
+static void make_text_printable(json_t *text)
+{
+    FLIC_AUTO_FREE char *copy = strdup(json_string_value(text));
+
+    if (copy)
+        flic_make_printable(copy);
+    (void)json_string_set_nocheck(text, copy ? copy : "");
+}
+
+void member_make_printable(json_t *value)
+{
+    const char *name;
+    json_t *part;
+    size_t i;
+
+    if (json_is_string(value))
+        make_text_printable(value);
+    json_array_foreach(value, i, part)
+        member_make_printable(part);
+    json_object_foreach(value, name, part)
+        if (!json_is_string(part) || strcmp(name, "config"))
+            member_make_printable(part);
+}
+
+/* What JSON leaves as it is but a terminal may obey: U+007F to U+009F. */
+static int print_escaped(const json_t *object, FILE *to)
+{
+    FLIC_AUTO_FREE char *text = json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII);
+
+    if (!text)
+        return -ENOMEM;
+    for (const char *c = text; *c; c++)
+        if ((*c == 0x7f ? fputs("\\u007F", to) : fputc(*c, to)) == EOF)
+            return -EIO;
+    return 0;
+}
+
+int member_print_json(const json_t *object, FILE *to)
+{
+    int rc = isatty(fileno(to)) ? print_escaped(object, to) : json_dumpf(object, to, JSON_COMPACT);
+
+    return rc || fputc('\n', to) == EOF ? -EIO : 0;
 }

@@ -26,4 +26,9 @@ char *member_humanised(const char *name, const json_t *value);
 /* "name  value" of every member that is no object, indented by `indent`; underscores in names become blanks. */
 int member_print_all(const json_t *object, int indent, FILE *to);
 
+/* All text in it as flic_make_printable() has it, but a "config": that is JSON itself, which its reader makes printable line by line. */
+void member_make_printable(json_t *value);
+/* One line of JSON; on a terminal only ASCII that it obeys in no way. 0 or -errno. */
+int member_print_json(const json_t *object, FILE *to);
+
 #endif

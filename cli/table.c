@@ -2,7 +2,7 @@
 /* Copyright (C) 2026 The FLIC authors */
 #include "cli/table.h"
 
-#include "cli/human.h"
+#include "common/err.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -28,7 +28,7 @@ static char *copy_printable(const char *text)
     char *copy = strdup(text ? text : "-");
 
     if (copy)
-        human_printable(copy);
+        flic_make_printable(copy);
     return copy;
 }
 

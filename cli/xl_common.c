@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Copyright (C) 2026 The FLIC authors */
 /* How xl save and xl restore end: messages, figures. And what their arguments have in common. */
+#include "cli/member.h"
 #include "cli/xl.h"
 
 #include <ctype.h>
@@ -37,7 +38,7 @@ int xl_print_json(const char *domain, const struct flicxl_info *info)
         json_object_set_new(figures, "seq", json_integer((json_int_t)info->seq)) ||
         (info->domid && json_object_set_new(figures, "domid", json_integer(info->domid))))
         rc = -ENOMEM;
-    if (!rc && (json_dumpf(figures, stdout, JSON_COMPACT) || fputc('\n', stdout) == EOF || fflush(stdout)))
+    if (!rc && (member_print_json(figures, stdout) || fflush(stdout)))
         rc = errno ? -errno : -EIO;
     json_decref(figures);
     return rc;

@@ -70,12 +70,14 @@ static const char *name_of(const struct restore_request *req)
 static void print_summary(const struct restore_request *req, const struct flicxl_info *info)
 {
     json_t *figures = info->figures ? json_loads(info->figures, 0, NULL) : NULL;
-    char took[HUMAN_ROOM], nvram[HUMAN_ROOM], flash[HUMAN_ROOM];
+    char took[HUMAN_ROOM], nvram[HUMAN_ROOM], flash[HUMAN_ROOM], name[300];
 
+    (void)snprintf(name, sizeof(name), "%s", name_of(req));
+    flic_make_printable(name);          /* it came with the checkpoint, which may be another phone's */
     if (req->params.clone)
-        (void)printf("restored %s as its clone '%s', domain %u", req->params.what, name_of(req), info->domid);
+        (void)printf("restored %s as its clone '%s', domain %u", req->params.what, name, info->domid);
     else
-        (void)printf("restored %s@%" PRIu64 " as domain %u", name_of(req), info->seq, info->domid);
+        (void)printf("restored %s@%" PRIu64 " as domain %u", name, info->seq, info->domid);
     if (req->params.paused)
         (void)printf(", paused");
     if (json_is_object(figures))

@@ -43,8 +43,7 @@ static const struct code_row *row_of(int code)
     return NULL;
 }
 
-/* Control characters become '?', also those that UTF-8 writes in two bytes (U+0080 to U+009F): some terminals obey them. */
-static void make_printable(char *s)
+void flic_make_printable(char *s)
 {
     for (; *s; s++) {
         unsigned char c = (unsigned char)s[0], next = (unsigned char)s[1];
@@ -60,7 +59,7 @@ static void set_text(struct flic_err *err, int code, const char *fmt, va_list ap
 {
     err->code = code;
     (void)vsnprintf(err->text, sizeof(err->text), fmt, ap); /* a cut message is still a message */
-    make_printable(err->text);
+    flic_make_printable(err->text);
 }
 
 int flic_err_set(struct flic_err *err, int code, const char *fmt, ...)

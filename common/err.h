@@ -53,6 +53,9 @@ int flic_code_from_name(const char *name);
 /* The one-line description of a code: ours from schema/errors.def, else strerror(). */
 const char *flic_code_text(int code);
 
+/* Control characters become '?', also those that UTF-8 writes in two bytes (U+0080 to U+009F): some terminals obey them. */
+void flic_make_printable(char *text);
+
 /* The exit status that the commands give for a code (schema/errors.def; 1 for system errors). */
 int flic_code_exit_status(int code);
 

@@ -4,6 +4,7 @@
  * A twin of libflicxl and of cli/xl_session.c for tests/cli/xl.sh. What it does goes by the domain's name:
  *   web      saves and restores, with progress      stuck    does not suspend in time
  *   slow     works until it is cancelled (slow-but-brief: or 0.6 s)    gone     is no domain
+ *   evil     has a name that drives terminals
  *   deaf     works on after a cancel, then is done  bare     fails without words      unsure   may have gone to the peer
  * Parameters it got are printed as one line on the descriptor that FAKE_LOG names.
  */
@@ -50,7 +51,7 @@ char *xl_name_of(libxl_ctx *ctx, uint32_t domid)
 {
     (void)ctx;
     (void)domid;
-    return strdup("web");
+    return strdup(strcmp(current, "evil") ? "web" : "e\033[2Jv\302\233il");
 }
 
 /* ---- libflicxl ---- */

@@ -425,11 +425,49 @@ for args in status list log 'show a'; do
     exits 0
 done
 
-it 'control characters in names do not reach the terminal'
-fake '{"list":[{"ok":true,"checkpoints":[{"domain":"a\u001b[2Jb","seq":1}]}]}'
-run "$flic" list
+# No control character but the end of a line, in UTF-8 neither; \r only where the terminal made it of that.
+is_harmless() {
+    python3 - "$work/out" <<'PY' || fail 'no control character reaches the terminal'
+import sys
+text = open(sys.argv[1], "rb").read().decode().replace("\r\n", "\n")
+assert text and not [c for c in text if c != "\n" and (ord(c) < 0x20 or 0x7f <= ord(c) <= 0x9f)], ascii(text)
+PY
+}
+
+evil='a\u001b[2Jb\u009b31mc\u007f'
+fake '{
+"list":[{"ok":true,"checkpoints":[{"domain":"'$evil'","seq":1,"places":["'$evil'"]}],"tracked":[{"domain":"'$evil'","state":"'$evil'","why":"'$evil'"}]}],
+"show":[{"ok":true,"checkpoint":{"domain":"'$evil'","seq":1,"disks":[{"path":"'$evil'","'$evil'":1}]},
+   "config":"{\n \"a\": \"\\u001b[2J\\u009b31m \u009b31m\u007f\",\n \"\u009b31m\u007f\": 1 }"}],
+"status":[{"ok":true,"version":"'$evil'","host":{"xen":"'$evil'","missing":["'$evil'"]},"moves":[{"domain":"'$evil'","state":"gone","peer":"'$evil'"}],
+   "protection":[{"domain":"'$evil'","state":"'$evil'","message":"'$evil'"}],"operations":[{"operation":"'$evil'","kind":"save","domain":"'$evil'"}]}],
+"log":[{"ok":true,"entries":[{"id":1,"verb":"save","domain":"'$evil'","seq":1,"code":"'$evil'","message":"'$evil'","figures":{"'$evil'":1}}]}],
+"verify":[{"ok":true,"damaged":[{"domain":"'$evil'","seq":6,"damage":"'$evil'"}]}],
+"fsck":[{"ok":true,"index_sound":false,"why":"'$evil'"}],
+"claim":[{"ok":true,"domain":"'$evil'","peer":"'$evil'","was":"gone","dry_run":true}],
+"protect":[{"ok":true,"domain":"'$evil'"}], "unprotect":[{"ok":true,"domain":"'$evil'"}], "track":[{"ok":true,"domain":"'$evil'"}],
+"wss":[{"ok":true,"domain":"'$evil'","samples":[]}], "drain":[{"ok":true,"left":[{"domain":"'$evil'","seq":3}]}],
+"gc":[{"ok":true,"forgotten":[{"domain":"'$evil'","seq":2}]}]}'
+for args in list 'show web@1' status log 'log web@1' verify fsck 'claim --dry-run web' 'protect web' 'unprotect web' 'track web' 'wss web' drain gc; do
+    it "control characters in an answer to $args do not reach the terminal"
+    # shellcheck disable=SC2086 # words on purpose
+    run "$flic" $args
+    exits 0
+    is_harmless
+done
+
+it 'a configuration keeps its lines'
+run "$flic" show web@1
+says '{
+  "a": "\u001B[2J??31m ??31m?",'
+
+it 'control characters in JSON reach a program as they are, and no terminal'
+run "$flic" list --json
+prints_json 'j["checkpoints"][0]["domain"] == "a\x1b[2Jb\x9b31mc\x7f"'
+run "$src/tests/cli/on-terminal" '' "$flic" list --json
 exits 0
-says 'a?[2Jb@1'
+is_harmless
+says '\u009B31mc\u007F'
 
 it 'a full disk under stdout is a failure'
 fake "$answers"

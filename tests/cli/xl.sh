@@ -195,6 +195,11 @@ got 'restore what=web@7 clone=1 ram_only=1 paused=1 timeout=9'
 says "restored web@7 as its clone 'web', domain 9, paused: 1.2 s, 24 MiB from NVRAM, 3.91 MiB from flash"
 got_in_time 'watch 9'
 
+it 'a name that came with the checkpoint does not drive the terminal'
+run "$xl" restore --flic evil
+exits 0
+says 'restored e?[2Jv??il@7 as domain 9'
+
 it 'restore -e watches nothing'
 forget_log
 run "$xl" restore --flic -e web

@@ -163,9 +163,9 @@ START_TEST(control_characters_do_not_reach_the_terminal)
     char *text;
 
     table_init(&table, "l");
-    table_add(&table, "a\033[2Jb\nc\x7f");
+    table_add(&table, "a\033[2Jb\nc\x7f \xc2\x9b" "31m \xc2\xa0\xc3\x9c");
     text = printed(&table);
-    ck_assert_str_eq(text, "a?[2Jb?c?\n");
+    ck_assert_str_eq(text, "a?[2Jb?c? ??31m \xc2\xa0\xc3\x9c\n");
     free(text);
 }
 END_TEST

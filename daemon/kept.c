@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "daemon/arrive.h"
 #include "daemon/daemon.h"
+#include "daemon/migrate/leaf_take.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -59,7 +60,7 @@ static struct ck_arrival *recall(struct fd_daemon *daemon, const struct flic_uui
 
     if (!path_of(daemon, guest, path) || access(path, F_OK))
         return NULL;
-    if (!ck_arrival_recall(daemon->store, path, &arrival, &err) && flic_uuid_equal(&ck_arrival_facts(arrival)->guest, guest))
+    if (!ck_arrival_recall(daemon->store, path, lt_room() / LT_LEAF_COST, &arrival, &err) && flic_uuid_equal(&ck_arrival_facts(arrival)->guest, guest))
         return arrival;
     flic_warn("what arrived of a guest before is not known any more: %s", err.text);
     ck_arrival_free(arrival);
@@ -115,6 +116,41 @@ static size_t place_for(const struct flic_uuid *guest)
     return at;
 }
 
+/* The oldest, when all together take more memory than arrivals may; that of `but` stays. kept_lock is held. */
+static struct kept too_much(const struct flic_uuid *but)
+{
+    struct kept oldest = { 0 };
+    uint64_t bytes = 0;
+    size_t at = KEPT_MAX;
+
+    for (size_t i = 0; i < KEPT_MAX; i++) {
+        if (!kept[i].arrival)
+            continue;
+        bytes += ck_arrival_bytes(kept[i].arrival);
+        if (!flic_uuid_equal(&kept[i].guest, but) && (at == KEPT_MAX || kept[i].since < kept[at].since))
+            at = i;
+    }
+    if (at < KEPT_MAX && bytes > lt_room()) {
+        oldest = kept[at];
+        kept[at] = (struct kept){ 0 };
+    }
+    return oldest;
+}
+
+static void drop_too_much(struct fd_daemon *daemon, const struct flic_uuid *but)
+{
+    struct kept old;
+
+    do {
+        (void)pthread_mutex_lock(&kept_lock);
+        old = too_much(but);
+        (void)pthread_mutex_unlock(&kept_lock);
+        if (old.arrival)
+            remove_note(daemon, &old.guest);
+        free_kept(&old);
+    } while (old.arrival);
+}
+
 void fd_kept_put(struct fd_daemon *daemon, const struct flic_uuid *guest, struct ck_arrival *arrival, struct ar_kept *disks)
 {
     struct kept gives_way;
@@ -132,6 +168,7 @@ void fd_kept_put(struct fd_daemon *daemon, const struct flic_uuid *guest, struct
     if (gives_way.arrival && !flic_uuid_equal(&gives_way.guest, guest))
         remove_note(daemon, &gives_way.guest);
     free_kept(&gives_way);
+    drop_too_much(daemon, guest);
 }
 
 void fd_kept_drop(struct fd_daemon *daemon, const struct flic_uuid *guest)

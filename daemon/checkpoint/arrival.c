@@ -178,6 +178,7 @@ void ck_arrival_free(struct ck_arrival *a)
 }
 
 const struct ck_facts *ck_arrival_facts(const struct ck_arrival *a) { return &a->facts; }
+uint64_t ck_arrival_bytes(const struct ck_arrival *a) { return ck_map_bytes(a->map); }
 
 void ck_arrival_get_figures(const struct ck_arrival *a, struct ck_arrival_figures *ret_figures)
 {
@@ -280,22 +281,44 @@ int ck_arrival_note(struct ck_arrival *a, const char *path, struct flic_err *err
 }
 
 /* The leaves themselves, too: a later process will want to read them. */
-static int keep_leaves(struct ck_arrival *a, const struct flic_id *leaves, size_t n, struct flic_err *err)
+static int keep_leaves(struct ck_arrival *a, const struct flic_id *leaves, size_t n, size_t leaves_max, struct flic_err *err)
 {
+    size_t kept = 0;
     bool there;
     int rc = 0;
 
-    for (size_t i = 0; !rc && i < n; i++)
-        if (!flic_id_equal(&leaves[i], &FLIC_ID_HOLE) && !flic_id_equal(&leaves[i], &FLIC_ID_ZERO))
-            rc = pk_keep(a->writer, &leaves[i], &there, err);
+    for (size_t i = 0; !rc && i < n; i++) {
+        if (flic_id_equal(&leaves[i], &FLIC_ID_HOLE) || flic_id_equal(&leaves[i], &FLIC_ID_ZERO))
+            continue;
+        if (kept++ == leaves_max)
+            return flic_err_set(err, FLIC_E_REFUSED, "what arrived of '%s' has more than %zu leaves, too many for this machine's memory", a->facts.name,
+                                leaves_max);
+        rc = pk_keep(a->writer, &leaves[i], &there, err);
+    }
     return rc;
 }
 
-int ck_arrival_recall(struct ck_store *store, const char *path, struct ck_arrival **ret_arrival, struct flic_err *err)
+/* In its place: two maps at once would take twice the memory. */
+static int drop_gone(struct ck_arrival *a, struct flic_err *err)
+{
+    int rc = 0;
+
+    for (uint64_t gfn = 0; !rc && gfn < a->facts.gfn_end; gfn++) {
+        struct flic_id id = ck_map_get(a->map, gfn);
+        bool there = true;
+
+        if (!flic_id_equal(&id, &FLIC_ID_HOLE) && !flic_id_equal(&id, &FLIC_ID_ZERO))
+            rc = pk_keep(a->writer, &id, &there, err);
+        if (!rc && !there)
+            rc = ck_arrival_set(a, gfn, &FLIC_ID_HOLE, err);
+    }
+    return rc;
+}
+
+int ck_arrival_recall(struct ck_store *store, const char *path, size_t leaves_max, struct ck_arrival **ret_arrival, struct flic_err *err)
 {
     struct ck_arrival *a = calloc(1, sizeof(*a));
     FLIC_AUTO_FREE struct flic_id *leaves = NULL;
-    struct ck_map *map = NULL;
     size_t n;
     int rc;
 
@@ -306,14 +329,11 @@ int ck_arrival_recall(struct ck_store *store, const char *path, struct ck_arriva
     if (!rc)
         rc = pk_writer_new(ck_packs(store), &a->writer, err);
     if (!rc)
-        rc = keep_leaves(a, leaves, n, err);
+        rc = keep_leaves(a, leaves, n, leaves_max, err);
     if (!rc)
-        rc = ck_map_load(ck_packs(store), leaves, n, a->facts.gfn_end, &map, err);
+        rc = ck_map_load(ck_packs(store), leaves, n, a->facts.gfn_end, &a->map, err);
     if (!rc)
-        rc = ck_map_new(a->facts.gfn_end, &a->map, err);
-    if (!rc)
-        rc = take_map(a, map, err);
-    ck_map_free(map);
+        rc = drop_gone(a, err);
     if (rc)
         ck_arrival_free(a);
     else

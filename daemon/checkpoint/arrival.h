@@ -39,6 +39,8 @@ void ck_arrival_free(struct ck_arrival *arrival);       /* accepts NULL */
 
 const struct ck_facts *ck_arrival_facts(const struct ck_arrival *arrival);
 void ck_arrival_get_figures(const struct ck_arrival *arrival, struct ck_arrival_figures *ret_figures);
+/* Of this machine's memory that it takes as long as it is kept. */
+uint64_t ck_arrival_bytes(const struct ck_arrival *arrival);
 
 /* What stands at a gfn now. */
 struct flic_id ck_arrival_id(const struct ck_arrival *arrival, uint64_t gfn);
@@ -53,8 +55,8 @@ int ck_arrival_set(struct ck_arrival *arrival, uint64_t gfn, const struct flic_i
  * help another process finds it (ck_arrival_recall()). What cannot be written is not known then; it is no error. */
 int ck_arrival_note(struct ck_arrival *arrival, const char *path, struct flic_err *err);
 /* What such a file says and the store still has, for ck_arrival_new()'s `earlier` and nothing else; its facts have the guest. FLIC_E_DAMAGED: it
- * says nothing of use. */
-int ck_arrival_recall(struct ck_store *store, const char *path, struct ck_arrival **ret_arrival, struct flic_err *err);
+ * says nothing of use. FLIC_E_REFUSED: it names more than `leaves_max` leaves that are not all holes or zeros; each takes 8 KiB of memory. */
+int ck_arrival_recall(struct ck_store *store, const char *path, size_t leaves_max, struct ck_arrival **ret_arrival, struct flic_err *err);
 
 /* Gives up what it holds of NVRAM, for one that is kept. */
 void ck_arrival_let_go(struct ck_arrival *arrival);

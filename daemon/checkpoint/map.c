@@ -13,7 +13,7 @@ struct leaf {
 static_assert(sizeof(struct leaf) == 8192, "a leaf object is 8 KiB on flash");
 
 struct slot {
-    struct leaf *leaf;          /* NULL: all holes */
+    struct leaf *leaf;          /* NULL: all its pages are `stored`, holes or zeros, and it is not dirty */
     struct flic_id stored;      /* its id, while not dirty */
     bool dirty;
 };
@@ -60,7 +60,7 @@ struct flic_id ck_map_get(const struct ck_map *map, uint64_t gfn)
     if (gfn >= map->gfn_end)
         return FLIC_ID_HOLE;
     slot = &map->slots[gfn / CK_LEAF_PAGES];
-    return slot->leaf ? slot->leaf->page[gfn % CK_LEAF_PAGES] : FLIC_ID_HOLE;
+    return slot->leaf ? slot->leaf->page[gfn % CK_LEAF_PAGES] : slot->stored;
 }
 
 static struct leaf *leaf_new(const struct flic_id *fill)
@@ -72,6 +72,29 @@ static struct leaf *leaf_new(const struct flic_id *fill)
     return leaf;
 }
 
+static bool all_equal(const struct leaf *leaf, const struct flic_id *id)
+{
+    for (size_t i = 0; i < CK_LEAF_PAGES; i++)
+        if (!flic_id_equal(&leaf->page[i], id))
+            return false;
+    return true;
+}
+
+static bool is_plain(const struct flic_id *id)
+{
+    return flic_id_equal(id, &FLIC_ID_HOLE) || flic_id_equal(id, &FLIC_ID_ZERO);
+}
+
+/* Of a leaf of holes or zeros alone its array says nothing that `stored` does not. Leaves are mostly filled from their first page to their last:
+ * it is enough to look when that one is set. */
+static void drop_plain(struct slot *slot, const struct flic_id *id)
+{
+    if (!is_plain(id) || !all_equal(slot->leaf, id))
+        return;
+    free(slot->leaf);
+    *slot = (struct slot){ .stored = *id };
+}
+
 int ck_map_set(struct ck_map *map, uint64_t gfn, const struct flic_id *id)
 {
     struct slot *slot;
@@ -80,15 +103,17 @@ int ck_map_set(struct ck_map *map, uint64_t gfn, const struct flic_id *id)
     if (gfn >= map->gfn_end)
         return -EINVAL;
     slot = &map->slots[gfn / CK_LEAF_PAGES];
-    if (!slot->leaf && flic_id_equal(id, &FLIC_ID_HOLE))
+    if (!slot->leaf && flic_id_equal(id, &slot->stored))
         return 0;
-    if (!slot->leaf && !(slot->leaf = leaf_new(&FLIC_ID_HOLE)))
+    if (!slot->leaf && !(slot->leaf = leaf_new(&slot->stored)))
         return -ENOMEM;
     at = &slot->leaf->page[gfn % CK_LEAF_PAGES];
     if (!flic_id_equal(at, id)) {
         *at = *id;
         slot->dirty = true;
     }
+    if (gfn % CK_LEAF_PAGES == CK_LEAF_PAGES - 1)
+        drop_plain(slot, id);
     return 0;
 }
 
@@ -97,6 +122,10 @@ uint64_t ck_map_pages(const struct ck_map *map, uint64_t *ret_zero)
     uint64_t pages = 0, zero = 0;
 
     for (size_t i = 0; i < map->n; i++) {
+        bool zeros = !map->slots[i].leaf && flic_id_equal(&map->slots[i].stored, &FLIC_ID_ZERO);
+
+        pages += zeros ? CK_LEAF_PAGES : 0;
+        zero += zeros ? CK_LEAF_PAGES : 0;
         for (size_t k = 0; map->slots[i].leaf && k < CK_LEAF_PAGES; k++) {
             pages += !flic_id_equal(&map->slots[i].leaf->page[k], &FLIC_ID_HOLE);
             zero += flic_id_equal(&map->slots[i].leaf->page[k], &FLIC_ID_ZERO);
@@ -106,12 +135,13 @@ uint64_t ck_map_pages(const struct ck_map *map, uint64_t *ret_zero)
     return pages;
 }
 
-static bool all_equal(const struct leaf *leaf, const struct flic_id *id)
+uint64_t ck_map_bytes(const struct ck_map *map)
 {
-    for (size_t i = 0; i < CK_LEAF_PAGES; i++)
-        if (!flic_id_equal(&leaf->page[i], id))
-            return false;
-    return true;
+    uint64_t bytes = map->n * sizeof(*map->slots);
+
+    for (size_t i = 0; i < map->n; i++)
+        bytes += map->slots[i].leaf ? sizeof(struct leaf) : 0;
+    return bytes;
 }
 
 static int store_leaf(struct slot *slot, struct pk_writer *writer, struct flic_err *err)
@@ -153,7 +183,7 @@ static int keep(struct pk_writer *writer, const struct flic_id *id, struct flic_
     bool there;
     int rc;
 
-    if (flic_id_equal(id, &FLIC_ID_HOLE) || flic_id_equal(id, &FLIC_ID_ZERO))
+    if (is_plain(id))
         return 0;
     rc = pk_keep(writer, id, &there, err);
     return rc || there ? rc : flic_err_set(err, -ENOENT, "a page map names what is not in the store");
@@ -215,13 +245,11 @@ static int load_leaf(struct pk_store *packs, const struct flic_id *id, struct sl
     int rc;
 
     slot->stored = *id;
-    if (flic_id_equal(id, &FLIC_ID_HOLE))
+    if (is_plain(id))
         return 0;
-    slot->leaf = leaf_new(&FLIC_ID_ZERO);
+    slot->leaf = malloc(sizeof(*slot->leaf));
     if (!slot->leaf)
         return flic_err_set(err, -ENOMEM, "page map: out of memory");
-    if (flic_id_equal(id, &FLIC_ID_ZERO))
-        return 0;
     rc = pk_read(packs, id, slot->leaf, sizeof(*slot->leaf), &len, err);
     if (!rc && len != sizeof(*slot->leaf))
         rc = flic_err_set(err, FLIC_E_DAMAGED, "a page-map leaf is %zu bytes long, not %zu", len, sizeof(*slot->leaf));

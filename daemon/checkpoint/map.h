@@ -5,7 +5,7 @@
  *
  * A gfn without a page has FLIC_ID_HOLE. A leaf is stored as one PK_LEAF object of 512 ids; leaves with equal content
  * are one object, so an incremental checkpoint adds only the leaves that changed. All-hole and all-zero
- * leaves are not stored: their id is FLIC_ID_HOLE / FLIC_ID_ZERO. For one thread at a time.
+ * leaves are not stored, and take no memory: their id is FLIC_ID_HOLE / FLIC_ID_ZERO. For one thread at a time.
  */
 #ifndef FLIC_DAEMON_CHECKPOINT_MAP_H
 #define FLIC_DAEMON_CHECKPOINT_MAP_H
@@ -28,6 +28,8 @@ struct flic_id ck_map_get(const struct ck_map *map, uint64_t gfn);
 int ck_map_set(struct ck_map *map, uint64_t gfn, const struct flic_id *id);
 /* Pages that are not holes; of these, *ret_zero are zero pages. */
 uint64_t ck_map_pages(const struct ck_map *map, uint64_t *ret_zero);
+/* What it takes of this machine's memory. */
+uint64_t ck_map_bytes(const struct ck_map *map);
 
 /* Puts every leaf changed since the map was made or loaded; gives the ids of all leaves. */
 int ck_map_store(struct ck_map *map, struct pk_writer *writer, struct flic_id **ret_leaves, size_t *ret_n, struct flic_err *err);

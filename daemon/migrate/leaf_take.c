@@ -7,8 +7,38 @@
 #include "daemon/migrate/learn.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysinfo.h>
+
+/* ---- memory ---- */
+
+static atomic_uint_least64_t all_claimed;       /* leaves, of all arrivals */
+
+uint64_t lt_room(void)
+{
+    struct sysinfo machine;
+
+    return sysinfo(&machine) ? 0 : (uint64_t)machine.totalram * machine.mem_unit / 4;
+}
+
+/* `leaves` are this arrival's from here on, as far as it has not as many. */
+static int claim(struct lt_leaves *l, uint64_t leaves, const char *name, struct flic_err *err)
+{
+    uint64_t more = leaves > l->claimed ? leaves - l->claimed : 0, room = more ? lt_room() : 0;
+
+    if (!more)
+        return 0;
+    if (atomic_fetch_add(&all_claimed, more) + more > room / LT_LEAF_COST) {
+        atomic_fetch_sub(&all_claimed, more);
+        return flic_err_set(err, FLIC_E_REFUSED, "%s '%s': to take in %llu MiB or more of a guest needs more memory than there is here for all that "
+                            "arrives, %llu MiB: let others arrive first, or give Dom0 more memory", l->doing, name,
+                            (unsigned long long)leaves * 2, (unsigned long long)room >> 20);
+    }
+    l->claimed += more;
+    return 0;
+}
 
 /* ---- beginning ---- */
 
@@ -26,6 +56,7 @@ void lt_fini(struct lt_leaves *l)
     free(l->present);
     free(l->sum);
     free(l->batch);
+    atomic_fetch_sub(&all_claimed, l->claimed);
 }
 
 int lt_know(struct lt_leaves *l, const struct ck_loaded *other, struct flic_err *err)
@@ -36,8 +67,10 @@ int lt_know(struct lt_leaves *l, const struct ck_loaded *other, struct flic_err 
 int lt_begin(struct lt_leaves *l, const struct ck_facts *facts, const char *config, const struct ck_loaded *base, const struct ck_arrival *earlier,
              struct flic_err *err)
 {
-    int rc;
+    int rc = claim(l, ck_leaf_count(facts->pages), facts->name, err);
 
+    if (rc)
+        return rc;
     l->gfn_end = facts->gfn_end;
     l->present = calloc(ck_words(l->gfn_end) + MD_LEAF_PAGES / 64, 8);
     l->sum = calloc(l->gfn_end + MD_LEAF_PAGES, sizeof(*l->sum));       /* MP_SUM_HOLE */
@@ -54,10 +87,14 @@ int lt_begin(struct lt_leaves *l, const struct ck_facts *facts, const char *conf
 int lt_mark(struct lt_leaves *l, const struct mp_leaf *leaf, struct flic_err *err)
 {
     uint64_t first = (uint64_t)leaf->leaf * MD_LEAF_PAGES;
+    int rc;
 
     if (leaf->ask != l->has || leaf->leaf < l->next)
         return mw_broken(err, "a leaf came out of order");
     l->next = leaf->leaf + 1ull;
+    rc = claim(l, ++l->leaves, ck_arrival_facts(l->arrival)->name, err);
+    if (rc)
+        return rc;
     for (unsigned i = 0; i < MD_LEAF_PAGES; i++) {
         if (!mp_bit(leaf->present, i))
             continue;

@@ -13,7 +13,8 @@
  *   lt_keep     of one that failed: what is here, durable, for another's lt_begin()
  *
  * The peer is hostile: it is answered about pages of the guest itself, and of those that lt_know() was called for, by digests under the connection's
- * key; never by the store's ids. One thread.
+ * key; never by the store's ids. A leaf costs it few bytes, and us LT_LEAF_COST: all arrivals together are told of no more leaves than fit
+ * lt_room(). One thread.
  */
 #ifndef FLIC_DAEMON_MIGRATE_LEAF_TAKE_H
 #define FLIC_DAEMON_MIGRATE_LEAF_TAKE_H
@@ -26,6 +27,10 @@
 #include "daemon/migrate/known.h"
 #include "daemon/migrate/pages.h"
 #include "daemon/migrate/wire.h"
+
+/* Bytes of this machine's memory that arrivals may take: a quarter. */
+uint64_t lt_room(void);
+#define LT_LEAF_COST (24u << 10)        /* at most: its ids in the map that is made, the base's and an earlier arrival's; sums when the base's is gone */
 
 struct lt_figures {
     uint64_t ram_pages, zero_pages;             /* of the guest, as its leaves said */
@@ -51,6 +56,7 @@ struct lt_leaves {
     uint8_t *batch;             /* MP_BATCH pages */
     struct lt_figures figures;
     uint64_t next;              /* the first leaf that may still come: they ascend */
+    uint64_t leaves, claimed;   /* that came; that count against lt_room() */
 
     /* the leaf that is answered about */
     uint64_t first;
@@ -63,7 +69,7 @@ int lt_init(struct lt_leaves *leaves, struct mw_wire *wire, const struct md_key 
 void lt_fini(struct lt_leaves *leaves);         /* accepts zeros */
 
 int lt_know(struct lt_leaves *leaves, const struct ck_loaded *other, struct flic_err *err);
-/* As ck_arrival_new(). */
+/* As ck_arrival_new(); of the facts `pages`, too, as the peer says. FLIC_E_REFUSED: they, or later their leaves, do not fit lt_room(). */
 int lt_begin(struct lt_leaves *leaves, const struct ck_facts *facts, const char *config, const struct ck_loaded *base,
              const struct ck_arrival *earlier, struct flic_err *err);
 

@@ -135,7 +135,7 @@ int mr_know(struct mr_receiver *r, const struct ck_loaded *other, struct flic_er
 
 int mr_begin(struct mr_receiver *r, const char *arch, const struct ck_loaded *base, const struct ck_arrival *earlier, struct flic_err *err)
 {
-    struct ck_facts facts = { .guest = r->offer.guest, .gfn_end = r->offer.gfn_end };
+    struct ck_facts facts = { .guest = r->offer.guest, .gfn_end = r->offer.gfn_end, .pages = r->offer.pages };
 
     r->maps = calloc(MAPS_MAX, sizeof(*r->maps));
     if (!r->maps)

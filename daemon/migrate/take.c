@@ -82,7 +82,7 @@ int mt_know(struct mt_taker *t, const struct ck_loaded *other, struct flic_err *
 
 int mt_begin(struct mt_taker *t, const struct ck_loaded *base, const struct ck_arrival *earlier, struct flic_err *err)
 {
-    struct ck_facts facts = { .guest = t->offer.guest, .gfn_end = t->offer.gfn_end };
+    struct ck_facts facts = { .guest = t->offer.guest, .gfn_end = t->offer.gfn_end, .pages = t->offer.pages };
     int rc;
 
     memcpy(facts.name, t->offer.name, sizeof(facts.name));

@@ -13,7 +13,26 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
+
+/* ---- how much memory the machine says that it has ---- */
+
+static unsigned long machine_bytes;     /* 0: what it has */
+
+int __real_sysinfo(struct sysinfo *machine);
+int __wrap_sysinfo(struct sysinfo *machine);
+
+int __wrap_sysinfo(struct sysinfo *machine)
+{
+    int rc = __real_sysinfo(machine);
+
+    if (!rc && machine_bytes) {
+        machine->totalram = machine_bytes;
+        machine->mem_unit = 1;
+    }
+    return rc;
+}
 
 static struct image image;
 static struct nv_name saved;
@@ -21,6 +40,7 @@ static struct nv_name saved;
 static void set_up(void)
 {
     (void)signal(SIGPIPE, SIG_IGN);     /* a wire that is cut */
+    machine_bytes = 0;
     scene_begin(16 * MIB);
     other_begin(16 * MIB);
     scene_guest(GUEST, "web", 1, GUEST_PAGES);
@@ -450,7 +470,7 @@ START_TEST(what_arrived_before_the_other_flicd_was_started_anew_is_not_sent_agai
     run(&cut);
     ck_assert_int_ne(cut.take_rc, 0);
     other_reopen();
-    OK(ck_arrival_recall(other, note, &found, &err));
+    OK(ck_arrival_recall(other, note, SIZE_MAX, &found, &err));
     again.to = other;
     again.kept = &found;
     must_arrive(&again);
@@ -476,19 +496,19 @@ START_TEST(invariant_7_a_note_that_is_damaged_or_names_what_is_gone_says_nothing
     (void)snprintf(note, sizeof(note), "%s/note", other_dir);
     memset(leaves, 0x55, sizeof(leaves));
     OK(ck_note_write(note, &facts, leaves, 2, &err));
-    ck_assert_int_eq(ck_arrival_recall(other, note, &found, &err), FLIC_E_DAMAGED);
+    ck_assert_int_eq(ck_arrival_recall(other, note, SIZE_MAX, &found, &err), FLIC_E_DAMAGED);
     facts.gfn_end = 4096;       /* asks for more leaves than there are */
     OK(ck_note_write(note, &facts, leaves, 2, &err));
-    ck_assert_int_eq(ck_arrival_recall(other, note, &found, &err), FLIC_E_DAMAGED);
+    ck_assert_int_eq(ck_arrival_recall(other, note, SIZE_MAX, &found, &err), FLIC_E_DAMAGED);
     facts.gfn_end = 1024;
     memcpy(leaves, &FLIC_ID_HOLE, sizeof(leaves[0]));
     memcpy(leaves + 1, &FLIC_ID_HOLE, sizeof(leaves[0]));
     OK(ck_note_write(note, &facts, leaves, 2, &err));
-    OK(ck_arrival_recall(other, note, &found, &err));
+    OK(ck_arrival_recall(other, note, SIZE_MAX, &found, &err));
     ck_arrival_free(found);
     f = fopen(note, "r+");
     ck_assert(f && !fseek(f, 50, SEEK_SET) && fputc('x', f) != EOF && !fclose(f));
-    ck_assert_int_eq(ck_arrival_recall(other, note, &found, &err), FLIC_E_DAMAGED);
+    ck_assert_int_eq(ck_arrival_recall(other, note, SIZE_MAX, &found, &err), FLIC_E_DAMAGED);
 }
 END_TEST
 
@@ -614,6 +634,95 @@ START_TEST(invariant_7_words_of_a_migration_are_not_taken_for_those_of_a_copy)
 }
 END_TEST
 
+/* ---- memory ---- */
+
+START_TEST(a_leaf_of_zeros_or_holes_takes_no_memory)
+{
+    struct ck_facts facts = { .guest = scene_uuid(1), .name = "web", .arch = "fake", .gfn_end = 64 * 512 };
+    struct flic_id id = { { 1 } };
+    struct ck_arrival *a;
+    uint64_t before;
+
+    OK(ck_arrival_new(other, &facts, "{}", 2, NULL, NULL, &a, &err));
+    before = ck_arrival_bytes(a);
+    for (uint64_t gfn = 0; gfn < facts.gfn_end; gfn++)
+        OK(ck_arrival_set(a, gfn, &FLIC_ID_ZERO, &err));
+    ck_assert_uint_eq(ck_arrival_bytes(a), before);
+    OK(ck_arrival_set(a, 1000, &id, &err));
+    ck_assert_uint_eq(ck_arrival_bytes(a), before + 8192);
+    for (uint64_t gfn = 0; gfn < facts.gfn_end; gfn++) {
+        struct flic_id there = ck_arrival_id(a, gfn);
+
+        ck_assert(flic_id_equal(&there, gfn == 1000 ? &id : &FLIC_ID_ZERO));
+    }
+    for (uint64_t gfn = 0; gfn < facts.gfn_end; gfn++)
+        OK(ck_arrival_set(a, gfn, &FLIC_ID_HOLE, &err));
+    ck_assert_uint_eq(ck_arrival_bytes(a), before);
+    ck_arrival_free(a);
+}
+END_TEST
+
+#define LEAVES 8u
+#define ROOM_FOR_LEAVES (4ul * LEAVES * (24ul << 10))
+
+START_TEST(invariant_7_a_peer_whose_leaves_take_more_than_a_quarter_of_the_memory_is_refused)
+{
+    struct mc_offer wide = honest, large = honest;
+
+    machine_bytes = ROOM_FOR_LEAVES;
+    wide.gfn_end = 64 * 512;
+    wide.pages = 64;
+    for (int i = 0; i < 3; i++) {       /* what the one before had claimed is free again */
+        begin_hostile(&wide);
+        for (uint32_t leaf = 0; leaf <= LEAVES; leaf++)
+            hostile_say_leaf(leaf * 2, 0, 1);
+        must_be_refused(FLIC_E_REFUSED);
+    }
+    large.gfn_end = 64 * 512;
+    large.pages = LEAVES * 512 + 1;
+    begin_hostile(&large);
+    must_be_refused(FLIC_E_REFUSED);
+}
+END_TEST
+
+START_TEST(a_guest_of_4_gib_with_two_banks_fits_a_dom0_of_512_mib)
+{
+    struct mc_offer guest = honest;
+
+    machine_bytes = 440ul << 20;        /* as its kernel counts them */
+    guest.gfn_end = 0x240000;
+    guest.pages = 0x100000;
+    begin_hostile(&guest);
+    for (uint32_t leaf = 0x40000 / 512; leaf < 0x100000 / 512; leaf++)
+        hostile_say_leaf(leaf, 0, 512);
+    for (uint32_t leaf = 0x200000 / 512; leaf < 0x240000 / 512; leaf++)
+        hostile_say_leaf(leaf, 0, 512);
+    OK(mw_send_bytes(hostile, MW_PREPARE, "12345678", 8, &err));
+    must_be_refused(FLIC_E_PROTOCOL);   /* for this word alone */
+    ck_assert_ptr_nonnull(strstr(victim_err.text, "an unexpected message"));
+}
+END_TEST
+
+START_TEST(a_note_of_what_would_take_too_much_memory_is_not_taken_up)
+{
+    struct flic_id leaves[64];
+    struct ck_facts facts = { .guest = scene_uuid(1), .name = "web", .arch = "fake", .gfn_end = 64 * 512 };
+    struct ck_arrival *found;
+    char note[128];
+
+    (void)snprintf(note, sizeof(note), "%s/note", other_dir);
+    memset(leaves, 0x55, sizeof(leaves));
+    OK(ck_note_write(note, &facts, leaves, 64, &err));
+    ck_assert_int_eq(ck_arrival_recall(other, note, 63, &found, &err), FLIC_E_REFUSED);
+    for (size_t i = 0; i < 64; i++)
+        leaves[i] = i % 2 ? FLIC_ID_ZERO : FLIC_ID_HOLE;
+    OK(ck_note_write(note, &facts, leaves, 64, &err));
+    OK(ck_arrival_recall(other, note, 0, &found, &err));
+    ck_assert_uint_lt(ck_arrival_bytes(found), 64 * 8192);
+    ck_arrival_free(found);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("copy");
@@ -640,6 +749,10 @@ static Suite *suite(void)
     tcase_add_test(t, invariant_7_leaves_out_of_order_and_pages_nobody_announced_are_refused);
     tcase_add_test(t, invariant_7_the_end_before_the_pages_or_without_a_state_is_refused);
     tcase_add_test(t, invariant_7_words_of_a_migration_are_not_taken_for_those_of_a_copy);
+    tcase_add_test(t, a_leaf_of_zeros_or_holes_takes_no_memory);
+    tcase_add_test(t, invariant_7_a_peer_whose_leaves_take_more_than_a_quarter_of_the_memory_is_refused);
+    tcase_add_test(t, a_guest_of_4_gib_with_two_banks_fits_a_dom0_of_512_mib);
+    tcase_add_test(t, a_note_of_what_would_take_too_much_memory_is_not_taken_up);
     suite_add_tcase(s, t);
     return s;
 }

@@ -13,6 +13,7 @@
 #include <spawn.h>
 #include <stdarg.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -728,6 +729,52 @@ START_TEST(what_is_kept_in_memory_outlives_an_orderly_end_as_well)
 }
 END_TEST
 
+static unsigned long machine_bytes;     /* 0: what it has */
+
+int __real_sysinfo(struct sysinfo *machine);
+int __wrap_sysinfo(struct sysinfo *machine);
+
+int __wrap_sysinfo(struct sysinfo *machine)
+{
+    int rc = __real_sysinfo(machine);
+
+    if (!rc && machine_bytes) {
+        machine->totalram = machine_bytes;
+        machine->mem_unit = 1;
+    }
+    return rc;
+}
+
+START_TEST(of_what_is_kept_the_oldest_gives_way_when_all_takes_too_much_memory)
+{
+    struct flic_uuid web = scene_uuid(1), second = scene_uuid(2);
+    struct ck_arrival *a = arrive_and_break_off(), *b = arrive_and_break_off(), *found;
+
+    machine_bytes = 4 * (ck_arrival_bytes(a) + ck_arrival_bytes(b)) - 4;
+    fd_kept_put(&daemon_, &web, a, NULL);
+    fd_kept_put(&daemon_, &second, b, NULL);
+    ck_assert_uint_eq(count_kept(), 0);
+    found = fd_kept_take(&daemon_, &second, NULL);
+    ck_assert_ptr_eq(found, b);
+    fd_kept_put(&daemon_, &second, found, NULL);
+    machine_bytes = 0;
+    fd_kept_release();
+}
+END_TEST
+
+START_TEST(what_was_noted_and_would_take_too_much_memory_is_forgotten_at_the_start)
+{
+    ck_arrival_free(arrive_and_break_off());
+    scene_reopen();
+    daemon_.store = store;
+    machine_bytes = 4096;
+    fd_kept_load(&daemon_);
+    machine_bytes = 0;
+    ck_assert_uint_eq(count_kept(), 0);
+    fd_kept_release();
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("moves");
@@ -766,6 +813,8 @@ static Suite *suite(void)
     tcase_add_test(t, a_guest_that_arrived_before_flicd_ended_is_not_held_as_a_copy_any_more);
     tcase_add_test(t, what_arrived_is_found_by_the_flicd_that_starts_next_and_not_collected_before);
     tcase_add_test(t, what_is_kept_in_memory_outlives_an_orderly_end_as_well);
+    tcase_add_test(t, of_what_is_kept_the_oldest_gives_way_when_all_takes_too_much_memory);
+    tcase_add_test(t, what_was_noted_and_would_take_too_much_memory_is_forgotten_at_the_start);
     suite_add_tcase(s, t);
     return s;
 }

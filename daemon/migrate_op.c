@@ -104,8 +104,10 @@ static int send_last(void *arg, struct flic_err *err)
     struct run *r = arg;
     size_t len;
     const void *state = ck_save_state(r->save, &len);
-    int rc = lv_last(r->disks, err);
+    int rc;
 
+    ms_limit_pause(r->sender);
+    rc = lv_last(r->disks, err);
     return rc ? rc : ms_last(r->sender, state, len, r->suspended_us, err);
 }
 
@@ -151,7 +153,7 @@ static int begin_save(struct run *r, struct flic_err *err)
     struct ck_save_params params = {
         .dom = r->dom, .config = r->config, .config_len = strlen(r->config), .live_rounds_max = (unsigned)conf->live_rounds_max,
         .live_stop_pages = (uint64_t)conf->live_stop_pages, .threads = fd_cpus(), .suspend = suspend, .captured = send_last,
-        .dirtied = dirtied, .cancelled = cancelled, .progress = progress, .arg = r,
+        .captured_waits = true, .dirtied = dirtied, .cancelled = cancelled, .progress = progress, .arg = r,
     };
     int rc = lv_new(text_of(r, "disks"), r->config, &r->disks, err);
 

@@ -243,6 +243,12 @@ static void sum_up(struct ck_save *save)
     save->figures.hole_pages = save->info.gfn_end - save->facts.pages;
 }
 
+static void end_quiet(struct ck_save *save, uint64_t written)
+{
+    save->figures.device_bytes_in_pause = ck_flash_written(save->store) - written;
+    ck_quiet_end(save->store);
+}
+
 int ck_save_capture(struct ck_save *save, struct flic_err *err)
 {
     uint64_t asked, suspended, captured, written;
@@ -259,14 +265,16 @@ int ck_save_capture(struct ck_save *save, struct flic_err *err)
             (void)flx_mark_resume(save->params.dom, NULL);
     }
     captured = flic_now_us();
+    if (save->params.captured_waits)
+        end_quiet(save, written);
     if (!rc && save->params.captured)
         rc = save->params.captured(save->params.arg, err);
     save->figures.suspend_us = suspended - asked;
     save->figures.captured_us = captured - suspended;
     save->figures.end_us = save->params.captured ? flic_now_us() - captured : 0;
     save->figures.pause_us = flic_now_us() - asked;
-    save->figures.device_bytes_in_pause = ck_flash_written(save->store) - written;
-    ck_quiet_end(save->store);
+    if (!save->params.captured_waits)
+        end_quiet(save, written);
     ck_save_unmap(save);
     if (!rc)
         sum_up(save);

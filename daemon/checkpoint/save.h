@@ -63,6 +63,7 @@ struct ck_save_params {
     /* NULL, or ends the pause of a guest that runs on: called once, right after the switch, before anything is unmapped. A failure
      * fails the capture. */
     int (*captured)(void *arg, struct flic_err *err);
+    bool captured_waits;                        /* captured() waits for another machine: what else writes flash does not wait for it, too */
     /* NULL, or is told of each bitmap that log-dirty gave, the last one included: bits over gfn_end, borrowed. */
     void (*dirtied)(void *arg, const uint64_t *bitmap, uint64_t gfn_end);
     bool (*cancelled)(void *arg);

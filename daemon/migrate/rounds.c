@@ -352,8 +352,10 @@ int ms_race_on(struct ms_sender *s, struct ck_save *save, bool (*is_suspended)(v
         ms_full_speed(s);
         begin_race(s);
     }
-    while (!rc && s->race_helps && !is_suspended(arg, until))
+    while (!rc && s->race_helps && !is_suspended(arg, until)) {
+        mw_deadline(s->link.wire, MW_SILENCE_S);        /* it may be suspended by now, and nothing else writes flash */
         rc = race_step(s, save, &until, err);
+    }
     return rc;
 }
 

@@ -123,6 +123,13 @@ static int send_check(struct ms_sender *s, struct flic_err *err)
     return rc;
 }
 
+void ms_limit_pause(struct ms_sender *s)
+{
+    unsigned seconds = s->params.max_downtime_ms / 100;
+
+    mw_deadline(s->params.wire, seconds > MW_SILENCE_S ? seconds : MW_SILENCE_S);
+}
+
 int ms_last(struct ms_sender *s, const void *state, size_t state_len, uint64_t suspended_us, struct flic_err *err)
 {
     uint64_t began = flic_now_us(), busy_before = s->link.busy_us;
@@ -143,7 +150,10 @@ int ms_await(struct ms_sender *s, struct flic_err *err)
 {
     uint64_t began = flic_now_us();
     struct mw_message m;
-    int rc = mw_expect(s->params.wire, MW_READY, READY_S, &m, err);
+    int rc;
+
+    mw_deadline(s->params.wire, READY_S);
+    rc = mw_expect(s->params.wire, MW_READY, READY_S, &m, err);
 
     s->figures.await_us = flic_now_us() - began;
     return rc;
@@ -155,6 +165,7 @@ int ms_hand_over(struct ms_sender *s, bool *ret_sent, struct flic_err *err)
     int rc;
 
     *ret_sent = true;
+    mw_deadline(s->params.wire, MW_SILENCE_S);
     rc = mw_send_bytes(s->params.wire, MW_GO, NULL, 0, err);
     return rc ? rc : mw_expect(s->params.wire, MW_RUNNING, 0, &m, err);
 }

@@ -8,6 +8,7 @@
  *   ms_live    all pages, then what was written meanwhile, until the rest fits the pause that is allowed
  *   ms_once_more   after ck_save_settle(): what was written while both sides prepared for the pause; a few rounds if it is too much for it
  *   ms_race_on  between the wish to suspend and the pause: what is written then
+ *   ms_limit_pause   the guest is suspended: from here on nothing waits for a slow peer without end
  *   ms_last    in the pause: the rest, the machine state, the sums of all
  *   ms_await   until it is whole and durable there
  *   ms_hand_over   the one message after which the guest is the peer's
@@ -67,6 +68,9 @@ int ms_once_more(struct ms_sender *sender, struct ck_save *save, struct flic_err
 /* From the wish to suspend until it is answered, while the guest writes on, as long as it helps. `is_suspended` waits for the answer, no longer than
  * until then. */
 int ms_race_on(struct ms_sender *sender, struct ck_save *save, bool (*is_suspended)(void *arg, uint64_t until_us), void *arg, struct flic_err *err);
+/* Ten times the pause that is allowed, or two minutes: then what is sent fails, ms_last()'s and what else goes over the wire in the pause. ms_await()
+ * and ms_hand_over() have limits of their own. */
+void ms_limit_pause(struct ms_sender *sender);
 /* suspended_us: CLOCK_MONOTONIC, when the guest was found suspended. */
 int ms_last(struct ms_sender *sender, const void *state, size_t state_len, uint64_t suspended_us, struct flic_err *err);
 int ms_await(struct ms_sender *sender, struct flic_err *err);

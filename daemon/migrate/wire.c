@@ -28,6 +28,8 @@ struct mw_wire {
     bool ended, peer_aborted;
     bool in_frame;              /* sent a part of one */
     bool tells;                 /* MW_ALIVE, while it waits */
+    uint64_t deadline_ms;       /* 0: none */
+    unsigned deadline_s;        /* how long it was given */
     struct mw_counts counts;
 };
 
@@ -142,6 +144,8 @@ static int check(const struct mw_wire *w, uint64_t since, unsigned silence_s, st
 {
     if (w->cancelled(w->arg))
         return flic_err_set(err, FLIC_E_CANCELLED, "cancelled");
+    if (w->deadline_ms && now_ms() > w->deadline_ms)
+        return flic_err_set(err, FLIC_E_TIMEOUT, "the peer, or the link to it, is too slow: it had %u s", w->deadline_s);
     if (now_ms() - since > (silence_s ? silence_s : MW_SILENCE_S) * 1000ull)
         return flic_err_set(err, FLIC_E_TIMEOUT, "the peer was silent for %u s", silence_s ? silence_s : MW_SILENCE_S);
     return 0;
@@ -278,6 +282,12 @@ static void drop_taken(struct mw_wire *w)
 }
 
 void mw_tell_alive(struct mw_wire *w) { w->tells = true; }
+
+void mw_deadline(struct mw_wire *w, unsigned seconds)
+{
+    w->deadline_s = seconds;
+    w->deadline_ms = seconds ? now_ms() + seconds * 1000ull : 0;
+}
 
 /* The next message but MW_ALIVE: 1, or 0: not there yet. */
 static int look_past_alive(struct mw_wire *w, struct mw_message *ret, struct flic_err *err)

@@ -5,7 +5,7 @@
  *
  * A frame is u32 length of the payload, u16 type, u16 zero, payload; little endian. The peer is hostile: a frame that is longer
  * than MW_PAYLOAD_MAX, or of a type that is not asked for, ends the connection. Reads and writes give up when `cancelled` says so,
- * and when nothing moved for MW_SILENCE_S. A peer that gives up says why in an MW_ABORT; its reason is then the error of
+ * when nothing moved for MW_SILENCE_S, and at a deadline where there is one. A peer that gives up says why in an MW_ABORT; its reason is then the error of
  * whatever call meets it. For one thread at a time.
  */
 #ifndef FLIC_DAEMON_MIGRATE_WIRE_H
@@ -89,6 +89,10 @@ int mw_expect(struct mw_wire *wire, enum mw_type type, unsigned silence_s, struc
  */
 #define MW_ALIVE_S 5u
 void mw_tell_alive(struct mw_wire *wire);
+
+/* All that is sent and received from now on has to be over so many seconds from now, whatever moves until then: FLIC_E_TIMEOUT. 0: it may take its time
+ * again. For whoever stands still meanwhile. */
+void mw_deadline(struct mw_wire *wire, unsigned seconds);
 
 /* FLIC_E_PROTOCOL: `what` the peer did that it must not. */
 int mw_broken(struct flic_err *err, const char *what);

@@ -262,7 +262,7 @@ int saving_new(struct saving *s)
 {
     struct ck_save_params params = {
         .config = CONFIG, .config_len = strlen(CONFIG), .live_rounds_max = s->rounds_max, .live_stop_pages = s->stop_pages,
-        .threads = s->threads, .suspend = suspend, .cancelled = cancelled, .progress = progress, .arg = s,
+        .threads = s->threads, .suspend = suspend, .captured = s->captured, .captured_waits = s->captured_waits, .cancelled = cancelled, .progress = progress, .arg = s,
     };
     int rc = flx_open(s->domid, &s->dom, &err);
 

@@ -85,6 +85,8 @@ struct saving {
     struct scene_work work;     /* n is 0: none */
     struct image image;         /* taken when the guest was suspended */
     int (*at_suspend)(struct saving *s, struct flic_err *err);
+    int (*captured)(void *arg, struct flic_err *err);
+    bool captured_waits;
     bool cancel;
     unsigned cancel_after;      /* cancelled() says yes from this call on; 0: never */
     unsigned asked, suspends;

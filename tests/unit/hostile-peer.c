@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 struct mw_wire *hostile;
 struct flic_err victim_err;
@@ -49,6 +50,18 @@ void hostile_say_leaf(uint32_t leaf, unsigned first, unsigned n)
         mp_set_bit(said.present, i);
     mp_put_leaf(&said, out);
     ck_assert_msg(!mw_send_bytes(hostile, MW_LEAF, out, sizeof(out), &err), "%s; the victim says: %s", err.text, victim_err.text);
+}
+
+int hostile_drip(int fd)
+{
+    static const uint8_t head[8] = { 0, 0, 1, 0, MW_READY };
+
+    for (unsigned i = 0; i < 200; i++) {
+        if (send(fd, i < sizeof(head) ? head + i : (const uint8_t *)"x", 1, MSG_NOSIGNAL) != 1)
+            break;
+        (void)usleep(50000);
+    }
+    return FLIC_E_CANCELLED;
 }
 
 void victim_must_refuse(int code)

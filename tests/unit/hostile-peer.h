@@ -18,6 +18,8 @@ extern struct flic_err victim_err;
 void hostile_begin(int (*victim)(int fd, void *arg, struct flic_err *why), void *arg);
 /* Announces pages [first, first + n) of this leaf. */
 void hostile_say_leaf(uint32_t leaf, unsigned first, unsigned n);
+/* Says a byte of a message now and then, for ten seconds or as long as somebody is there to hear it; FLIC_E_CANCELLED. */
+int hostile_drip(int fd);
 /* The victim gives up of itself, with this code. */
 void victim_must_refuse(int code);
 

@@ -251,6 +251,56 @@ START_TEST(another_guests_save_stands_still_during_a_pause)
 }
 END_TEST
 
+static atomic_bool worked;
+
+static void *work(void *arg)
+{
+    ck_work_begin(store);
+    atomic_store(&worked, true);
+    ck_work_end(store);
+    return arg;
+}
+
+static pthread_t worker;
+static bool worked_meanwhile;
+
+/* As with a peer that takes its time. */
+static int wait_for_work(void *arg, struct flic_err *why)
+{
+    (void)arg;
+    (void)why;
+    ck_assert(!pthread_create(&worker, NULL, work, NULL));
+    for (int i = 0; i < 100 && !atomic_load(&worked); i++)
+        (void)usleep(5000);
+    worked_meanwhile = atomic_load(&worked);
+    return 0;
+}
+
+static bool others_work_while_captured_runs(bool it_waits)
+{
+    struct saving s;
+
+    atomic_store(&worked, false);
+    saving_init(&s, GUEST);
+    s.at_suspend = suspend_and_count;
+    s.captured = wait_for_work;
+    s.captured_waits = it_waits;
+    OK(saving_run(&s));
+    saving_end(&s);
+    ck_assert(!pthread_join(worker, NULL));
+    ck_assert_uint_eq(calls_in_pause, 0);
+    image_free(&s.image);
+    flx_fake_set_run(GUEST, FLX_RUNNING);
+    return worked_meanwhile;
+}
+
+START_TEST(others_wait_for_the_pause_to_end_but_not_for_another_machine)
+{
+    ck_assert(!others_work_while_captured_runs(false));
+    ck_assert(others_work_while_captured_runs(true));
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("checkpoint-quiet");
@@ -263,6 +313,7 @@ static Suite *suite(void)
     tcase_add_test(t, a_destage_stands_still_during_a_pause);
     tcase_add_test(t, forgetting_and_collecting_stand_still_during_a_pause);
     tcase_add_test(t, another_guests_save_stands_still_during_a_pause);
+    tcase_add_test(t, others_wait_for_the_pause_to_end_but_not_for_another_machine);
     suite_add_tcase(s, t);
     return s;
 }

@@ -18,8 +18,23 @@
 
 static struct image image;
 
+/* ---- how long the wire is given ---- */
+
+static unsigned given_s[8], n_given, give_at_most_s;    /* 0: what is asked for */
+
+void __real_mw_deadline(struct mw_wire *wire, unsigned seconds);
+void __wrap_mw_deadline(struct mw_wire *wire, unsigned seconds);
+
+void __wrap_mw_deadline(struct mw_wire *wire, unsigned seconds)
+{
+    if (n_given < 8)
+        given_s[n_given++] = seconds;
+    __real_mw_deadline(wire, give_at_most_s && seconds > give_at_most_s ? give_at_most_s : seconds);
+}
+
 static void set_up(void)
 {
+    n_given = give_at_most_s = 0;
     scene_begin(16 * MIB);
     other_begin(16 * MIB);
     scene_guest(GUEST, "web", 1, GUEST_PAGES);
@@ -40,6 +55,7 @@ struct trip {
     const char *group_here, *group_there;
     int (*at_suspend)(struct trip *t);
     bool refuse, cancel_there, auto_converge;
+    bool drips;                 /* the receiver says a byte now and then instead of its last word but one */
     struct ck_arrival **kept;   /* what a failed one leaves, for the next */
     unsigned max_downtime_ms, race_us;
     unsigned writes_late;       /* so many times 50 pages between the wish to suspend and the suspend */
@@ -113,7 +129,7 @@ static int take(struct trip *t, struct mr_receiver *r, struct flic_err *why)
     if (!rc)
         rc = mr_finish(r, &ports, &built, why);
     if (!rc)
-        rc = mr_ready(r, why);
+        rc = t->drips ? hostile_drip(t->sockets[1]) : mr_ready(r, why);
     if (!rc)
         rc = mr_publish(r, "[]", 2, why);
     t->there_name = (struct nv_name){ mr_facts(r)->guest, mr_facts(r)->seq };
@@ -225,6 +241,7 @@ static int send_all(struct trip *t, struct ck_save *save, struct flic_err *why)
     if (rc)
         return rc;
     state = ck_save_state(save, &len);
+    ms_limit_pause(t->sender);
     rc = ms_last(t->sender, state, len, 1, why);
     if (!rc)
         rc = ms_await(t->sender, why);
@@ -808,6 +825,19 @@ START_TEST(a_link_that_carried_little_so_far_is_taken_for_a_slow_one)
 }
 END_TEST
 
+START_TEST(invariant_6_a_peer_that_drips_in_the_pause_does_not_get_the_guest)
+{
+    struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE, .drips = true, .max_downtime_ms = 20000, .writes_late = 1 };
+    const unsigned due_s[3] = { 120, 200, 300 };        /* while it suspends; ten times what is allowed; the peer's libxl */
+
+    give_at_most_s = 2;
+    run(&t);
+    ck_assert_msg(t.send_rc == FLIC_E_TIMEOUT, "%d, %s", t.send_rc, t.send_err.text);
+    ck_assert(!t.go_sent && !t.runs_there);
+    ck_assert(n_given == 3 && !memcmp(given_s, due_s, sizeof(due_s)));
+}
+END_TEST
+
 START_TEST(a_guest_that_is_resized_on_its_way_is_not_handed_over)
 {
     struct trip t = { .from = store, .to = other, .here = GUEST, .there = THERE, .at_suspend = balloon };
@@ -939,6 +969,7 @@ static Suite *suite(void)
     tcase_add_test(t, a_guest_is_not_slowed_down_unless_it_is_wished);
     tcase_add_test(t, a_guest_that_writes_all_the_time_arrives_with_what_it_wrote_last);
     tcase_add_test(t, pages_that_are_written_all_the_time_are_sent_once_in_the_pause);
+    tcase_add_test(t, invariant_6_a_peer_that_drips_in_the_pause_does_not_get_the_guest);
     tcase_add_test(t, to_a_peer_that_has_all_but_what_is_written_all_the_time_some_of_that_goes_once_to_know_the_link);
     tcase_add_test(t, pages_that_cool_down_are_sent_before_the_pause_however_long_it_may_be);
     tcase_add_test(t, of_what_is_written_in_turn_much_is_sent_right_before_the_pause);

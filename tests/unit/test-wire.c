@@ -220,6 +220,72 @@ START_TEST(a_silent_peer_is_not_waited_for_for_ever)
 }
 END_TEST
 
+/* Of a message that never ends, a byte now and then. */
+static void *drip(void *arg)
+{
+    static const uint8_t head[8] = { 0, 0, 1, 0, MW_READY };
+
+    for (unsigned i = 0; i < 80 && !stop; i++) {
+        if (write(sockets[1], i < 8 ? head + i : (const uint8_t *)"x", 1) != 1)
+            break;
+        (void)usleep(50000);
+    }
+    return arg;
+}
+
+START_TEST(a_deadline_holds_for_a_peer_of_whom_a_little_comes_all_the_time)
+{
+    struct mw_message m;
+    pthread_t thread;
+
+    ck_assert_int_eq(pthread_create(&thread, NULL, drip, NULL), 0);
+    mw_deadline(a, 1);
+    ck_assert_int_eq(mw_expect(a, MW_READY, 300, &m, &err), FLIC_E_TIMEOUT);
+    ck_assert_ptr_nonnull(strstr(err.text, "too slow"));
+    ck_assert(!stop);
+    stop = true;
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+}
+END_TEST
+
+static void *sip(void *arg)
+{
+    char some[4096];
+
+    for (unsigned i = 0; i < 80 && !stop; i++) {
+        if (read(sockets[1], some, sizeof(some)) <= 0)
+            (void)usleep(10000);
+        (void)usleep(50000);
+    }
+    return arg;
+}
+
+START_TEST(a_deadline_holds_for_a_peer_that_takes_a_little_all_the_time)
+{
+    uint8_t *data = calloc(1, MW_PAYLOAD_MAX);
+    pthread_t thread;
+
+    ck_assert_int_eq(pthread_create(&thread, NULL, sip, NULL), 0);
+    mw_deadline(a, 1);
+    ck_assert_int_eq(mw_send_bytes(a, MW_STATE, data, MW_PAYLOAD_MAX, &err), FLIC_E_TIMEOUT);
+    stop = true;
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    free(data);
+}
+END_TEST
+
+START_TEST(without_a_deadline_any_more_a_slow_message_arrives)
+{
+    struct mw_message m;
+
+    mw_deadline(a, 1);
+    mw_deadline(a, 0);
+    (void)usleep(1100000);
+    OK(mw_send_bytes(b, MW_READY, "x", 1, &err));
+    OK(mw_expect(a, MW_READY, 5, &m, &err));
+}
+END_TEST
+
 /* ---- hello ---- */
 
 static struct md_key key_a, key_b;
@@ -396,6 +462,9 @@ static Suite *suite(void)
     tcase_add_test(t, a_peer_that_gives_up_says_why_to_one_who_sends);
     tcase_add_test(t, a_lost_connection_is_said_to_be_lost);
     tcase_add_test(t, a_silent_peer_is_not_waited_for_for_ever);
+    tcase_add_test(t, a_deadline_holds_for_a_peer_of_whom_a_little_comes_all_the_time);
+    tcase_add_test(t, a_deadline_holds_for_a_peer_that_takes_a_little_all_the_time);
+    tcase_add_test(t, without_a_deadline_any_more_a_slow_message_arrives);
     tcase_add_test(t, both_sides_find_the_same_key_and_a_group_is_known_only_to_who_knows_it);
     tcase_add_test(t, a_peer_of_another_version_is_refused_with_the_version_named);
     tcase_add_test(t, invariant_7_an_offer_out_of_bounds_is_refused);

@@ -151,6 +151,14 @@ static int check(const struct mw_wire *w, uint64_t since, unsigned silence_s, st
     return 0;
 }
 
+/* A byte makes up for a millisecond of silence: who moves less than a KB a second on average is as good as silent. */
+static void moved(uint64_t *since, size_t bytes)
+{
+    uint64_t now = now_ms();
+
+    *since = now - *since < bytes ? now : *since + bytes;
+}
+
 /* ---- sending ---- */
 
 /* A peer that gives up while it is sent to says so now: what it says then is no answer to anything else. */
@@ -194,7 +202,7 @@ static int write_all(struct mw_wire *w, struct iovec *v, size_t n, struct flic_e
         if (wrote > 0) {
             w->counts.sent += (uint64_t)wrote;
             advance(v, &at, (size_t)wrote);
-            since = now_ms();
+            moved(&since, (size_t)wrote);
             continue;
         }
         if (wrote < 0 && errno != EAGAIN && errno != EINTR)
@@ -328,7 +336,7 @@ int mw_receive(struct mw_wire *w, unsigned silence_s, struct mw_message *ret, st
         if (w->ended)
             return lost(err);
         if (w->have > had)
-            since = now_ms();
+            moved(&since, w->have - had);
         had = w->have;
         rc = check(w, since, silence_s, err);
         if (!rc)

@@ -5,7 +5,7 @@
  *
  * A frame is u32 length of the payload, u16 type, u16 zero, payload; little endian. The peer is hostile: a frame that is longer
  * than MW_PAYLOAD_MAX, or of a type that is not asked for, ends the connection. Reads and writes give up when `cancelled` says so,
- * when nothing moved for MW_SILENCE_S, and at a deadline where there is one. A peer that gives up says why in an MW_ABORT; its reason is then the error of
+ * when nothing moved for MW_SILENCE_S, or so little of one message that it makes no difference, and at a deadline where there is one. A peer that gives up says why in an MW_ABORT; its reason is then the error of
  * whatever call meets it. For one thread at a time.
  */
 #ifndef FLIC_DAEMON_MIGRATE_WIRE_H

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Copyright (C) 2026 The FLIC authors */
 /* What goes over the wire between peers: frames, payloads, digests; and what a hostile peer may send. */
+#include "common/clock.h"
 #include "daemon/migrate/digest.h"
 #include "daemon/migrate/hello.h"
 #include "daemon/migrate/known.h"
@@ -248,6 +249,46 @@ START_TEST(a_deadline_holds_for_a_peer_of_whom_a_little_comes_all_the_time)
 }
 END_TEST
 
+START_TEST(invariant_7_a_peer_of_whom_next_to_nothing_comes_is_silent)
+{
+    uint64_t began = flic_now_us();
+    struct mw_message m;
+    pthread_t thread;
+
+    ck_assert_int_eq(pthread_create(&thread, NULL, drip, NULL), 0);
+    ck_assert_int_eq(mw_expect(a, MW_READY, 1, &m, &err), FLIC_E_TIMEOUT);
+    ck_assert_uint_lt(flic_now_us() - began, 3000000);  /* it drips for four seconds */
+    stop = true;
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+}
+END_TEST
+
+/* 2.5 KB a second, for three times as long as the other's patience. */
+static void *trickle(void *arg)
+{
+    static const uint8_t head[8] = { 0x00, 0x1d, 0, 0, MW_STATE };
+    static const uint8_t some[256];
+    ssize_t n = write(sockets[1], head, sizeof(head));
+
+    for (unsigned i = 0; i < 29 && n > 0; i++) {
+        (void)usleep(100000);
+        n = write(sockets[1], some, sizeof(some));
+    }
+    return arg;
+}
+
+START_TEST(a_slow_link_is_not_taken_for_a_silent_peer)
+{
+    struct mw_message m;
+    pthread_t thread;
+
+    ck_assert_int_eq(pthread_create(&thread, NULL, trickle, NULL), 0);
+    OK(mw_expect(a, MW_STATE, 1, &m, &err));
+    ck_assert_uint_eq(m.len, 29 * 256);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+}
+END_TEST
+
 static void *sip(void *arg)
 {
     char some[4096];
@@ -463,6 +504,8 @@ static Suite *suite(void)
     tcase_add_test(t, a_lost_connection_is_said_to_be_lost);
     tcase_add_test(t, a_silent_peer_is_not_waited_for_for_ever);
     tcase_add_test(t, a_deadline_holds_for_a_peer_of_whom_a_little_comes_all_the_time);
+    tcase_add_test(t, invariant_7_a_peer_of_whom_next_to_nothing_comes_is_silent);
+    tcase_add_test(t, a_slow_link_is_not_taken_for_a_silent_peer);
     tcase_add_test(t, a_deadline_holds_for_a_peer_that_takes_a_little_all_the_time);
     tcase_add_test(t, without_a_deadline_any_more_a_slow_message_arrives);
     tcase_add_test(t, both_sides_find_the_same_key_and_a_group_is_known_only_to_who_knows_it);

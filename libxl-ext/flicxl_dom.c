@@ -46,11 +46,13 @@ int op_go_on(const struct op *op, uint32_t domid, struct flic_err *err)
 {
     xc_interface *xch = xc_interface_open(NULL, NULL, 0);
     xc_domaininfo_t info;
+    bool suspended = false;
     int rc = xch ? 0 : -1;
 
     if (!rc)
         rc = compat_domain_info(xch, domid, &info);
     if (!rc && compat_is_suspended(&info)) {
+        suspended = true;
         rc = inplace_mark(xch, domid);
         if (!rc)
             rc = libxl_domain_resume(op->ctx, domid, 1, NULL);
@@ -59,7 +61,8 @@ int op_go_on(const struct op *op, uint32_t domid, struct flic_err *err)
         (void)xc_interface_close(xch);
     if (rc)
         return flic_err_wrap(err, FLIC_E_XEN, "domain %u could not be made to go on ('flic status' and 'xl list' show it)", domid);
-    take_mark(domid, "operation", op->mark);
+    if (suspended)      /* one that did not answer may do so yet: then flicd finds it by its mark */
+        take_mark(domid, "operation", op->mark);
     return 0;
 }
 

@@ -52,8 +52,8 @@ int op_tunnel(struct op *op, flicxl_attach *attach, void *user, struct flic_err 
 
 /* The domain's libxl JSON: gives *ret_json. */
 int op_read_config(const struct op *op, uint32_t domid, char **ret_json, struct flic_err *err);
-/* Makes a suspended domain go on in place, and takes the operation's mark from it: who suspends it later is somebody else. flicd does
- * the same: this also works when it is dead. */
+/* Makes a suspended domain go on in place, and takes the operation's mark from it: who suspends it later is somebody else. One that is
+ * not suspended is left alone: it may still answer the wish. flicd does the same: this also works when it is dead. */
 int op_go_on(const struct op *op, uint32_t domid, struct flic_err *err);
 /* Lets a restored domain run, and takes flicd's mark for it away. */
 int op_let_run(const struct op *op, uint32_t domid, struct flic_err *err);

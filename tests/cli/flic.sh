@@ -436,18 +436,18 @@ PY
 
 evil='a\u001b[2Jb\u009b31mc\u007f'
 fake '{
-"list":[{"ok":true,"checkpoints":[{"domain":"'$evil'","seq":1,"places":["'$evil'"]}],"tracked":[{"domain":"'$evil'","state":"'$evil'","why":"'$evil'"}]}],
-"show":[{"ok":true,"checkpoint":{"domain":"'$evil'","seq":1,"disks":[{"path":"'$evil'","'$evil'":1}]},
+"list":[{"ok":true,"checkpoints":[{"domain":"'"$evil"'","seq":1,"places":["'"$evil"'"]}],"tracked":[{"domain":"'"$evil"'","state":"'"$evil"'","why":"'"$evil"'"}]}],
+"show":[{"ok":true,"checkpoint":{"domain":"'"$evil"'","seq":1,"disks":[{"path":"'"$evil"'","'"$evil"'":1}]},
    "config":"{\n \"a\": \"\\u001b[2J\\u009b31m \u009b31m\u007f\",\n \"\u009b31m\u007f\": 1 }"}],
-"status":[{"ok":true,"version":"'$evil'","host":{"xen":"'$evil'","missing":["'$evil'"]},"moves":[{"domain":"'$evil'","state":"gone","peer":"'$evil'"}],
-   "protection":[{"domain":"'$evil'","state":"'$evil'","message":"'$evil'"}],"operations":[{"operation":"'$evil'","kind":"save","domain":"'$evil'"}]}],
-"log":[{"ok":true,"entries":[{"id":1,"verb":"save","domain":"'$evil'","seq":1,"code":"'$evil'","message":"'$evil'","figures":{"'$evil'":1}}]}],
-"verify":[{"ok":true,"damaged":[{"domain":"'$evil'","seq":6,"damage":"'$evil'"}]}],
-"fsck":[{"ok":true,"index_sound":false,"why":"'$evil'"}],
-"claim":[{"ok":true,"domain":"'$evil'","peer":"'$evil'","was":"gone","dry_run":true}],
-"protect":[{"ok":true,"domain":"'$evil'"}], "unprotect":[{"ok":true,"domain":"'$evil'"}], "track":[{"ok":true,"domain":"'$evil'"}],
-"wss":[{"ok":true,"domain":"'$evil'","samples":[]}], "drain":[{"ok":true,"left":[{"domain":"'$evil'","seq":3}]}],
-"gc":[{"ok":true,"forgotten":[{"domain":"'$evil'","seq":2}]}]}'
+"status":[{"ok":true,"version":"'"$evil"'","host":{"xen":"'"$evil"'","missing":["'"$evil"'"]},"moves":[{"domain":"'"$evil"'","state":"gone","peer":"'"$evil"'"}],
+   "protection":[{"domain":"'"$evil"'","state":"'"$evil"'","message":"'"$evil"'"}],"operations":[{"operation":"'"$evil"'","kind":"save","domain":"'"$evil"'"}]}],
+"log":[{"ok":true,"entries":[{"id":1,"verb":"save","domain":"'"$evil"'","seq":1,"code":"'"$evil"'","message":"'"$evil"'","figures":{"'"$evil"'":1}}]}],
+"verify":[{"ok":true,"damaged":[{"domain":"'"$evil"'","seq":6,"damage":"'"$evil"'"}]}],
+"fsck":[{"ok":true,"index_sound":false,"why":"'"$evil"'"}],
+"claim":[{"ok":true,"domain":"'"$evil"'","peer":"'"$evil"'","was":"gone","dry_run":true}],
+"protect":[{"ok":true,"domain":"'"$evil"'"}], "unprotect":[{"ok":true,"domain":"'"$evil"'"}], "track":[{"ok":true,"domain":"'"$evil"'"}],
+"wss":[{"ok":true,"domain":"'"$evil"'","samples":[]}], "drain":[{"ok":true,"left":[{"domain":"'"$evil"'","seq":3}]}],
+"gc":[{"ok":true,"forgotten":[{"domain":"'"$evil"'","seq":2}]}]}'
 for args in list 'show web@1' status log 'log web@1' verify fsck 'claim --dry-run web' 'protect web' 'unprotect web' 'track web' 'wss web' drain gc; do
     it "control characters in an answer to $args do not reach the terminal"
     # shellcheck disable=SC2086 # words on purpose

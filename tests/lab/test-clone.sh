@@ -17,7 +17,7 @@ hold_destage
 new_guest o memory --vcpus 2 --memory 192 --disk 0
 save o -p >/dev/null
 at=$(counter o)
-check 'a guest that stays after its save carries no mark: who suspends it next is not undone' test -z "$(dom0 'xenstore-read /local/domain/$(xl domid o)/flic/operation')"
+check 'a guest that stays after its save carries no mark: who suspends it next is not undone' test -z "$(dom0 "xenstore-read /local/domain/\$(xl domid o)/flic/operation")"
 dom0 'xl unpause o'
 check 'the original goes on' eventually 60 is_past o "$((at + 1))"
 

@@ -13,7 +13,7 @@ failures=0
 end_of_test() {
     local pid
     for pid in "${fakes[@]}"; do
-        kill -- -"$pid" 2>/dev/null || true     # and who it forked for each connection
+        kill -- -"$pid" 2>/dev/null || kill "$pid" 2>/dev/null || true      # a fake with whom it forked for each connection
     done
     rm -rf "$work"
 }

@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/host.h"
 #include "common/log.h"
+#include "common/marks.h"
 #include "daemon/checkpoint/save.h"
 #include "daemon/leave.h"
 #include "daemon/migrate/send.h"
@@ -277,7 +278,7 @@ static int all_steps(struct run *r, struct flic_err *err)
     if (!rc)
         rc = prepare_disks(r, err);
     if (!rc)
-        rc = mv_mark(r->dom, "flic/operation", &r->move.migration, err);
+        rc = mv_mark(r->dom, MARK_OPERATION, &r->move.migration, err);
     if (rc)
         return rc;
     flic_uuid_text(&r->move.migration, mark);

@@ -5,6 +5,7 @@
 #include "common/clock.h"
 #include "common/hex.h"
 #include "common/log.h"
+#include "common/marks.h"
 #include "daemon/cond.h"
 #include "daemon/migrate/wire.h"
 #include "daemon/upkeep.h"
@@ -629,7 +630,7 @@ void fd_op_undo(struct fd_op *op, struct flx_dom *dom, bool is_over, bool by_us)
     if (!dom || flx_info(dom, &info, NULL))
         return;
     if (is_over)
-        (void)flx_tell_guest(dom, "flic/operation", "", NULL);
+        (void)flx_tell_guest(dom, MARK_OPERATION, "", NULL);
     (void)pthread_mutex_lock(&op->lock);
     owner_gone = op->owner_gone;
     (void)pthread_mutex_unlock(&op->lock);
@@ -638,7 +639,7 @@ void fd_op_undo(struct fd_op *op, struct flx_dom *dom, bool is_over, bool by_us)
     by_us |= owner_gone;
     rc = by_us ? fd_resume(dom, &err) : flx_mark_resume(dom, &err);
     if (!rc && by_us)       /* who suspends it later is somebody else; where libflicxl lets it go on, it is that that clears it */
-        (void)flx_tell_guest(dom, "flic/operation", "", NULL);
+        (void)flx_tell_guest(dom, MARK_OPERATION, "", NULL);
     if (rc)
         flic_error("resume '%s' after a failed %s: %s", info.name, op->kind == FD_OP_MIGRATE ? "migration" : "save", err.text);
 }

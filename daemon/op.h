@@ -117,9 +117,6 @@ void fd_op_end(struct fd_op *op, int rc, const struct flic_err *err, json_t *ans
 /* FLIC_E_REFUSED: a domain that a helper names to be filled is not one that libxl has just made: whose operation fails is destroyed. */
 int fd_check_fresh(struct flx_dom *dom, struct flic_err *err);
 
-/* What `flic/restoring` says of a guest that is restored to its end, until it runs: before, it is the operation's id. */
-#define FD_MARK_WHOLE "whole"
-
 /* Lets a suspended guest go on in place; one with a device model by the worker, which libxl lets do it. */
 int fd_resume(struct flx_dom *dom, struct flic_err *err);
 

@@ -9,6 +9,7 @@
  */
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/marks.h"
 #include "daemon/cond.h"
 #include "daemon/moves.h"
 #include "daemon/op.h"
@@ -74,12 +75,12 @@ int fd_resume(struct flx_dom *dom, struct flic_err *err)
 }
 
 /* What is remembered of this domain; NULL where there are too many to remember. */
-static struct orphan *orphan_of(struct fd_orphans *k, uint32_t domid)
+static struct orphan *orphan_of(struct fd_orphans *all, uint32_t domid)
 {
     struct orphan *free_slot = NULL;
 
     for (size_t i = 0; i < ORPHANS_MAX; i++) {
-        struct orphan *o = &k->orphans[i];
+        struct orphan *o = &all->orphans[i];
 
         if (o->domid == domid) {
             o->seen = true;
@@ -119,28 +120,13 @@ static void destroy_half(struct orphan *o)
     put_off(o, why);
 }
 
-static bool carries(struct flx_dom *dom, const char *key)
-{
-    char value[64] = "";
-
-    return !flx_told(dom, key, value, sizeof(value), NULL) && value[0];
-}
-
-/* Of a guest that was restored to its end, and was to run. */
-static bool is_whole(struct flx_dom *dom)
-{
-    char value[64] = "";
-
-    return !flx_told(dom, "flic/restoring", value, sizeof(value), NULL) && !strcmp(value, FD_MARK_WHOLE);
-}
-
 static void let_run(struct orphan *o, struct flx_dom *dom, const struct flx_info *info)
 {
     struct flic_err err = { 0 };
     char why[FLIC_ERR_TEXT + 300];
 
     if (!flx_unpause(dom, &err)) {
-        (void)flx_tell_guest(dom, "flic/restoring", "", NULL);
+        (void)flx_tell_guest(dom, MARK_RESTORING, "", NULL);
         flic_warn("'%s' runs: who restored it is gone and had not let it", info->name);
         return;
     }
@@ -149,11 +135,11 @@ static void let_run(struct orphan *o, struct flx_dom *dom, const struct flx_info
 }
 
 /* It carries the mark of an operation that is nobody's. */
-static void settle_orphan(struct orphan *o, struct flx_dom *dom, const struct flx_info *info)
+static void settle_orphan(struct orphan *o, struct flx_dom *dom, const struct flx_info *info, const char *mark)
 {
     struct flic_err err = { 0 };
 
-    if (info->run == FLX_PAUSED && is_whole(dom)) {
+    if (info->run == FLX_PAUSED && !strcmp(mark, MARK_WHOLE)) {
         let_run(o, dom, info);
     } else if (info->run == FLX_PAUSED) {
         destroy_half(o);
@@ -164,15 +150,15 @@ static void settle_orphan(struct orphan *o, struct flx_dom *dom, const struct fl
         put_off(o, why);
     } else {
         flic_warn("resumed '%s', left suspended by an operation that is gone", info->name);
-        (void)flx_tell_guest(dom, "flic/operation", "", NULL);      /* a later suspend is not ours */
+        (void)flx_tell_guest(dom, MARK_OPERATION, "", NULL);      /* a later suspend is not ours */
     }
 }
 
 /* A migration may be the reason that it waits. */
-static bool is_explained(struct fd_orphans *k, struct orphan *o, const struct flx_info *info)
+static bool is_explained(struct fd_orphans *all, struct orphan *o, const struct flx_info *info)
 {
     struct flic_err err = { 0 };
-    int rc = fd_moves_explain(k->daemon, info, &err);
+    int rc = fd_moves_explain(all->daemon, info, &err);
 
     if (rc < 0)
         put_off(o, err.text);
@@ -181,19 +167,20 @@ static bool is_explained(struct fd_orphans *k, struct orphan *o, const struct fl
     return rc != 0;
 }
 
-static void look_at(struct fd_orphans *k, const struct flx_info *info)
+static void look_at(struct fd_orphans *all, const struct flx_info *info)
 {
-    const char *key = info->run == FLX_SUSPENDED ? "flic/operation" : "flic/restoring";
+    const char *key = info->run == FLX_SUSPENDED ? MARK_OPERATION : MARK_RESTORING;
+    char mark[64] = "";
     struct flx_dom *dom;
     struct orphan *o;
 
-    if (fd_op_holds(k->daemon, info->domid) || (info->run != FLX_SUSPENDED && info->run != FLX_PAUSED) ||
+    if (fd_op_holds(all->daemon, info->domid) || (info->run != FLX_SUSPENDED && info->run != FLX_PAUSED) ||
         flx_open(info->domid, &dom, NULL))
         return;
-    if (carries(dom, key)) {
-        o = orphan_of(k, info->domid);
-        if (!(o && flic_now_s() < o->again) && !is_explained(k, o, info) && o && flic_now_s() - o->since >= GRACE_S)
-            settle_orphan(o, dom, info);
+    if (!flx_told(dom, key, mark, sizeof(mark), NULL) && mark[0]) {
+        o = orphan_of(all, info->domid);
+        if (!(o && flic_now_s() < o->again) && !is_explained(all, o, info) && o && flic_now_s() - o->since >= GRACE_S)
+            settle_orphan(o, dom, info, mark);
     }
     flx_close(dom);
 }
@@ -205,84 +192,84 @@ struct domains {
 
 static int see_domain(const struct flx_info *info, void *arg)
 {
-    struct domains *all = arg;
+    struct domains *there = arg;
 
-    if (all->n < sizeof(all->info) / sizeof(all->info[0]))
-        all->info[all->n++] = *info;
+    if (there->n < sizeof(there->info) / sizeof(there->info[0]))
+        there->info[there->n++] = *info;
     return 0;
 }
 
-static void look_after_guests(struct fd_orphans *k)
+static void look_after_guests(struct fd_orphans *all)
 {
-    struct domains all = { .n = 0 };
+    struct domains there = { .n = 0 };
 
-    if (!(k->daemon->host.caps & FLX_CAP_XEN))
+    if (!(all->daemon->host.caps & FLX_CAP_XEN))
         return;
     for (size_t i = 0; i < ORPHANS_MAX; i++)
-        k->orphans[i].seen = false;
-    if (flx_each_domain(see_domain, &all, NULL))
+        all->orphans[i].seen = false;
+    if (flx_each_domain(see_domain, &there, NULL))
         return;
-    for (size_t i = 0; i < all.n; i++)
-        look_at(k, &all.info[i]);
+    for (size_t i = 0; i < there.n; i++)
+        look_at(all, &there.info[i]);
     for (size_t i = 0; i < ORPHANS_MAX; i++)
-        if (!k->orphans[i].seen)
-            k->orphans[i].domid = 0;
+        if (!all->orphans[i].seen)
+            all->orphans[i].domid = 0;
 }
 
 /* ---- the thread ---- */
 
-static bool rest(struct fd_orphans *k)
+static bool rest(struct fd_orphans *all)
 {
     bool stop;
 
-    (void)pthread_mutex_lock(&k->lock);
-    if (!k->stop)
-        fd_cond_wait_until(&k->woken, &k->lock, flic_now_us() + 1000000);
-    stop = k->stop;
-    (void)pthread_mutex_unlock(&k->lock);
+    (void)pthread_mutex_lock(&all->lock);
+    if (!all->stop)
+        fd_cond_wait_until(&all->woken, &all->lock, flic_now_us() + 1000000);
+    stop = all->stop;
+    (void)pthread_mutex_unlock(&all->lock);
     return !stop;
 }
 
 static void *look_on(void *arg)
 {
-    struct fd_orphans *k = arg;
+    struct fd_orphans *all = arg;
 
     do
-        look_after_guests(k);
-    while (rest(k));
+        look_after_guests(all);
+    while (rest(all));
     return NULL;
 }
 
 int fd_orphans_start(struct fd_daemon *daemon, struct flic_err *err)
 {
-    struct fd_orphans *k = calloc(1, sizeof(*k));
+    struct fd_orphans *all = calloc(1, sizeof(*all));
 
-    if (!k)
+    if (!all)
         return flic_err_set(err, -ENOMEM, "look after guests: out of memory");
-    k->daemon = daemon;
-    (void)pthread_mutex_init(&k->lock, NULL);
-    fd_cond_init(&k->woken);
-    if (pthread_create(&k->thread, NULL, look_on, k)) {
-        free(k);
+    all->daemon = daemon;
+    (void)pthread_mutex_init(&all->lock, NULL);
+    fd_cond_init(&all->woken);
+    if (pthread_create(&all->thread, NULL, look_on, all)) {
+        free(all);
         return flic_err_set(err, -EAGAIN, "look after guests: no thread");
     }
-    daemon->orphans = k;
+    daemon->orphans = all;
     return 0;
 }
 
 void fd_orphans_stop(struct fd_daemon *daemon)
 {
-    struct fd_orphans *k = daemon->orphans;
+    struct fd_orphans *all = daemon->orphans;
 
-    if (!k)
+    if (!all)
         return;
-    (void)pthread_mutex_lock(&k->lock);
-    k->stop = true;
-    (void)pthread_cond_signal(&k->woken);
-    (void)pthread_mutex_unlock(&k->lock);
-    (void)pthread_join(k->thread, NULL);
-    (void)pthread_cond_destroy(&k->woken);
-    (void)pthread_mutex_destroy(&k->lock);
-    free(k);
+    (void)pthread_mutex_lock(&all->lock);
+    all->stop = true;
+    (void)pthread_cond_signal(&all->woken);
+    (void)pthread_mutex_unlock(&all->lock);
+    (void)pthread_join(all->thread, NULL);
+    (void)pthread_cond_destroy(&all->woken);
+    (void)pthread_mutex_destroy(&all->lock);
+    free(all);
     daemon->orphans = NULL;
 }

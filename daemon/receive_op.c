@@ -11,6 +11,7 @@
  */
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/marks.h"
 #include "daemon/arrive.h"
 #include "daemon/find.h"
 #include "daemon/kept.h"
@@ -237,7 +238,7 @@ static int fill(struct run *r, struct flic_err *err)
         return rc;
     r->move.domid = domid;
     fd_op_describe(r->op, domid, r->name);
-    rc = mv_mark(r->dom, "flic/restoring", &r->move.migration, err);
+    rc = mv_mark(r->dom, MARK_RESTORING, &r->move.migration, err);
     if (!rc)
         rc = mr_accept(r->receiver, ar_has(r->disks), err);
     if (!rc)
@@ -308,7 +309,7 @@ static int take_over(struct run *r, struct flic_err *err)
     if (flx_unpause(r->dom, err))       /* the look for orphans tries again */
         flic_error("'%s' is here and could not be let run: %s", r->name, err->text);
     else
-        (void)flx_tell_guest(r->dom, "flic/restoring", "", NULL);
+        (void)flx_tell_guest(r->dom, MARK_RESTORING, "", NULL);
     if (mr_confirm(r->receiver, err))
         flic_warn("'%s' runs here; its sender does not know yet: %s", r->name, err->text);
     *err = (struct flic_err){ 0 };

@@ -10,6 +10,7 @@
  * is gone too, the look for orphans does. The checkpoint is never touched.
  */
 #include "common/log.h"
+#include "common/marks.h"
 #include "daemon/arrive.h"
 #include "daemon/checkpoint/restore.h"
 #include "daemon/disks.h"
@@ -240,7 +241,7 @@ static int fill(struct run *r, struct flic_err *err)
     if (rc)
         return rc;
     fd_op_describe(r->op, domid, r->entry.info.name);
-    rc = flx_tell_guest(r->dom, "flic/restoring", r->op->id, err);
+    rc = flx_tell_guest(r->dom, MARK_RESTORING, r->op->id, err);
     if (rc)
         return rc;
     return r->by_libxc ? fill_by_libxc(r, err) : fill_own(r, err);
@@ -266,7 +267,7 @@ static int give_over(struct run *r, struct flic_err *err)
 {
     bool stays_paused = json_is_true(json_object_get(r->op->request, "paused"));
 
-    return flx_tell_guest(r->dom, "flic/restoring", stays_paused || r->by_libxc ? "" : FD_MARK_WHOLE, err);
+    return flx_tell_guest(r->dom, MARK_RESTORING, stays_paused || r->by_libxc ? "" : MARK_WHOLE, err);
 }
 
 static int all_steps(struct run *r, struct flic_err *err)

@@ -13,6 +13,7 @@
  * libflicxl is gone flicd resumes it itself.
  */
 #include "common/log.h"
+#include "common/marks.h"
 #include "daemon/checkpoint/save.h"
 #include "daemon/disks.h"
 #include "daemon/filter/save.h"
@@ -308,7 +309,7 @@ static int all_steps(struct run *r, struct flic_err *err)
     if (rc)
         return rc;
     /* From here on the look for orphans knows this guest is ours, should we not live to resume it. */
-    rc = flx_tell_guest(r->dom, "flic/operation", r->op->id, err);
+    rc = flx_tell_guest(r->dom, MARK_OPERATION, r->op->id, err);
     if (rc)
         return rc;
     fd_op_to_owner(r->op, json_pack("{s:s, s:s}", "event", "ready", "operation", r->op->id));
@@ -397,7 +398,7 @@ void fd_run_save(struct fd_op *op)
     if (rc)     /* a guest that was to run on is resumed by us in any case: nobody shall wait for libxl */
         fd_op_undo(op, r.dom, !r.asked_suspend || r.resumed, r.goes_on);
     else if (r.resumed)
-        (void)flx_tell_guest(r.dom, "flic/operation", "", NULL);
+        (void)flx_tell_guest(r.dom, MARK_OPERATION, "", NULL);
     else
         fd_op_hand_over(op);
     end_save(&r);

@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "common/host.h"
 #include "common/log.h"
+#include "common/marks.h"
 #include "daemon/cond.h"
 #include "daemon/find.h"
 #include "daemon/kept.h"
@@ -45,7 +46,7 @@ static int let_go_on(uint32_t domid, struct flic_err *err)
         return rc;
     rc = flx_resume(dom, err);
     if (!rc)
-        (void)flx_tell_guest(dom, "flic/operation", "", NULL);
+        (void)flx_tell_guest(dom, MARK_OPERATION, "", NULL);
     flx_close(dom);
     return rc;
 }
@@ -73,7 +74,7 @@ int mv_settle(struct fd_daemon *daemon, const struct mv_move *move, bool is_ther
 
     if (found < 0)
         return found;
-    waits = found && here.run == FLX_SUSPENDED && is_marked(here.domid, "flic/operation", move);
+    waits = found && here.run == FLX_SUSPENDED && is_marked(here.domid, MARK_OPERATION, move);
     if (is_there) {
         struct sn_name left = { .guest = move->guest, .seq = move->seq };
         struct mv_move gone = *move;
@@ -100,7 +101,7 @@ int fd_moves_explain(struct fd_daemon *daemon, const struct flx_info *info, stru
 
     if (info->run == FLX_SUSPENDED) {
         found = mv_find(daemon, &info->uuid, 1u << MV_HANDING | 1u << MV_GONE, &move);
-        if (found <= 0 || !is_marked(info->domid, "flic/operation", &move))
+        if (found <= 0 || !is_marked(info->domid, MARK_OPERATION, &move))
             return found < 0;
         /* Known to be gone, its domain is left: xl was killed before it could destroy it. */
         rc = move.state == MV_GONE ? mv_settle(daemon, &move, true, err) : 0;
@@ -108,10 +109,10 @@ int fd_moves_explain(struct fd_daemon *daemon, const struct flx_info *info, stru
     }
     /* It was ours, and flicd ended before it let it run. */
     found = mv_find(daemon, &info->uuid, 1u << MV_RUNNING, &move);
-    if (found <= 0 || !is_marked(info->domid, "flic/restoring", &move) || fd_op_holds(daemon, info->domid) || flx_open(info->domid, &dom, NULL))
+    if (found <= 0 || !is_marked(info->domid, MARK_RESTORING, &move) || fd_op_holds(daemon, info->domid) || flx_open(info->domid, &dom, NULL))
         return found < 0;
     if (!flx_unpause(dom, NULL)) {
-        (void)flx_tell_guest(dom, "flic/restoring", "", NULL);
+        (void)flx_tell_guest(dom, MARK_RESTORING, "", NULL);
         flic_warn("'%s', migrated here, runs now: flicd had ended before it could let it", info->name);
         if (mv_forget_guest(daemon, &info->uuid, &why))     /* it may have gone from here once */
             flic_warn("'%s' is here again, but: %s", info->name, why.text);

@@ -3,6 +3,7 @@
 /* What a save and a migration ask of the domain that is here. */
 #include "libxl-ext/flicxl_op.h"
 
+#include "common/marks.h"
 #include "libxl-ext/inplace.h"
 
 #include <stdio.h>
@@ -32,7 +33,7 @@ static void take_mark(uint32_t domid, const char *key, const char *mark)
     char path[64], *value = NULL;
     unsigned len = 0;
 
-    (void)snprintf(path, sizeof(path), "/local/domain/%u/flic/%s", domid, key);
+    (void)snprintf(path, sizeof(path), "/local/domain/%u/%s", domid, key);
     if (store)
         value = xs_read(store, XBT_NULL, path, &len);
     if (value && len == strlen(mark) && !memcmp(value, mark, len))
@@ -62,7 +63,7 @@ int op_go_on(const struct op *op, uint32_t domid, struct flic_err *err)
     if (rc)
         return flic_err_wrap(err, FLIC_E_XEN, "domain %u could not be made to go on ('flic status' and 'xl list' show it)", domid);
     if (suspended)      /* one that did not answer may do so yet: then flicd finds it by its mark */
-        take_mark(domid, "operation", op->mark);
+        take_mark(domid, MARK_OPERATION, op->mark);
     return 0;
 }
 
@@ -70,6 +71,6 @@ int op_let_run(const struct op *op, uint32_t domid, struct flic_err *err)
 {
     if (libxl_domain_unpause(op->ctx, domid, NULL))
         return flic_err_set(err, FLIC_E_XEN, "domain %u is restored but could not be unpaused: run 'xl unpause %u'", domid, domid);
-    take_mark(domid, "restoring", "whole");
+    take_mark(domid, MARK_RESTORING, MARK_WHOLE);
     return 0;
 }

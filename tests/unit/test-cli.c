@@ -18,9 +18,8 @@
 #include "cli/table.h"
 #include "cli/target.h"
 #include "cli/transport.h"
-#include "common/bytes.h"
-#include "common/id.h"
 #include "common/uuid.h"
+#include "tests/unit/reference-bytes.h"
 
 /* ---- human ---- */
 
@@ -210,29 +209,6 @@ START_TEST(what_names_nothing_is_wrong_usage_and_leaves_the_target_alone)
     ck_assert_int_eq(target_parse(longest, &target, &err), FLIC_E_USAGE);
 }
 END_TEST
-
-/* As docs/protocol.md writes the reference down, byte by byte. */
-static void build_reference(uint8_t out[REFERENCE_SIZE], const struct flic_uuid *guest, uint64_t seq)
-{
-    struct flic_builder b;
-    uint8_t filler[16];
-
-    memset(filler, 0x11, sizeof(filler));
-    flic_builder_init(&b);
-    flic_put_bytes(&b, "FLICREF1", 8);
-    flic_put_u32(&b, 1);
-    flic_put_u32(&b, REFERENCE_SIZE);
-    flic_put_bytes(&b, filler, 16);         /* store */
-    flic_put_bytes(&b, guest->b, 16);
-    flic_put_u64(&b, seq);
-    flic_put_bytes(&b, filler, 16);         /* root */
-    memset(filler, 0, sizeof(filler));
-    flic_put_bytes(&b, filler, 16);
-    flic_put_u64(&b, flic_checksum(b.data, b.len));
-    ck_assert(!b.bad && b.len == REFERENCE_SIZE);
-    memcpy(out, b.data, REFERENCE_SIZE);
-    flic_builder_fini(&b);
-}
 
 static void write_file(char *path, const void *bytes, size_t len)
 {

@@ -9,30 +9,12 @@
 #include "daemon/migrate/take.h"
 #include "tests/unit/hostile-peer.h"
 #include "tests/unit/other-store.h"
+#include "tests/unit/machine-memory.h"
 
 #include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
-#include <sys/sysinfo.h>
 #include <unistd.h>
-
-/* ---- how much memory the machine says that it has ---- */
-
-static unsigned long machine_bytes;     /* 0: what it has */
-
-int __real_sysinfo(struct sysinfo *machine);
-int __wrap_sysinfo(struct sysinfo *machine);
-
-int __wrap_sysinfo(struct sysinfo *machine)
-{
-    int rc = __real_sysinfo(machine);
-
-    if (!rc && machine_bytes) {
-        machine->totalram = machine_bytes;
-        machine->mem_unit = 1;
-    }
-    return rc;
-}
 
 static struct image image;
 static struct nv_name saved;

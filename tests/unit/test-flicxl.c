@@ -2,10 +2,9 @@
 /* Copyright (C) 2026 The FLIC authors */
 /* libflicxl on a twin of libxl, with the test as flicd. */
 #include "tests/fake/libxl_fake.h"
+#include "tests/unit/reference-bytes.h"
 
 #include "cli/xl.h"
-#include "common/bytes.h"
-#include "common/id.h"
 #include "common/io.h"
 #include "libxl-ext/flicxl.h"
 
@@ -23,6 +22,7 @@
 static char dir[64], socket_path[96], file[96];
 static struct flicxl_info info;
 static volatile int cancel;
+static const struct flic_uuid guest = { .b = { 0x11 } };
 
 /* ---- a flicd ---- */
 
@@ -110,35 +110,12 @@ static const char *end_flicd(void)
 
 /* ---- the scene ---- */
 
-/* As docs/protocol.md writes the reference down, byte by byte. */
-static void build_reference(uint64_t seq, uint8_t out[REFERENCE_SIZE])
-{
-    struct flic_builder b;
-    uint8_t filler[16];
-
-    memset(filler, 0x11, sizeof(filler));
-    flic_builder_init(&b);
-    flic_put_bytes(&b, "FLICREF1", 8);
-    flic_put_u32(&b, 1);
-    flic_put_u32(&b, REFERENCE_SIZE);
-    flic_put_bytes(&b, filler, 16);
-    flic_put_bytes(&b, filler, 16);
-    flic_put_u64(&b, seq);
-    flic_put_bytes(&b, filler, 16);
-    memset(filler, 0, sizeof(filler));
-    flic_put_bytes(&b, filler, 16);
-    flic_put_u64(&b, flic_checksum(b.data, b.len));
-    ck_assert(!b.bad && b.len == REFERENCE_SIZE);
-    memcpy(out, b.data, REFERENCE_SIZE);
-    flic_builder_fini(&b);
-}
-
 static void set_up(void)
 {
     memset(&libxl_fake, 0, sizeof(libxl_fake));
     memset(&flicd, 0, sizeof(flicd));
     cancel = 0;
-    build_reference(7, libxl_fake.reference);
+    build_reference(libxl_fake.reference, &guest, 7);
     (void)strcpy(dir, "/tmp/flic-flicxl-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(dir));
     (void)snprintf(socket_path, sizeof(socket_path), "%s/sock", dir);
@@ -266,7 +243,7 @@ static void put_reference(uint64_t seq)
     void *bytes;
     size_t len;
 
-    build_reference(seq, reference);
+    build_reference(reference, &guest, seq);
     ck_assert_int_eq(reference_file_build(reference, "{}", &bytes, &len, NULL), 0);
     ck_assert_int_eq(flic_publish_file(file, bytes, len, 0600, NULL), 0);
     free(bytes);

@@ -3,17 +3,18 @@
 /* On which side a migrated guest is: what is written down, and what follows from the peer's word. Invariant 6. */
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/marks.h"
 #include "daemon/checkpoint/collect.h"
 #include "daemon/daemon.h"
 #include "daemon/kept.h"
 #include "daemon/lease.h"
 #include "daemon/op.h"
 #include "tests/unit/checkpoint-scene.h"
+#include "tests/unit/machine-memory.h"
 
 #include <spawn.h>
 #include <stdarg.h>
 #include <sys/stat.h>
-#include <sys/sysinfo.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -274,7 +275,7 @@ START_TEST(a_restored_guest_that_nobody_lived_to_let_run_is_let_run_and_not_take
     struct flx_dom *dom;
 
     OK(flx_open(GUEST, &dom, &err));
-    OK(flx_tell_guest(dom, "flic/restoring", FD_MARK_WHOLE, &err));
+    OK(flx_tell_guest(dom, "flic/restoring", MARK_WHOLE, &err));
     flx_close(dom);
     flx_fake_set_run(GUEST, FLX_PAUSED);
     daemon_.host.caps = FLX_CAP_XEN;
@@ -728,22 +729,6 @@ START_TEST(what_is_kept_in_memory_outlives_an_orderly_end_as_well)
     fd_kept_release();
 }
 END_TEST
-
-static unsigned long machine_bytes;     /* 0: what it has */
-
-int __real_sysinfo(struct sysinfo *machine);
-int __wrap_sysinfo(struct sysinfo *machine);
-
-int __wrap_sysinfo(struct sysinfo *machine)
-{
-    int rc = __real_sysinfo(machine);
-
-    if (!rc && machine_bytes) {
-        machine->totalram = machine_bytes;
-        machine->mem_unit = 1;
-    }
-    return rc;
-}
 
 START_TEST(of_what_is_kept_the_oldest_gives_way_when_all_takes_too_much_memory)
 {

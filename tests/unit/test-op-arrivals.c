@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Copyright (C) 2026 The FLIC authors */
 /* Guests that arrive, as flicd's operation over a real socket: the test is the phone that sends, libflicxl and the helper. */
-#include "tests/unit/op-scene.h"
+#include "tests/unit/sender-scene.h"
 
 #include "daemon/lease.h"
-#include "daemon/migrate/hello.h"
-#include "daemon/migrate/pages.h"
 
 #define CAME 50u                /* the domain that arrives */
 #define MIGRATION "66666666-6666-6666-6666-666666666666"
@@ -42,56 +40,39 @@ struct arrival {
     char operation[FD_OP_ID];
 };
 
-/* One page of zeros: all of it up to the end of the pause. */
-static void send_guest(struct mw_wire *wire, const void *state, size_t len)
+static struct flic_talk *offer(const char *config, uint64_t gfn_end, uint64_t pages, const void *sketch, size_t len, char operation[FD_OP_ID],
+                               struct mw_wire **ret_wire)
 {
-    uint64_t sums[MD_LEAF_PAGES] = { mp_sum(NULL) }, sum = mp_sum_leaf(sums), ago = 0;
-    struct mp_leaf leaf = { .leaf = 0 };
-    uint8_t out[MP_LEAF_SIZE];
-    uint32_t disks;
-    bool has;
+    struct flic_talk *owner = connect_and_say(json_pack("{s:s}", "op", "receive"));
+    struct mh_offer nine = { .migration = scene_uuid(0x66), .guest = scene_uuid(9), .name = "nine", .gfn_end = gfn_end, .pages = pages,
+                             .config = (char *)(uintptr_t)config, .disks = (char *)"[]" };
 
-    OK(mh_get_accept(wire, 5, &has, &disks, &err));
-    mp_set_bit(leaf.present, 0);
-    mp_set_bit(leaf.zero, 0);
-    mp_put_leaf(&leaf, out);
-    OK(mw_send_bytes(wire, MW_LEAF, out, sizeof(out), &err));
-    OK(mw_send_u64(wire, MW_PREPARE, 0, NULL, 0, &err));
-    OK(mw_send_u64(wire, MW_STATE, ago, state, len, &err));
-    OK(mw_send_bytes(wire, MW_CHECK, &sum, sizeof(sum), &err));
+    hear_event(owner, "ready", operation);
+    *ret_wire = greet_through(operation);
+    OK(mh_send_offer(*ret_wire, &nine, &err));
+    OK(mw_send_bytes(*ret_wire, MW_SKETCH, sketch, len, &err));
+    return owner;
 }
 
 /* Up to where the sender has only to say GO. */
 static void arrive(struct arrival *a)
 {
-    struct mh_offer offer = { .migration = scene_uuid(0x66), .guest = scene_uuid(9), .name = "nine", .gfn_end = 512, .pages = 1,
-                              .config = (char *)"{\"c_info\": {\"name\": \"nine\", \"uuid\": \"09090909-0909-0909-0909-090909090909\"}}",
-                              .disks = (char *)"[]" };
-    struct mw_message m = { .type = 0 };
-    struct flx_dom *dom;
-    struct md_key key;
-    void *state;
+    struct flic_uuid guest = scene_uuid(9);
     size_t len;
+    void *state = sketch_of(GUEST, &len);
 
-    OK(flx_open(GUEST, &dom, &err));
-    OK(flx_state_sketch(dom, &state, &len, &err));
-    flx_close(dom);
-    a->owner = connect_and_say(json_pack("{s:s}", "op", "receive"));
-    hear_event(a->owner, "ready", a->operation);
-    OK(mw_new(tunnel_of(a->operation), NULL, 0, scene_never, NULL, &a->wire, &err));
-    OK(mh_greet(a->wire, true, &key, &err));
-    OK(mh_send_offer(a->wire, &offer, &err));
-    OK(mw_send_bytes(a->wire, MW_SKETCH, state, len, &err));
+    a->owner = offer("{" NINE "}", 512, 1, state, len, a->operation, &a->wire);
     hear_event(a->owner, "offered", NULL);
-    flx_fake_add(CAME, "nine", &offer.guest, 511, 0);
+    flx_fake_add(CAME, "nine", &guest, 511, 0);
     flx_fake_set_run(CAME, FLX_PAUSED);
     a->helper = connect_and_say(json_pack("{s:s, s:s, s:i}", "op", "join", "operation", a->operation, "domid", (int)CAME));
-    send_guest(a->wire, state, len);
+    send_memory(a->wire);
+    OK(mw_send_u64(a->wire, MW_PREPARE, 0, NULL, 0, &err));
+    send_state(a->wire, state, len);
     free(state);
     hear_ok(a->helper);
     OK(flic_talk_send(a->owner, about("restored", a->operation), &err));
-    while (m.type != MW_READY)
-        OK(mw_receive(a->wire, 5, &m, &err));
+    await_ready(a->wire);
 }
 
 static void say_go(struct arrival *a)
@@ -210,36 +191,20 @@ END_TEST
 
 /* ---- what is offered, and what may be in its way ---- */
 
-/* The test is a sending phone that offers the guest 9, with the state of that domain, and then says nothing more. */
-#define NINE "\"c_info\": {\"name\": \"nine\", \"uuid\": \"09090909-0909-0909-0909-090909090909\"}"
-
-static struct flic_talk *offer_with(const char *config, uint32_t sketch_of, char operation[FD_OP_ID], struct mw_wire **ret_wire)
+/* With the state of that domain; then the sender says nothing more. */
+static struct flic_talk *offer_with(const char *config, uint32_t domid, char operation[FD_OP_ID], struct mw_wire **ret_wire)
 {
-    struct flic_talk *owner = connect_and_say(json_pack("{s:s}", "op", "receive")), *tunnel;
-    struct mh_offer offer = { .migration = scene_uuid(0x66), .guest = scene_uuid(9), .name = "nine", .gfn_end = 2048, .pages = 4,
-                              .config = (char *)(uintptr_t)config, .disks = (char *)"[]" };
-    struct flx_dom *dom;
-    struct md_key key;
-    void *sketch;
     size_t len;
+    void *sketch = sketch_of(domid, &len);
+    struct flic_talk *owner = offer(config, 2048, 4, sketch, len, operation, ret_wire);
 
-    OK(flx_open(sketch_of, &dom, &err));
-    OK(flx_state_sketch(dom, &sketch, &len, &err));
-    flx_close(dom);
-    hear_event(owner, "ready", operation);
-    tunnel = connect_and_say(about("tunnel", operation));
-    OK(mw_new(dup(flic_talk_fd(tunnel)), NULL, 0, scene_never, NULL, ret_wire, &err));
-    flic_talk_close(tunnel);
-    OK(mh_greet(*ret_wire, true, &key, &err));
-    OK(mh_send_offer(*ret_wire, &offer, &err));
-    OK(mw_send_bytes(*ret_wire, MW_SKETCH, sketch, len, &err));
     free(sketch);
     return owner;
 }
 
-static struct flic_talk *offer_one(uint32_t sketch_of, char operation[FD_OP_ID], struct mw_wire **ret_wire)
+static struct flic_talk *offer_one(uint32_t domid, char operation[FD_OP_ID], struct mw_wire **ret_wire)
 {
-    return offer_with("{" NINE "}", sketch_of, operation, ret_wire);
+    return offer_with("{" NINE "}", domid, operation, ret_wire);
 }
 
 START_TEST(invariant_7_libxl_is_given_what_was_read_in_an_arrivals_configuration_and_nothing_of_one_that_reads_two_ways)

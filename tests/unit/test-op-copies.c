@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Copyright (C) 2026 The FLIC authors */
 /* Pushes and pulls as flicd's operations over a real socket: the test is the program that asks, and the peer. */
-#include "tests/unit/op-scene.h"
+#include "tests/unit/sender-scene.h"
 
 #include "daemon/migrate/copy.h"
 #include "daemon/migrate/give.h"
-#include "daemon/migrate/hello.h"
-#include "daemon/migrate/pages.h"
 #include "daemon/moves.h"
 
 #include <errno.h>
@@ -344,45 +342,27 @@ END_TEST
 
 static const struct mc_offer nine = {
     .name = "nine", .arch = "fake", .from = "phone3", .seq = 1, .gfn_end = 512, .pages = 1, .handed = true,
-    .config = (char *)"{\"c_info\": {\"name\": \"nine\", \"uuid\": \"09090909-0909-0909-0909-090909090909\"}, \"disks\": []}",
+    .config = (char *)"{" NINE ", \"disks\": []}",
 };
 
 /* One page of zeros, up to where only the last word is to be said. */
 static struct flic_talk *push_nine(uint8_t push, struct mw_wire **ret_wire)
 {
-    uint64_t sums[MD_LEAF_PAGES] = { mp_sum(NULL) }, sum = mp_sum_leaf(sums);
     struct flic_talk *owner = connect_and_say(json_pack("{s:s}", "op", "get"));
     struct mc_offer offer = nine;
-    struct mp_leaf leaf = { .leaf = 0 };
     char operation[FD_OP_ID];
-    uint8_t out[MP_LEAF_SIZE];
-    struct mw_message m = { .type = 0 };
-    struct flx_dom *dom;
-    struct md_key key;
-    uint32_t disks;
-    void *state;
     size_t len;
-    bool has;
+    void *state = sketch_of(GUEST, &len);
 
     offer.push = scene_uuid(push);
     offer.guest = scene_uuid(9);
-    OK(flx_open(GUEST, &dom, &err));
-    OK(flx_state_sketch(dom, &state, &len, &err));
-    flx_close(dom);
     hear_event(owner, "ready", operation);
-    OK(mw_new(tunnel_of(operation), NULL, 0, scene_never, NULL, ret_wire, &err));
-    OK(mh_greet(*ret_wire, true, &key, &err));
+    *ret_wire = greet_through(operation);
     OK(mc_send_offer(*ret_wire, &offer, &err));
-    OK(mh_get_accept(*ret_wire, 5, &has, &disks, &err));
-    mp_set_bit(leaf.present, 0);
-    mp_set_bit(leaf.zero, 0);
-    mp_put_leaf(&leaf, out);
-    OK(mw_send_bytes(*ret_wire, MW_LEAF, out, sizeof(out), &err));
-    OK(mw_send_u64(*ret_wire, MW_STATE, 0, state, len, &err));
-    OK(mw_send_bytes(*ret_wire, MW_CHECK, &sum, sizeof(sum), &err));
+    send_memory(*ret_wire);
+    send_state(*ret_wire, state, len);
     free(state);
-    while (m.type != MW_READY)
-        OK(mw_receive(*ret_wire, 5, &m, &err));
+    await_ready(*ret_wire);
     return owner;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Copyright (C) 2026 The FLIC authors */
 /* flicd's operations over a real socket, with the test as libflicxl and helper, and the link-time twin in Xen's place. */
+#include "tests/unit/collections.h"
 #include "tests/unit/op-scene.h"
 
 #include "common/talk.h"
@@ -621,16 +622,6 @@ static struct flic_talk *protect_web(int every_ms, int keep)
     be_worker(1);
     hear_ok(talk);
     return talk;
-}
-
-static atomic_uint collections;
-
-int __real_ck_collect(struct ck_store *s, const struct nv_name *without, size_t n, bool dry_run, uint64_t *freed, struct flic_err *e);
-int __wrap_ck_collect(struct ck_store *s, const struct nv_name *without, size_t n, bool dry_run, uint64_t *freed, struct flic_err *e);
-int __wrap_ck_collect(struct ck_store *s, const struct nv_name *without, size_t n, bool dry_run, uint64_t *freed, struct flic_err *e)
-{
-    atomic_fetch_add(&collections, 1);
-    return __real_ck_collect(s, without, n, dry_run, freed, e);
 }
 
 START_TEST(protect_answers_when_the_first_is_published_then_keeps_the_newest_of_its_own_and_all_of_the_users)

@@ -66,7 +66,7 @@ static int check_there(struct ar_disks *d, const struct fd_disk *disk, uint64_t 
         return flic_err_set(err, FLIC_E_DISK, "its disk %s ('%s') is a %s image: of another phone's guests only raw ones are opened here", disk->vdev,
                             disk->path, disk->format);
     rc = disk->writable ? aw_in_folders(d->daemon->conf.shared_disk_folders, "shared_disk_folders", disk->vdev, disk->path, err)
-                            : aw_in_either(&d->daemon->conf, disk->vdev, disk->path, err);
+                        : aw_in_either(&d->daemon->conf, disk->vdev, disk->path, err);
 
     d->shares |= disk->writable;
     return rc ? rc : aw_check_size(disk->vdev, disk->path, size, err);

@@ -266,21 +266,6 @@ int mv_find(struct fd_daemon *daemon, const struct flic_uuid *guest, unsigned st
     return found ? 1 : all ? 0 : -EIO;
 }
 
-int mv_forget_guest(struct fd_daemon *daemon, const struct flic_uuid *guest, struct flic_err *err)
-{
-    struct mv_move *moves;
-    size_t n;
-    int rc = mv_list(daemon, &moves, &n, NULL, err);
-
-    for (size_t i = 0; !rc && i < n; i++) {
-        /* "running" stays: its sender may not have asked yet. */
-        if (MV_ELSEWHERE >> moves[i].state & 1 && flic_uuid_equal(&moves[i].guest, guest))
-            rc = mv_drop(daemon, &moves[i].migration, err);
-    }
-    free(moves);
-    return rc;
-}
-
 /* ---- running or refused ---- */
 
 /* With the lock held: room for one more that was refused. None that an arrival under way may have yet to see is dropped for it. */
@@ -327,7 +312,7 @@ int mv_decide(struct fd_daemon *daemon, const struct mv_move *as, enum mv_state 
 
 /* ---- the right comes ---- */
 
-/* With the lock held: the guest's files that say that it is elsewhere. */
+/* With the lock held: the guest's files that say that it is elsewhere. "running" stays: its sender may not have asked yet. */
 static int drop_elsewhere(struct fd_daemon *daemon, const struct flic_uuid *guest, const struct mv_move *moves, size_t n, struct flic_err *err)
 {
     int rc = 0;
@@ -335,6 +320,21 @@ static int drop_elsewhere(struct fd_daemon *daemon, const struct flic_uuid *gues
     for (size_t i = 0; !rc && i < n; i++)
         if (flic_uuid_equal(&moves[i].guest, guest) && MV_ELSEWHERE >> moves[i].state & 1)
             rc = drop_file(daemon, &moves[i].migration, err);
+    return rc;
+}
+
+int mv_forget_guest(struct fd_daemon *daemon, const struct flic_uuid *guest, struct flic_err *err)
+{
+    struct mv_move *moves;
+    size_t n;
+    int rc;
+
+    (void)pthread_mutex_lock(&files);
+    rc = list_files(daemon, &moves, &n, NULL, err);
+    if (!rc)
+        rc = drop_elsewhere(daemon, guest, moves, n, err);
+    (void)pthread_mutex_unlock(&files);
+    free(moves);
     return rc;
 }
 

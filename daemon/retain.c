@@ -39,14 +39,8 @@ static void reset(void *arg)
 static int add(const struct rt_item *item, uint64_t *ret_bytes, void *arg)
 {
     struct job *job = arg;
-    const struct ck_entry *entry = &job->entries[item->tag];
-    int rc = ck_reach(job->daemon->store, entry, &job->marks, job->err);
+    int rc = ck_reach_what_is_there(job->daemon->store, &job->entries[item->tag], &job->marks, job->err);
 
-    if (rc && (ck_was_forgotten(job->daemon->store, &entry->info.guest, entry->info.seq) || (entry->damaged && rc == FLIC_E_DAMAGED))) {
-        rc = 0;             /* what can be read of it counts, as for gc */
-        if (job->err)
-            *job->err = (struct flic_err){ 0 };
-    }
     *ret_bytes = (uint64_t)job->marks.used * FLIC_PAGE_SIZE;
     return rc;
 }

@@ -392,23 +392,25 @@ static uint64_t written(const struct sn_set *set)
 
 /* What the guest was told is written is in the file, at least in the kernel's memory, and the clone waits for that; what its
  * backend still has under way it will ask for again after a restore. The drain only keeps the clone from meeting it half done. */
+static int take_one(const struct sn_set *set, struct shot *shot, struct flic_err *err)
+{
+    struct hk_disk hook = hook_of(set, shot);
+    struct stat st;
+    int rc;
+
+    if (shot->by_hook)
+        return hk_run(&hook, "take", err);
+    rc = fstat(shot->disk_fd, &st) ? 0 : fd_disks_drain(shot->vdev, &st, err);
+    return rc ? rc : sn_clone(shot->fd, shot->disk_fd, shot->vdev, shot->path, err);
+}
+
 int sn_take(struct sn_set *set, struct flic_err *err)
 {
     uint64_t began = flic_now_us(), before = written(set);
-    struct stat st;
     int rc = 0;
 
-    for (size_t i = 0; !rc && i < set->n; i++) {
-        struct shot *shot = &set->shots[i];
-        struct hk_disk hook = hook_of(set, shot);
-
-        if (shot->by_hook)
-            rc = hk_run(&hook, "take", err);
-        else if (!fstat(shot->disk_fd, &st))
-            rc = fd_disks_drain(shot->vdev, &st, err);
-        if (!rc && !shot->by_hook)
-            rc = sn_clone(shot->fd, shot->disk_fd, shot->vdev, shot->path, err);
-    }
+    for (size_t i = 0; !rc && i < set->n; i++)
+        rc = take_one(set, &set->shots[i], err);
     set->figures.take_us = flic_now_us() - began;
     set->figures.take_bytes = written(set) - before;
     return rc;

@@ -98,6 +98,20 @@ int ck_reach(struct ck_store *store, const struct ck_entry *entry, struct marks 
     return rc ? flic_err_set(err, rc, "%s", why.text) : 0;
 }
 
+int ck_reach_what_is_there(struct ck_store *store, struct ck_entry *entry, struct marks *marks, struct flic_err *err)
+{
+    struct flic_err why = { 0 };
+    bool changed = true;
+    int rc;
+
+    do
+        rc = ck_reach(store, entry, marks, &why);
+    while (rc == FLIC_E_DAMAGED && ck_find_again(store, entry, &changed) && changed);
+    if (!rc || ck_was_forgotten(store, &entry->info.guest, entry->info.seq) || (entry->damaged && rc == FLIC_E_DAMAGED))
+        return 0;
+    return flic_err_set(err, rc, "%s", why.text);
+}
+
 /* A tombstone stays as long as the root it buries is in a pack that cannot be removed yet; simplest and safe: always. */
 static int reach_tombstone(enum pk_kind kind, const struct flic_id *id, const void *data, size_t len, void *arg)
 {
@@ -124,21 +138,6 @@ static int all_is_known(struct ck_store *store, struct flic_err *err)
     return info.broken ? flic_err_set(err, -EIO, "the arena failed to take a write: nothing is freed until flicd is started again") : 0;
 }
 
-/* What is forgotten meanwhile does not matter, and what is moved to flash meanwhile is there now. */
-static int reach_one(struct ck_store *store, struct ck_entry *entry, struct marks *marks, struct flic_err *err)
-{
-    struct flic_err why = { 0 };
-    bool changed = true;
-    int rc;
-
-    do
-        rc = ck_reach(store, entry, marks, &why);
-    while (rc == FLIC_E_DAMAGED && ck_find_again(store, entry, &changed) && changed);
-    if (!rc || ck_was_forgotten(store, &entry->info.guest, entry->info.seq) || (entry->damaged && rc == FLIC_E_DAMAGED))
-        return 0;
-    return flic_err_set(err, rc, "%s", why.text);
-}
-
 int ck_reach_all(struct ck_store *store, const struct nv_name *without, size_t n_without, struct marks *marks, struct flic_err *err)
 {
     struct ck_entry *entries;
@@ -151,7 +150,7 @@ int ck_reach_all(struct ck_store *store, const struct nv_name *without, size_t n
         return rc;
     for (size_t i = 0; !rc && i < n; i++)
         if (!is_among(without, n_without, &entries[i].info))
-            rc = reach_one(store, &entries[i], marks, err);
+            rc = ck_reach_what_is_there(store, &entries[i], marks, err);
     free(entries);
     return rc ? rc : pk_each_root(ck_packs(store), reach_tombstone, marks, err);
 }

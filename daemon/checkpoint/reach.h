@@ -11,6 +11,10 @@
  * An error is what keeps it from being read. */
 int ck_reach(struct ck_store *store, const struct ck_entry *entry, struct marks *marks, struct flic_err *err);
 
+/* The same of one out of a list that may be old by now: `entry` is made anew where it helps. Nothing of one that was forgotten meanwhile, and what can
+ * be read of one that is known to be damaged, is no error. */
+int ck_reach_what_is_there(struct ck_store *store, struct ck_entry *entry, struct marks *marks, struct flic_err *err);
+
 /* Adds what all of the catalog's checkpoints refer to (all but the n of `without`), and the tombstones. One that was
  * forgotten meanwhile does not matter; one that cannot be read is an error: nobody knows what it needs. So is an arena that failed to take a write: nobody
  * knows then which checkpoints there are.

@@ -192,9 +192,31 @@ static int seal_and_set_aside(struct job *job, const struct pk_use *use, struct 
     return 0;
 }
 
-/* Roots and leaves that were lost may be the flash form of what lies in NVRAM too: that is no cache from now on, not only once all
- * packs are read. */
-static int keep_in_nvram(struct job *job, struct flic_err *err)
+/* The catalog's list may be old by the time that its turn comes, and one moment old in any case: what fails by an entry that changed
+ * meanwhile is tried by what there is now. *ret_gone: it was forgotten, and what it needed may have gone with it. */
+static int look_for_damage(struct job *job, struct ck_entry *entry, struct marks *whole, struct ck_damage *damage, bool *ret_gone,
+                           struct flic_err *err)
+{
+    struct flic_err why = { 0 };
+    int rc = 0;
+
+    *ret_gone = !ck_find_again(job->store, entry, NULL);
+    while (!*ret_gone) {
+        bool changed;
+
+        rc = ck_look_for_damage(job->store, entry, whole, damage, &why);
+        if (!rc && !damage->root && !damage->pages)
+            return 0;
+        *ret_gone = !ck_find_again(job->store, entry, &changed);
+        if (!changed)
+            break;
+    }
+    return *ret_gone || !rc ? 0 : flic_err_set(err, rc, "%s", why.text);
+}
+
+typedef int see_fn(struct job *job, struct ck_entry *entry, struct marks *whole, struct flic_err *err);
+
+static int each_checkpoint(struct job *job, see_fn *see, struct flic_err *err)
 {
     struct marks whole = { 0 };
     struct ck_entry *entries;
@@ -203,20 +225,27 @@ static int keep_in_nvram(struct job *job, struct flic_err *err)
 
     if (rc)
         return rc;
-    for (size_t i = 0; !rc && i < n; i++) {
-        struct nv_name name = { .guest = entries[i].info.guest, .seq = entries[i].info.seq };
-        struct ck_damage damage = { .flash = false };
-
-        if (entries[i].info.places != (IX_NVRAM | IX_FLASH))
-            continue;
-        rc = ck_look_for_damage(job->store, &entries[i], &whole, &damage, err);
-        if (damage.flash)
-            ck_lost_flash(job->store, &name);
-        if (rc && ck_was_forgotten(job->store, &name.guest, name.seq))
-            rc = 0;
-    }
+    for (size_t i = 0; !rc && i < n; i++)
+        rc = see(job, &entries[i], &whole, err);
     marks_fini(&whole);
     free(entries);
+    return rc;
+}
+
+/* Roots and leaves that were lost may be the flash form of what lies in NVRAM too: that is no cache from now on, not only once all
+ * packs are read. */
+static int keep_in_nvram(struct job *job, struct ck_entry *entry, struct marks *whole, struct flic_err *err)
+{
+    struct nv_name name = { .guest = entry->info.guest, .seq = entry->info.seq };
+    struct ck_damage damage = { .flash = false };
+    bool gone;
+    int rc;
+
+    if (entry->info.places != (IX_NVRAM | IX_FLASH))
+        return 0;
+    rc = look_for_damage(job, entry, whole, &damage, &gone, err);
+    if (damage.flash)
+        ck_lost_flash(job->store, &name);
     return rc;
 }
 
@@ -239,7 +268,7 @@ static int set_aside(struct job *job, const struct pk_use *use, struct flic_err 
     pk_leave(ck_packs(job->store), use, 1, false);
     ck_end_writer(job->store, mover);
     if (!rc && job->lost.used)
-        rc = keep_in_nvram(job, &why);
+        rc = each_checkpoint(job, keep_in_nvram, &why);
     marks_fini(&job->lost);
     job->lost_tombs = false;
     if (job->gone) {
@@ -374,35 +403,13 @@ static void check_frames(struct job *job, const struct ck_loaded *loaded, struct
     }
 }
 
-/* The catalog's list may be old by the time that its turn comes, and one moment old in any case: what fails by an entry that changed
- * meanwhile is tried by what there is now. *ret_gone: it was forgotten, and what it needed may have gone with it. */
-static int look_for_damage(struct job *job, struct ck_entry *entry, struct marks *whole, struct ck_damage *damage, bool *ret_gone,
-                           struct flic_err *err)
-{
-    struct flic_err why = { 0 };
-    int rc = 0;
-
-    *ret_gone = !ck_find_again(job->store, entry, NULL);
-    while (!*ret_gone) {
-        bool changed;
-
-        rc = ck_look_for_damage(job->store, entry, whole, damage, &why);
-        if (!rc && !damage->root && !damage->pages)
-            return 0;
-        *ret_gone = !ck_find_again(job->store, entry, &changed);
-        if (!changed)
-            break;
-    }
-    return *ret_gone || !rc ? 0 : flic_err_set(err, rc, "%s", why.text);
-}
-
 static int check_checkpoint(struct job *job, struct ck_entry *entry, struct marks *whole, struct flic_err *err)
 {
     struct nv_name name = { .guest = entry->info.guest, .seq = entry->info.seq };
     struct ck_damage damage;
     struct ck_loaded loaded;
-    bool gone;
-    int rc = look_for_damage(job, entry, whole, &damage, &gone, err);
+    bool gone = false;
+    int rc = stops(job) ? stopped(err) : look_for_damage(job, entry, whole, &damage, &gone, err);
 
     if (rc || gone)
         return rc;
@@ -418,23 +425,6 @@ static int check_checkpoint(struct job *job, struct ck_entry *entry, struct mark
     return 0;
 }
 
-/* All of them, also when one was asked for: a pack that was set aside is others' too. */
-static int check_checkpoints(struct job *job, struct flic_err *err)
-{
-    struct marks whole = { 0 };
-    struct ck_entry *entries;
-    size_t n;
-    int rc = ck_list(job->store, &entries, &n, err);
-
-    if (rc)
-        return rc;
-    for (size_t i = 0; !rc && i < n; i++)
-        rc = stops(job) ? stopped(err) : check_checkpoint(job, &entries[i], &whole, err);
-    marks_fini(&whole);
-    free(entries);
-    return rc;
-}
-
 int ck_verify(struct ck_store *store, const struct ck_verify_params *params, struct ck_verify_figures *figures, struct flic_err *err)
 {
     struct job job = { .store = store, .params = params, .figures = figures, .began_us = flic_now_us() };
@@ -443,7 +433,7 @@ int ck_verify(struct ck_store *store, const struct ck_verify_params *params, str
     *figures = (struct ck_verify_figures){ 0 };
     rc = check_packs(&job, err);
     if (!rc)
-        rc = check_checkpoints(&job, err);
+        rc = each_checkpoint(&job, check_checkpoint, err);      /* also when one was asked for: a pack that was set aside is others' too */
     figures->took_us = flic_now_us() - job.began_us;
     return rc;
 }

@@ -137,8 +137,8 @@ static unsigned long hole_at(struct p2m_domain *p2m, unsigned long gfn)
 }
 
 /*
- * Room for the bits of what is mapped in [first, last], so that running out of memory is met here and not later. Not for
- * all of it: where the last one is, is the guest's choice.
+ * Room for the bits of what is mapped, so that running out of memory is met here and not later. Not for all up to the last
+ * gfn: where that is, is the guest's choice.
  */
 static struct p2m_logdirty *alloc_bits(struct p2m_domain *p2m)
 {

@@ -53,7 +53,7 @@ void logdirty_set_dirty(struct p2m_logdirty *ld, unsigned long gfn)
 }
 
 void logdirty_set_dirty_range(struct p2m_logdirty *ld, unsigned long gfn,
-                            unsigned long nr)
+                              unsigned long nr)
 {
     while ( nr-- )
         logdirty_set_dirty(ld, gfn++);
